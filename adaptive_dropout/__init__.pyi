@@ -1,0 +1,53 @@
+from . import functional as functional
+from .controllers import (
+    Clip as Clip,
+    Controller as Controller,
+    FixedController as FixedController,
+    GapController as GapController,
+    Partition as Partition,
+    PlateauController as PlateauController,
+    SpeedLimit as SpeedLimit,
+    State as State,
+)
+from .modules import (
+    AlphaDropout as AlphaDropout,
+    ConcreteDropout as ConcreteDropout,
+    ConcreteDropout1d as ConcreteDropout1d,
+    ConcreteDropout2d as ConcreteDropout2d,
+    ConcreteDropout3d as ConcreteDropout3d,
+    Dropout as Dropout,
+    Dropout1d as Dropout1d,
+    Dropout2d as Dropout2d,
+    Dropout3d as Dropout3d,
+    FeatureAlphaDropout as FeatureAlphaDropout,
+    GaussianDropout as GaussianDropout,
+    NoiseLayer as NoiseLayer,
+)
+from .rates import (
+    LearnedRate as LearnedRate,
+    Rate as Rate,
+    ScheduledRate as ScheduledRate,
+    SettableRate as SettableRate,
+    get_rates as get_rates,
+    named_rates as named_rates,
+    rate_param_groups as rate_param_groups,
+    refresh_rates as refresh_rates,
+    set_rates as set_rates,
+    set_step as set_step,
+)
+from .schedules import (
+    AnnealedSchedule as AnnealedSchedule,
+    ConstantSchedule as ConstantSchedule,
+    CosineSchedule as CosineSchedule,
+    CurriculumSchedule as CurriculumSchedule,
+    CyclicSchedule as CyclicSchedule,
+    EarlySchedule as EarlySchedule,
+    ExponentialSchedule as ExponentialSchedule,
+    LateSchedule as LateSchedule,
+    LinearSchedule as LinearSchedule,
+    Schedule as Schedule,
+    SequentialSchedule as SequentialSchedule,
+    StepSchedule as StepSchedule,
+)
+
+__version__: str

@@ -1,0 +1,47 @@
+"""What the callbacks share: they need rates to work on, and keep the rates' tensors true."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import lightning.pytorch as L
+
+from adaptive_dropout.rates import Rate, ScheduledRate, named_rates, refresh_rates
+
+__all__ = ["RateCallback"]
+
+
+class RateCallback(L.Callback):
+    """A callback that works on the rates of one kind, and says so before training where the model has none.
+
+    Whoever averages or broadcasts over a model's buffers can overwrite the tensor of a rate; it is filled again from
+    its p where every epoch begins and where fitting ends.
+    """
+
+    kind: ClassVar[type[Rate]]
+    """The rates that this callback works on."""
+
+    remedy: ClassVar[str]
+    """What to do about a model without such rates."""
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Raise where there is nothing to work on, or where a schedule would never be driven."""
+        found = {name: type(rate).__name__ for name, rate in named_rates(pl_module)}
+        if not any(named_rates(pl_module, self.kind)):
+            has = f"its rates are {found}" if found else "it has no dropout layer of adaptive_dropout"
+            raise ValueError(f"{type(self).__name__} finds no {self.kind.__name__} in the model ({has}); {self.remedy}")
+        scheduled = [name for name, _ in named_rates(pl_module, ScheduledRate)]
+        if scheduled and not any(callback.kind is ScheduledRate for callback in _rate_callbacks(trainer)):
+            raise ValueError(f"nothing drives the schedules of {scheduled}; add DropoutRateScheduler() to the callbacks")
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Fill the rates' tensors from their p."""
+        refresh_rates(pl_module)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Fill the rates' tensors from their p."""
+        refresh_rates(pl_module)
+
+
+def _rate_callbacks(trainer: L.Trainer) -> list[RateCallback]:
+    return [callback for callback in trainer.callbacks if isinstance(callback, RateCallback)]  # type: ignore[attr-defined]

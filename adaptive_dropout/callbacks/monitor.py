@@ -1,0 +1,84 @@
+"""`DropoutRateMonitor`: logs every rate, whoever writes it, and remembers the run for its table and figure."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import lightning.pytorch as L
+
+from adaptive_dropout.callbacks.base import RateCallback
+from adaptive_dropout.callbacks.losses import EpochLoss
+from adaptive_dropout.rates import Rate, get_rates
+from adaptive_dropout.tracking.history import History, Point
+from adaptive_dropout.tracking.names import rate_keys
+
+__all__ = ["DropoutRateMonitor"]
+
+
+class DropoutRateMonitor(RateCallback):
+    """Logs each rate as ``dropout/<rate>`` at the logger's own interval, and their mean in the progress bar.
+
+    ``history`` keeps the rates at those steps, and at each validation the rates and losses, for
+    `adaptive_dropout.plots`.
+
+    Args:
+        monitor: which logged metric is the validation loss in ``history``.
+
+    Raises:
+        ValueError: at the start of ``fit``: the model has no dropout layer of this library.
+    """
+
+    kind: ClassVar[type[Rate]] = Rate
+    remedy: ClassVar[str] = "put adaptive_dropout.Dropout where nn.Dropout is"
+
+    def __init__(self, monitor: str = "val_loss") -> None:
+        self.monitor = monitor
+        self.history = History()
+        self._train_loss = EpochLoss()
+
+    @property
+    def state_key(self) -> str:
+        """Tell apart monitors of different metrics in one checkpoint."""
+        return self._generate_state_key(monitor=self.monitor)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Record where the rates start."""
+        self.history.add(Point(trainer.global_step, get_rates(pl_module)))
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Log the rates of this step where the trainer logs."""
+        self._train_loss.add(trainer, pl_module, outputs)
+        if not trainer._logger_connector.should_update_logs:
+            return
+        rates = get_rates(pl_module)
+        keys = rate_keys(rates)
+        pl_module.log_dict({keys[name]: p for name, p in rates.items()}, on_step=True, on_epoch=False, batch_size=1)
+        mean = sum(rates.values()) / len(rates)
+        pl_module.log("dropout", mean, on_step=True, on_epoch=False, prog_bar=True, logger=False, batch_size=1)
+        self.history.add(Point(trainer.global_step, rates))
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Record the rates and losses of this validation."""
+        if trainer.sanity_checking or not trainer.state.fn == "fit":
+            return
+        val_loss = trainer.callback_metrics.get(self.monitor)
+        self.history.add(
+            Point(
+                trainer.global_step,
+                get_rates(pl_module),
+                train_loss=self._train_loss.mean(),
+                val_loss=None if val_loss is None else float(val_loss),
+            )
+        )
+        self._train_loss.reset()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the history in JSON types."""
+        return {"history": self.history.state_dict(), "train_loss": self._train_loss.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.history.load_state_dict(state_dict["history"])
+        self._train_loss.load_state_dict(state_dict["train_loss"])

@@ -1,0 +1,31 @@
+"""The maths of each noise as a function of (x, p); the layers of `adaptive_dropout.modules` are these plus a rate."""
+
+from adaptive_dropout.functional.bernoulli import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
+from adaptive_dropout.functional.concrete import (
+    concrete_dropout,
+    concrete_dropout1d,
+    concrete_dropout2d,
+    concrete_dropout3d,
+)
+from adaptive_dropout.functional.gaussian import gaussian_dropout
+
+__all__ = [
+    "alpha_dropout",
+    "concrete_dropout",
+    "concrete_dropout1d",
+    "concrete_dropout2d",
+    "concrete_dropout3d",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
+    "gaussian_dropout",
+]

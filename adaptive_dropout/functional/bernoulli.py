@@ -1,0 +1,114 @@
+"""Noise that keeps or drops: inverted dropout by element and by channel, and its form for SELU networks.
+
+A 24-bit integer is drawn for each mask entry, whatever the dtype of ``x``, and compared with p in units of 2^-24. The
+scale uses the p of that integer threshold, so that the mean is exact: uniforms in bfloat16 come in steps of 1/256 and
+would drop 0.003 at p = 0.001.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from adaptive_dropout.functional.shapes import channel_shape
+from adaptive_dropout.probability import check_p
+
+__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
+
+LEVELS = 1 << 24  # as many as float32 holds exactly
+ALPHA_PRIME = -1.7580993408473766  # where SELU saturates: -lambda alpha (Klambauer et al., 2017)
+
+
+class _Mask(NamedTuple):
+    keep: Tensor  # bool, the noise shape
+    p: Tensor  # 0-dim, the probability really used
+    q: Tensor  # 0-dim, 1 - p; never 0, so that nothing divides by zero where all is dropped
+
+
+def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tuple[int, ...] | None = None) -> Tensor:
+    """Zero each element of ``x`` with probability ``p`` and multiply the others by ``1 / (1 - p)``.
+
+    Mean x, variance x^2 p / (1 - p). p = 0 is the identity, p = 1 gives zeros. No gradient reaches ``p``.
+
+    Args:
+        x: any shape, floating point.
+        p: in [0, 1]; a 0-dim tensor is not checked, because that would wait for its device.
+        inplace: write the result into ``x``.
+        noise_shape: shape of the mask, broadcast over ``x``; by default that of ``x``.
+
+    Raises:
+        RuntimeError: ``x`` is not floating point.
+        ValueError: ``p`` is outside [0, 1], or a tensor that requires a gradient.
+
+    Source: Srivastava et al. (2014), section 4, in the inverted form that leaves evaluation alone.
+    """
+    mask = _draw_mask(x, p, noise_shape)
+    y = torch.where(mask.keep, x.to(mask.q.dtype) / mask.q, 0.0).to(x.dtype)
+    return x.copy_(y) if inplace else y
+
+
+def dropout1d(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
+    """Drop whole channels of ``x``, (batch, channels, length) or (channels, length); else as `dropout`.
+
+    Source: Tompson et al. (2015), section 3.2, here along one dimension.
+    """
+    return dropout(x, p, inplace, channel_shape(x, 1))
+
+
+def dropout2d(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
+    """Drop whole channels of ``x``, (batch, channels, height, width); else as `dropout`.
+
+    Source: Tompson et al. (2015), section 3.2.
+    """
+    return dropout(x, p, inplace, channel_shape(x, 2))
+
+
+def dropout3d(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
+    """Drop whole channels of ``x``, (batch, channels, d, h, w) or (channels, d, h, w); else as `dropout`.
+
+    Source: Tompson et al. (2015), section 3.2, here in a volume.
+    """
+    return dropout(x, p, inplace, channel_shape(x, 3))
+
+
+def alpha_dropout(
+    x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tuple[int, ...] | None = None
+) -> Tensor:
+    """Set elements of ``x`` to SELU's saturation value a' with probability ``p``, then shift and scale.
+
+    y = A (m x + (1 - m) a') + B with A = (q + a'^2 q p)^(-1/2), B = -A p a' and q = 1 - p: an input with mean 0 and
+    variance 1 keeps both. p = 0 is the identity, p = 1 gives zeros. No gradient reaches ``p``. Arguments and errors
+    are those of `dropout`.
+
+    Source: Klambauer et al. (2017), "Alpha Dropout" in section 2.
+    """
+    mask = _draw_mask(x, p, noise_shape)
+    a = (mask.q * (1 + ALPHA_PRIME**2 * mask.p)).rsqrt()
+    y = torch.where(mask.keep, x.to(a.dtype) * a, a * ALPHA_PRIME) - a * mask.p * ALPHA_PRIME
+    y = y.to(x.dtype)
+    return x.copy_(y) if inplace else y
+
+
+def feature_alpha_dropout(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
+    """Apply `alpha_dropout` to whole channels of ``x``, (batch, channels, ...) with at least 2 dimensions."""
+    if x.dim() < 2:
+        raise RuntimeError(f"feature_alpha_dropout takes input of 2 dimensions or more, but got shape {tuple(x.shape)}")
+    return alpha_dropout(x, p, inplace, tuple(x.shape[:2]) + (1,) * (x.dim() - 2))
+
+
+def _draw_mask(x: Tensor, p: float | Tensor, noise_shape: tuple[int, ...] | None) -> _Mask:
+    if not x.is_floating_point():
+        raise RuntimeError(f"dropout takes floating-point input, but got {x.dtype}; convert it with x.float()")
+    if not isinstance(p, Tensor):
+        p = torch.full((), check_p(p), dtype=torch.float32, device=x.device)
+    elif p.requires_grad:
+        raise ValueError("a mask of zeros and ones passes no gradient to p; use gaussian_dropout or concrete_dropout")
+    dropped = (p * LEVELS).round().to(torch.int32)
+    if noise_shape is None:
+        lanes = torch.randint_like(x, LEVELS, dtype=torch.int32)  # keeps the strides of x
+    else:
+        lanes = torch.randint(LEVELS, noise_shape, dtype=torch.int32, device=x.device)
+    work = torch.promote_types(x.dtype, torch.float32)
+    return _Mask(lanes >= dropped, dropped.to(work) / LEVELS, (LEVELS - dropped).clamp(min=1).to(work) / LEVELS)

@@ -1,0 +1,7 @@
+"""LightningModules that train any network: the loss, its metrics, and the optimizer."""
+
+from adaptive_dropout.tasks.base import Task
+from adaptive_dropout.tasks.classifier import Classifier
+from adaptive_dropout.tasks.regressor import Regressor
+
+__all__ = ["Classifier", "Regressor", "Task"]

@@ -1,0 +1,69 @@
+"""What a run's rates and losses were, step by step: small enough to keep in memory and in a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+__all__ = ["History", "Point", "RateSummary"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """The rates at one step, and the losses where they were measured there.
+
+    Args:
+        step: optimizer steps done so far.
+        rates: ``{name: p}``.
+        train_loss: mean minibatch loss with dropout on since the last validation; None between validations.
+        val_loss: the monitored validation loss; None between validations.
+    """
+
+    step: int
+    rates: Mapping[str, float]
+    train_loss: float | None = None
+    val_loss: float | None = None
+
+
+class RateSummary(NamedTuple):
+    """Where one rate began, ended, and how far it went."""
+
+    start: float
+    end: float
+    min: float
+    max: float
+
+
+@dataclass
+class History:
+    """Points in the order in which they were recorded."""
+
+    points: list[Point] = field(default_factory=list)
+
+    def add(self, point: Point) -> None:
+        """Append ``point``; one of an earlier step, as after a resumed run, drops what came after that step."""
+        while self.points and self.points[-1].step > point.step:
+            self.points.pop()
+        self.points.append(point)
+
+    def rate_names(self) -> list[str]:
+        """Return the names of all rates, in the order of their first appearance."""
+        return list(dict.fromkeys(name for point in self.points for name in point.rates))
+
+    def summary(self) -> dict[str, RateSummary]:
+        """Return ``{name: (start, end, min, max)}``."""
+        series = {n: [point.rates[n] for point in self.points if n in point.rates] for n in self.rate_names()}
+        return {n: RateSummary(ps[0], ps[-1], min(ps), max(ps)) for n, ps in series.items()}
+
+    def losses(self) -> list[tuple[int, float | None, float]]:
+        """Return ``(step, train_loss, val_loss)`` for each validation."""
+        return [(p.step, p.train_loss, p.val_loss) for p in self.points if p.val_loss is not None]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the history in JSON types."""
+        return {"points": [asdict(point) for point in self.points]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.points = [Point(**point) for point in state["points"]]

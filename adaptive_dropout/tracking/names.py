@@ -1,0 +1,53 @@
+"""What the numbers of a run are called in every logger. Changing a name here breaks dashboards."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+__all__ = ["CONTROL", "RATE", "metric_keys", "rate_keys", "state_metrics"]
+
+RATE = "dropout"
+CONTROL = "dropout_control"
+
+
+def rate_keys(names: Iterable[str]) -> dict[str, str]:
+    """Return ``{rate name: metric name}``, such as ``{"encoder.dropout1": "dropout/encoder_dropout1"}``.
+
+    Dots become underscores, because W&B sorts and filters only names of letters, digits, underscores and slashes. Where
+    two rates would share a name, the later one gets a number.
+    """
+    return metric_keys(RATE, names)
+
+
+def state_metrics(state: object) -> dict[str, float]:
+    """Return every number in a controller's state as ``{"dropout_control/<field>": number}``.
+
+    Flags count as 0 and 1; None and text are left out, and so are the rates, which have names of their own. The fields
+    of a nested state stand under the name it has in the outer one.
+    """
+    assert dataclasses.is_dataclass(state)
+    fields = dataclasses.asdict(state)  # type: ignore[arg-type]
+    numbers = dict(_numbers({k: v for k, v in fields.items() if k != "rates"}))
+    keys = metric_keys(CONTROL, numbers)
+    return {keys[name]: number for name, number in numbers.items()}
+
+
+def metric_keys(prefix: str, names: Iterable[str]) -> dict[str, str]:
+    """Return ``{name: "<prefix>/<name>"}`` with all but letters, digits, underscores and slashes replaced."""
+    keys: dict[str, str] = {}
+    for name in names:
+        plain = "".join(c if c.isascii() and (c.isalnum() or c in "_/") else "_" for c in name)
+        key, number = f"{prefix}/{plain}", 2
+        while key in keys.values():
+            key, number = f"{prefix}/{plain}_{number}", number + 1
+        keys[name] = key
+    return keys
+
+
+def _numbers(fields: Mapping[str, object], path: str = "") -> Iterable[tuple[str, float]]:
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _numbers({k: v for k, v in value.items() if k != "rates"}, f"{path}{name}/")
+        elif isinstance(value, (bool, int, float)):
+            yield path + name, float(value)
