@@ -9,9 +9,10 @@ import lightning.pytorch as L
 import torch
 
 from adaptive_dropout.callbacks.base import RateCallback
-from adaptive_dropout.callbacks.losses import EpochLoss
+from adaptive_dropout.callbacks.losses import add_batch_loss
 from adaptive_dropout.controllers import Controller, State, state_from_dict, state_to_dict
 from adaptive_dropout.rates import Rate, SettableRate, get_rates, set_rates
+from adaptive_dropout.signals import RunningLoss
 from adaptive_dropout.tracking.names import CONTROL, rate_keys, state_metrics
 
 __all__ = ["DropoutRateControl"]
@@ -49,7 +50,7 @@ class DropoutRateControl(RateCallback):
         self.controller = controller
         self.monitor = monitor
         self.state: State | None = None
-        self._train_loss = EpochLoss()
+        self._train_loss = RunningLoss()
 
     @property
     def state_key(self) -> str:
@@ -78,7 +79,7 @@ class DropoutRateControl(RateCallback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Take in the loss of this batch."""
-        self._train_loss.add(trainer, pl_module, outputs)
+        add_batch_loss(self._train_loss, pl_module, outputs)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measure, decide, apply, record."""

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import lightning.pytorch as L
 
 from adaptive_dropout.callbacks.base import RateCallback
-from adaptive_dropout.callbacks.losses import EpochLoss
+from adaptive_dropout.callbacks.losses import add_batch_loss
 from adaptive_dropout.rates import Rate, get_rates
+from adaptive_dropout.signals import RunningLoss
 from adaptive_dropout.tracking.history import History, Point
 from adaptive_dropout.tracking.names import rate_keys
 
@@ -34,7 +35,7 @@ class DropoutRateMonitor(RateCallback):
     def __init__(self, monitor: str = "val_loss") -> None:
         self.monitor = monitor
         self.history = History()
-        self._train_loss = EpochLoss()
+        self._train_loss = RunningLoss()
 
     @property
     def state_key(self) -> str:
@@ -49,7 +50,7 @@ class DropoutRateMonitor(RateCallback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Log the rates of this step where the trainer logs."""
-        self._train_loss.add(trainer, pl_module, outputs)
+        add_batch_loss(self._train_loss, pl_module, outputs)
         if not trainer._logger_connector.should_update_logs:
             return
         rates = get_rates(pl_module)

@@ -45,7 +45,7 @@ def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tu
     Source: Srivastava et al. (2014), section 4, in the inverted form that leaves evaluation alone.
     """
     mask = _draw_mask(x, p, noise_shape)
-    y = torch.where(mask.keep, x.to(mask.q.dtype) / mask.q, 0.0).to(x.dtype)
+    y = (x * torch.where(mask.keep, 1 / mask.q, 0.0)).to(x.dtype)
     return x.copy_(y) if inplace else y
 
 
@@ -86,8 +86,8 @@ def alpha_dropout(
     """
     mask = _draw_mask(x, p, noise_shape)
     a = (mask.q * (1 + ALPHA_PRIME**2 * mask.p)).rsqrt()
-    y = torch.where(mask.keep, x.to(a.dtype) * a, a * ALPHA_PRIME) - a * mask.p * ALPHA_PRIME
-    y = y.to(x.dtype)
+    saturated = torch.where(mask.keep, 0.0, a * ALPHA_PRIME)
+    y = (x * torch.where(mask.keep, a, 0.0) + (saturated - a * mask.p * ALPHA_PRIME)).to(x.dtype)
     return x.copy_(y) if inplace else y
 
 

@@ -1,0 +1,27 @@
+"""Controllers: rules that turn signals into rates, each with its memory in a state. Standard library only."""
+
+from __future__ import annotations
+
+from adaptive_dropout.controllers.base import Controller, State
+from adaptive_dropout.controllers.clip import Clip
+from adaptive_dropout.controllers.fixed import FixedController
+from adaptive_dropout.controllers.gap import GapController
+from adaptive_dropout.controllers.partition import Partition
+from adaptive_dropout.controllers.plateau import PlateauController
+from adaptive_dropout.controllers.reading import read_signal
+from adaptive_dropout.controllers.speed_limit import SpeedLimit
+from adaptive_dropout.controllers.storing import state_from_dict, state_to_dict
+
+__all__ = [
+    "Clip",
+    "Controller",
+    "FixedController",
+    "GapController",
+    "Partition",
+    "PlateauController",
+    "SpeedLimit",
+    "State",
+    "read_signal",
+    "state_from_dict",
+    "state_to_dict",
+]

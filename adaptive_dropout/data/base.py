@@ -1,0 +1,133 @@
+"""Data that fits in memory: a subclass gives the three sets, this module makes the batches.
+
+A batch is one indexing operation on a tensor, so there is nothing for worker processes to do.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as L
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from adaptive_dropout.data.advice import silence, unsilence
+from adaptive_dropout.data.loaders import SeededLoaders
+
+__all__ = ["Examples", "TensorDataModule"]
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Examples(Dataset[Batch]):
+    """Inputs and targets side by side in memory.
+
+    Args:
+        x: the inputs as they are stored, shape (n, ...).
+        y: the targets, shape (n, ...).
+        prepare: what a batch of stored inputs goes through each time it is read, (batch, ...) -> (batch, ...);
+            None leaves it as it is.
+
+    Raises:
+        ValueError: ``x`` and ``y`` differ in length.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, prepare: Callable[[Tensor], Tensor] | None = None) -> None:
+        if len(x) != len(y):
+            raise ValueError(f"x and y have to be equally long, but got {len(x)} and {len(y)} examples")
+        self.x = x
+        self.y = y
+        self.prepare = prepare
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> Batch:
+        x, y = self.__getitems__([index])
+        return x[0], y[0]
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """Return the batch at ``indices``; torch's loader asks for whole batches where it can."""
+        x = self.x[indices]
+        return (x if self.prepare is None else self.prepare(x)), self.y[indices]
+
+
+class TensorDataModule(L.LightningDataModule, ABC):
+    """Training, validation and test batches from tensors in memory.
+
+    The training order is drawn from a generator of its own, whose state is part of the checkpoint. After `setup`
+    the sets are ``train_set``, ``val_set`` and ``test_set``, each an `Examples`.
+
+    Args:
+        batch_size: examples in a batch, at least 1; the last batch of an epoch may be smaller.
+        seed: fixes the training order, and what a subclass splits or draws.
+
+    Raises:
+        TypeError: ``batch_size`` is no integer.
+        ValueError: ``batch_size`` is less than 1, or ``seed`` is outside 0 ... 2**32 - 1.
+    """
+
+    train_set: Examples
+    val_set: Examples
+    test_set: Examples
+
+    def __init__(self, batch_size: int = 64, seed: int = 0) -> None:
+        super().__init__()
+        self.seed = seed
+        self._loaders = SeededLoaders(batch_size, seed, collate_fn=_as_it_is)
+        self._is_read = False
+
+    @property
+    def batch_size(self) -> int:
+        """How many examples a batch has."""
+        return self._loaders.batch_size
+
+    @abstractmethod
+    def examples(self) -> tuple[Examples, Examples, Examples]:
+        """Return the training, the validation and the test set; called once."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the data, the first time."""
+        if self.trainer is not None:
+            silence()
+        if not self._is_read:
+            self.train_set, self.val_set, self.test_set = self.examples()
+            self._is_read = True
+
+    def teardown(self, stage: str | None = None) -> None:
+        """Let Lightning give its advice about loaders again."""
+        unsilence()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Do what `teardown` does, which Lightning leaves out when a run fails."""
+        unsilence()
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return the training batches, in a new order each epoch."""
+        return self._loaders.shuffled(self.train_set)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Return the validation batches, always in the same order."""
+        return self._loaders.in_order(self.val_set)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Return the test batches, always in the same order."""
+        return self._loaders.in_order(self.test_set)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Return the test batches: their inputs are what is predicted on."""
+        return self.test_dataloader()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the sequence of training orders stands."""
+        return self._loaders.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue the sequence of training orders, exactly if the checkpoint was made between two epochs."""
+        self._loaders.load_state_dict(state_dict)
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
