@@ -5,6 +5,7 @@ Both are plain sequences whose parts have readable names: the rates are called `
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
@@ -16,7 +17,7 @@ from adaptive_dropout.modules import Dropout
 __all__ = ["CNN", "MLP", "DropoutFactory"]
 
 DropoutFactory = Callable[[], nn.Module]
-"""Called once for each place that gets a dropout layer; a class such as `Dropout` is one."""
+"""Called once for each place that gets a dropout layer, which takes a copy; a class such as `Dropout` is one."""
 
 
 class MLP(nn.Sequential):
@@ -106,7 +107,8 @@ class CNN(nn.Sequential):
 def _new(dropout: DropoutFactory) -> nn.Module:
     if isinstance(dropout, nn.Module):
         raise TypeError(f"dropout has to make layers, such as lambda: {dropout!r}, but got the layer itself")
-    return dropout()
+    # A factory made from a configuration builds a LearnedRate once and hands it to every layer: they would share it.
+    return copy.deepcopy(dropout())
 
 
 def _check_sizes(**sizes: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""What every layer, schedule and controller promises, whoever wrote it; `test_contracts` holds the exported ones to it."""
+"""What every layer, schedule and controller promises, whoever wrote it; `test_contracts` holds ours to it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _check_rates(layer_class: type[ad.NoiseLayer], x: Tensor) -> None:
     for bad in (1.5, -0.5, float("nan")):
         with pytest.raises(ValueError, match="has to be between 0 and 1, but got"):
             layer_class(bad)
-    with pytest.raises(TypeError, match="has to be a number between 0 and 1, but got '0.5'"):
+    with pytest.raises(TypeError, match=r"has to be a number between 0 and 1, but got '0.5'"):
         layer_class("0.5")  # type: ignore[arg-type]
     if not layer_class.learnable:
         with pytest.raises(TypeError, match="passes no gradient"):
@@ -126,7 +126,7 @@ def check_schedule(schedule: ad.Schedule) -> None:
 
 
 def check_controller(controller: ad.Controller) -> None:
-    """Raise unless ``controller`` is pure, keeps rates in [0, 1], and can be stopped, stored and gone on with anywhere."""
+    """Raise unless ``controller`` is pure, keeps rates in [0, 1], and can be stored and gone on with anywhere."""
     rates = {"a": 0.3, "b.c": 0.0}
     log = [
         {"train_loss": 1 / (n + 1), "val_loss": abs(n - 7) / 7 + 0.5, "step": n, "total_steps": 40, "epoch": n}

@@ -37,7 +37,9 @@ CONTROLLERS: dict[str, dict[str, Any]] = {
 def exported(base: type) -> list[type]:
     """The concrete subclasses of ``base`` among the public names."""
     names = [getattr(ad, name) for name in ad.__all__]
-    return [c for c in names if isinstance(c, type) and issubclass(c, base) and not inspect.isabstract(c) and c is not base]
+    return [
+        c for c in names if isinstance(c, type) and issubclass(c, base) and not inspect.isabstract(c) and c is not base
+    ]
 
 
 @pytest.mark.parametrize("layer_class", exported(ad.NoiseLayer))

@@ -70,19 +70,20 @@ def test_to_empty_keeps_p() -> None:
 @pytest.mark.parametrize("rate", [ad.ScheduledRate(ad.ConstantSchedule(0.3)), ad.LearnedRate(0.3)])
 def test_a_rate_with_another_writer_refuses_assignment(rate: ad.Rate) -> None:
     layer = ad.GaussianDropout(rate)
-    with pytest.raises(AttributeError, match="this rate is written by .*SettableRate"):
+    with pytest.raises(AttributeError, match=r"this rate is written by .*SettableRate"):
         layer.p = 0.5
     assert layer.p == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
-    ("p", "error"), [(1.1, ValueError), (-0.1, ValueError), (float("nan"), ValueError), ("0.5", TypeError), (None, TypeError)]
+    ("p", "error"),
+    [(1.1, ValueError), (-0.1, ValueError), (float("nan"), ValueError), ("0.5", TypeError), (None, TypeError)],
 )
 def test_a_bad_p_is_named_and_changes_nothing(p: object, error: type[Exception]) -> None:
-    with pytest.raises(error, match="has to be .*between 0 and 1, but got"):
+    with pytest.raises(error, match=r"has to be .*between 0 and 1, but got"):
         ad.SettableRate(p)  # type: ignore[arg-type]
     rate = ad.SettableRate(0.25)
-    with pytest.raises(error, match="has to be .*between 0 and 1, but got"):
+    with pytest.raises(error, match=r"has to be .*between 0 and 1, but got"):
         rate.p = p  # type: ignore[assignment]
     assert rate.p == rate.value.item() == 0.25
 
@@ -160,7 +161,7 @@ def test_a_fraction_of_training_is_resolved_first() -> None:
 
 
 def test_a_number_is_no_schedule() -> None:
-    with pytest.raises(TypeError, match="needs a Schedule, but got 0.5"):
+    with pytest.raises(TypeError, match=r"needs a Schedule, but got 0.5"):
         ad.ScheduledRate(0.5)  # type: ignore[arg-type]
 
 
@@ -196,7 +197,7 @@ def test_weight_decay_would_pull_a_learned_rate_to_a_half_and_the_groups_stop_it
 
 
 def test_a_rate_lr_without_learned_rates_raises() -> None:
-    with pytest.raises(ValueError, match="rate_lr=0.1 is for learned rates"):
+    with pytest.raises(ValueError, match=r"rate_lr=0.1 is for learned rates"):
         ad.rate_param_groups(two_layers(), lr=1e-3, rate_lr=0.1)
 
 

@@ -88,7 +88,7 @@ def test_mean_and_variance_are_the_closed_form(name: str, p: float, dtype: torch
     if p == 0:
         assert torch.equal(y, mean)
         return
-    # The result is rounded to dtype, by eps / 2 at most; y^2 by twice that. In float32 this is far below the first term.
+    # The result is rounded to dtype, by eps / 2 at most; y^2 by twice that. In float32 this is far below 5 sigma.
     relative, half_ulp = (y - mean) / x.double(), torch.finfo(dtype).eps / 2
     size = (y / x.double()).abs().mean().item()
     assert within_5_standard_errors(relative, half_ulp * size)

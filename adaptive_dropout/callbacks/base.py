@@ -15,7 +15,8 @@ class RateCallback(L.Callback):
     """A callback that works on the rates of one kind, and says so before training where the model has none.
 
     Whoever averages or broadcasts over a model's buffers can overwrite the tensor of a rate; it is filled again from
-    its p where every epoch begins and where fitting ends.
+    its p where every epoch begins and where fitting ends. What a checkpoint holds is taken over to go on fitting, not
+    when the best checkpoint is loaded to be tested: the record of the run would end there.
     """
 
     kind: ClassVar[type[Rate]]
@@ -24,15 +25,24 @@ class RateCallback(L.Callback):
     remedy: ClassVar[str]
     """What to do about a model without such rates."""
 
+    _goes_on = True
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Remember whether a checkpoint loaded now is to be gone on from."""
+        self._goes_on = stage == "fit"
+
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Raise where there is nothing to work on, or where a schedule would never be driven."""
-        found = {name: type(rate).__name__ for name, rate in named_rates(pl_module)}
+        rates: dict[str, Rate] = dict(named_rates(pl_module))
+        found = {name: type(rate).__name__ for name, rate in rates.items()}
         if not any(named_rates(pl_module, self.kind)):
             has = f"its rates are {found}" if found else "it has no dropout layer of adaptive_dropout"
             raise ValueError(f"{type(self).__name__} finds no {self.kind.__name__} in the model ({has}); {self.remedy}")
         scheduled = [name for name, _ in named_rates(pl_module, ScheduledRate)]
         if scheduled and not any(callback.kind is ScheduledRate for callback in _rate_callbacks(trainer)):
-            raise ValueError(f"nothing drives the schedules of {scheduled}; add DropoutRateScheduler() to the callbacks")
+            raise ValueError(
+                f"nothing drives the schedules of {scheduled}; add DropoutRateScheduler() to the callbacks"
+            )
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Fill the rates' tensors from their p."""

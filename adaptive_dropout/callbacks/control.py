@@ -1,4 +1,4 @@
-"""`DropoutRateControl`: at each validation, measures the signals, asks the controller, sets the rates, logs the state."""
+"""`DropoutRateControl`: measures at each validation, asks the controller, sets the rates, logs the state."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ class DropoutRateControl(RateCallback):
         if self.state is None:
             self.state = self.controller.init(rates)
         elif set(self.state.rates) != set(rates):
-            raise ValueError(f"the state was saved for the rates {sorted(self.state.rates)}; the model has {sorted(rates)}")
+            raise ValueError(
+                f"the state was saved for the rates {sorted(self.state.rates)}; the model has {sorted(rates)}"
+            )
         set_rates(pl_module, self.state.rates)
 
     def on_train_batch_end(
@@ -109,6 +111,8 @@ class DropoutRateControl(RateCallback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint; the rates are set when training starts."""
+        if not self._goes_on:
+            return
         saved = state_dict["state"]
         self.state = None if saved is None else state_from_dict(self.controller, saved)
         self._train_loss.load_state_dict(state_dict["train_loss"])

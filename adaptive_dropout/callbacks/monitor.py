@@ -29,7 +29,7 @@ class DropoutRateMonitor(RateCallback):
         ValueError: at the start of ``fit``: the model has no dropout layer of this library.
     """
 
-    kind: ClassVar[type[Rate]] = Rate
+    kind: ClassVar[type[Rate]] = Rate  # type: ignore[type-abstract]  # any rate
     remedy: ClassVar[str] = "put adaptive_dropout.Dropout where nn.Dropout is"
 
     def __init__(self, monitor: str = "val_loss") -> None:
@@ -62,7 +62,7 @@ class DropoutRateMonitor(RateCallback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Record the rates and losses of this validation."""
-        if trainer.sanity_checking or not trainer.state.fn == "fit":
+        if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         val_loss = trainer.callback_metrics.get(self.monitor)
         self.history.add(
@@ -81,5 +81,7 @@ class DropoutRateMonitor(RateCallback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
+        if not self._goes_on:
+            return
         self.history.load_state_dict(state_dict["history"])
         self._train_loss.load_state_dict(state_dict["train_loss"])

@@ -21,7 +21,8 @@ class SeededLoaders:
     """Makes the three loaders of a data module; its state is the place in the sequence of training orders.
 
     Restoring the state at an epoch boundary gives the next epoch the order that it has in an unbroken run.
-    The last batch is kept although it may be smaller.
+    The last batch is kept although it may be smaller. On several devices Lightning puts its own distributed sampler
+    in place of this order, seeded by ``seed_everything``.
 
     Args:
         batch_size: examples in a batch, at least 1.

@@ -58,7 +58,7 @@ def _read_npz(path: Path, target: str) -> tuple[NDArray[Any], NDArray[Any]]:
                 raise ValueError("it holds a single array without a name")
             found = arrays.files
             x, y = (arrays[name] if name in found else None for name in ("x", target))
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).split("\n")[0]
         raise ValueError(f"{path}: no readable .npz file ({reason}); numpy.savez writes one") from None
     if x is None or y is None:

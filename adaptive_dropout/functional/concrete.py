@@ -22,10 +22,10 @@ def concrete_dropout(
 ) -> Tensor:
     """Multiply ``x`` by a soft mask that tends to 0 with probability ``p`` and is differentiable in ``p``.
 
-    With z = sigmoid((logit p + logit u) / T) and u uniform in (0, 1), y = x (1 - z) / E[1 - z], so the mean is x at
-    every temperature. The paper divides by 1 - p instead, which makes the mean 5 to 6 % too low at T = 2/3. The variance is
-    x^2 ((M - T dM/dc) / M^2 - 1), with M = E[1 - z] from `concrete_keep_mean` and c = logit(1 - p). p = 0 is the
-    identity, p = 1 gives zeros.
+    With z = sigmoid((logit p + logit u) / T) and u uniform in (0, 1), y = x (1 - z) / E[1 - z], so the mean is x
+    at every temperature. The paper divides by 1 - p instead, which makes the mean 5 to 6 % too low at T = 2/3. The
+    variance is x^2 ((M - T dM/dc) / M^2 - 1), with M = E[1 - z] from `concrete_keep_mean` and c = logit(1 - p). p = 0
+    is the identity, p = 1 gives zeros.
 
     Args:
         x: any shape, floating point.
@@ -72,8 +72,8 @@ def concrete_keep_mean(p: Tensor, temperature: float) -> Tensor:
 
     With c = logit(1 - p), 1 - z = sigmoid((c + L) / T) for a standard logistic L, so its mean is P(L' T - L < c) for a
     second one, L', and that is E[sigmoid(c - T L')]: smooth in L' at any T. The trapezoidal rule with step 1/2 on
-    [-20, 20] then errs by less than 1e-7 for T up to 2, because the integrand is analytic within pi of the real line and decays
-    exponentially.
+    [-20, 20] then errs by less than 1e-7 for T up to 2, because the integrand is analytic within pi of the real line
+    and decays exponentially.
     """
     nodes = torch.arange(-40, 41, dtype=p.dtype, device=p.device) / 2
     weights = torch.sigmoid(nodes) * torch.sigmoid(-nodes)

@@ -126,7 +126,13 @@ def test_a_resumed_run_makes_the_decisions_of_the_unbroken_one(tmp_path: Path) -
 
 def test_the_checkpoint_holds_plain_types_only(tmp_path: Path) -> None:
     checkpoint = ModelCheckpoint(tmp_path / "saved", filename="c")
-    fit(Toy([1.0]), tmp_path, [DropoutRateControl(ad.PlateauController()), checkpoint], max_epochs=1, enable_checkpointing=True)
+    fit(
+        Toy([1.0]),
+        tmp_path,
+        [DropoutRateControl(ad.PlateauController()), checkpoint],
+        max_epochs=1,
+        enable_checkpointing=True,
+    )
     saved = torch.load(tmp_path / "saved" / "c.ckpt", weights_only=True)
     (state,) = (v for k, v in saved["callbacks"].items() if k.startswith("DropoutRateControl"))
     assert state["state"]["rates"] == {"drop": 0.3}
@@ -158,9 +164,9 @@ def test_a_monitor_that_is_not_finite_stops_with_its_value_and_step(tmp_path: Pa
 
 
 def test_a_model_without_rates_is_told_before_training(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="finds no SettableRate in the model .*no dropout layer of adaptive_dropout"):
+    with pytest.raises(ValueError, match=r"finds no SettableRate in the model .*no dropout layer of adaptive_dropout"):
         fit(Toy([1.0], nn.Dropout(0.3)), tmp_path, [DropoutRateControl(Recorder())])
-    with pytest.raises(ValueError, match="its rates are {'drop': 'LearnedRate'}"):
+    with pytest.raises(ValueError, match=r"its rates are {'drop': 'LearnedRate'}"):
         fit(Toy([1.0], ad.ConcreteDropout(0.3)), tmp_path, [DropoutRateControl(Recorder())])
 
 

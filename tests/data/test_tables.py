@@ -81,6 +81,15 @@ def test_an_npz_cut_short_or_with_flipped_bits_is_refused(tmp_path):
     refused(path, r"no readable \.npz file \(.+\)")
 
 
+def test_an_unknown_compression_is_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=X, y=Y)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 10] = 99  # the compression method in the zip's directory
+    path.write_bytes(content)
+    refused(path, r"no readable \.npz file \(.*compression.*\)")
+
+
 def test_pickled_objects_are_never_loaded(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([[object()]] * 4), y=Y)
     refused(tmp_path / "a.npz", r"no readable \.npz file \(.*allow_pickle.*\)")

@@ -1,0 +1,69 @@
+"""The command line. ``--help`` and ``--version`` answer at once; the commands import what they need.
+
+Whatever goes wrong is one line on standard error and exit code 2; ``--debug`` shows where it came from.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from adaptive_dropout import __version__
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "fit": "train, then test the best checkpoint, and show where the rates went",
+    "validate": "run the validation set through a model",
+    "test": "run the test set through a model",
+    "predict": "run a model over new data",
+}
+
+HELP = """\
+usage: adaptive-dropout COMMAND [--config FILE ...] [--KEY VALUE ...]
+
+Train with dropout rates that are scheduled, learned, or steered by validation.
+
+commands:
+{commands}
+
+options:
+  -h, --help   show this; after a command, every key that it takes
+  --version    show the version
+  --debug      show the traceback of an error
+
+Configurations add up, each an axis of its own:
+  adaptive-dropout fit --config configs/data/digits.yaml --config configs/dropout/gaussian.yaml
+`adaptive-dropout fit --config ... --print_config` shows what a run would use."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code: 2 where the user has to change something."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    command, *rest = [argument for argument in given if argument != "--debug"] or ["--help"]
+    if command in ("-h", "--help"):
+        width = max(map(len, COMMANDS))
+        print(HELP.format(commands="\n".join(f"  {name:{width}}  {does}" for name, does in COMMANDS.items())))
+        return 0
+    if command == "--version":
+        print(f"adaptive-dropout {__version__}")
+        return 0
+    if command not in COMMANDS:
+        return _fail(f"no command {command!r}; there are {', '.join(COMMANDS)}")
+    try:
+        from adaptive_dropout.cli.run import run
+
+        run(command, rest)
+    except Exception as error:
+        if debug:
+            raise
+        from adaptive_dropout.cli.errors import one_line
+
+        return _fail(one_line(error))
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"adaptive-dropout: error: {message}", file=sys.stderr)
+    return 2

@@ -1,0 +1,91 @@
+"""The commands that train and evaluate: LightningCLI on any task and data, with what every run of ours has."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+from adaptive_dropout.callbacks import DropoutRateMonitor
+from adaptive_dropout.cli.places import run_dir
+from adaptive_dropout.cli.sizes import check_sizes
+from adaptive_dropout.cli.summary import show_summary
+from adaptive_dropout.rates import named_rates
+
+__all__ = ["run"]
+
+def run(command: str, arguments: Sequence[str]) -> None:
+    """Run ``command`` of LightningCLI with ``arguments``.
+
+    Raises:
+        Exception: whatever is wrong with them, before any training where that can be known.
+    """
+    # Which devices there are not, and what else one could install, is no news.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", r".*LeafSpec", FutureWarning)  # Lightning 2.6 on torch 2.15, its own affair
+    sys.argv[1:] = [command, *arguments]  # LightningCLI warns of arguments given in any other way
+    # Lightning's own default is TensorBoard, or a warning where that is missing.
+    csv = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "runs"}}
+    strict = {"exit_on_error": False, "allow_abbrev": False}
+    DropoutCLI(
+        L.LightningModule,
+        L.LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        save_config_callback=SaveConfig,
+        seed_everything_default=0,
+        trainer_defaults={"default_root_dir": "runs", "logger": csv},
+        parser_kwargs=strict | dict.fromkeys(LightningCLI.subcommands(), strict),
+    )
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes the configuration next to the run's checkpoints, and gives it to the loggers."""
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Wait: the folder of the checkpoints is not known yet."""
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write ``config.yaml`` and log it as hyperparameters."""
+        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        folder = run_dir(trainer)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self.config.as_dict())
+
+
+class DropoutCLI(LightningCLI):
+    """LightningCLI that keeps the best checkpoint, records the rates, and sums the run up after ``fit``."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add ``--checkpoint.*``; by default the lowest validation loss is kept."""
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults({"checkpoint.monitor": "val_loss", "checkpoint.mode": "min"})
+
+    def before_fit(self) -> None:
+        """Refuse a network that does not fit the data, and record the rates."""
+        check_sizes(self._get(self.config, "model"), self.datamodule)
+        self.before_test()
+
+    def before_test(self) -> None:
+        """Add the callback that a checkpoint of ``fit`` knows of, for a model that has rates."""
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        monitored = any(isinstance(callback, DropoutRateMonitor) for callback in callbacks)
+        if not monitored and any(named_rates(self.model)):
+            # Behind the controls, to record what they decided; in front of the checkpoints, to be part of them.
+            place = next(i for i, callback in enumerate(callbacks) if isinstance(callback, Checkpoint))
+            callbacks.insert(place, DropoutRateMonitor(self._get(self.config, "checkpoint.monitor")))
+
+    before_validate = before_predict = before_test
+
+    def after_fit(self) -> None:
+        """Test the best checkpoint and show what came of the run."""
+        if not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            show_summary(self.trainer, self.model, self.datamodule)

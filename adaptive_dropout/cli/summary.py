@@ -1,0 +1,89 @@
+"""What the user sees after ``fit``: test metrics beside validation's, where each rate went, and where everything is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning.pytorch as L
+from rich.console import Console
+from rich.table import Table
+
+from adaptive_dropout.callbacks import DropoutRateMonitor
+from adaptive_dropout.cli.places import best_checkpoint, run_dir
+from adaptive_dropout.plots import run_figure
+from adaptive_dropout.tracking import History, WandbLogger
+
+__all__ = ["show_summary"]
+
+FIGURE = "dropout_rates.png"
+
+
+def show_summary(trainer: L.Trainer, model: L.LightningModule, data: L.LightningDataModule) -> None:
+    """Evaluate the best checkpoint, write the figure, print the tables, and say where things are."""
+    checkpoint = best_checkpoint(trainer)
+    metrics = evaluate(trainer, model, data, checkpoint)
+    if not trainer.is_global_zero:
+        return
+    tables = [_metrics_table(*metrics)]
+    places = {"run": run_dir(trainer)}
+    if checkpoint is not None:
+        places["checkpoint"] = checkpoint
+    history = next((c.history for c in trainer.callbacks if isinstance(c, DropoutRateMonitor)), None)  # type: ignore[attr-defined]
+    if history is not None and history.points:
+        tables.append(_rates_table(history))
+        places["figure"] = save_figure(trainer, history)
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            places["W&B"] = logger.run_dir
+            logger.experiment.finish()
+    console = Console()
+    console.print(*tables, sep="\n")
+    width = max(map(len, places))
+    for what, where in places.items():
+        console.print(f"{what:{width}}  {where}", soft_wrap=True, highlight=False)
+
+
+def evaluate(
+    trainer: L.Trainer, model: L.LightningModule, data: L.LightningDataModule, checkpoint: Path | None
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the validation and test metrics, each without its prefix, at ``checkpoint`` or else as the model is."""
+    path = None if checkpoint is None else str(checkpoint)
+    loggers, trainer.loggers = trainer.loggers, []  # the curves of the run end where training ended
+    (val,) = trainer.validate(model, data, ckpt_path=path, verbose=False)
+    (test,) = trainer.test(model, data, ckpt_path=path, verbose=False)
+    trainer.loggers = loggers
+    for logger in loggers:
+        logger.log_metrics(dict(test), step=trainer.fit_loop.epoch_loop._batches_that_stepped)
+    return (
+        {name.removeprefix("val_"): value for name, value in val.items()},
+        {name.removeprefix("test_"): value for name, value in test.items()},
+    )
+
+
+def save_figure(trainer: L.Trainer, history: History) -> Path:
+    """Write the figure of the run as PNG next to it, and log it to W&B as an image."""
+    path = run_dir(trainer) / FIGURE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run_figure(history).savefig(path, dpi=150)
+    for logger in trainer.loggers:
+        if isinstance(logger, L.loggers.WandbLogger):
+            logger.log_image("dropout_rates", [str(path)])
+    return path
+
+
+def _metrics_table(val: dict[str, float], test: dict[str, float]) -> Table:
+    table = Table("metric", title="best checkpoint", title_justify="left")
+    table.add_column("validation", justify="right")
+    table.add_column("test", justify="right")
+    for name in dict.fromkeys([*val, *test]):
+        table.add_row(name, *(f"{metrics[name]:.4f}" if name in metrics else "" for metrics in (val, test)))
+    return table
+
+
+def _rates_table(history: History) -> Table:
+    table = Table("dropout rate", title="rates of the run", title_justify="left")
+    for column in ("start", "end", "min", "max"):
+        table.add_column(column, justify="right")
+    for name, summary in history.summary().items():
+        table.add_row(name, *(f"{p:.3f}" for p in summary))
+    return table

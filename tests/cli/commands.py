@@ -1,0 +1,27 @@
+"""Running the command line inside the test's process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adaptive_dropout.cli import main
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def config(*names: str) -> list[str]:
+    """``--config`` for each of the project's configurations."""
+    return [word for name in names for word in ("--config", str(CONFIGS / f"{name}.yaml"))]
+
+
+def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that has to fail; return its one line of complaint."""
+    capsys.readouterr()
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    complaint = err.strip().splitlines()[-1]
+    assert complaint.startswith("adaptive-dropout: error: ")
+    return complaint.removeprefix("adaptive-dropout: error: ")

@@ -1,0 +1,118 @@
+"""Bad input at the command line: one line that names the value and what would be right, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adaptive_dropout.cli import main
+from tests.cli.commands import config, error_of
+
+DROPOUT = "--model.init_args.network.init_args.dropout.init_args.p"
+RUN = [*config("data/digits", "dropout/standard", "trainer/quick"), "--trainer.logger=false"]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["adaptive-dropout"])
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+CASES = {
+    "p above 1": ([DROPOUT, "1.5"], "p has to be between 0 and 1, but got 1.5"),
+    "p that is text": ([DROPOUT, "abc"], "model.network.dropout.p: Expected a float. Got value: abc"),
+    "unknown key of the trainer": (["--trainer.max_epoch", "3"], "--trainer.max_epoch 3; did you mean 'max_epochs'?"),
+    "unknown key of the model": (["--model.init_args.netwrk", "3"], "'netwrk' is not accepted; did you mean 'network'?"),
+    "unknown key far from any": (["--data.init_args.zzz", "1"], "Digits takes batch_size, n_train, label_noise"),
+    "unknown class": (["--data", "adaptive_dropout.data.Digts"], "'adaptive_dropout.data' has no attribute 'Digts'"),
+    "a number that is text": (["--trainer.max_epochs", "x"], "trainer.max_epochs: Expected a int. Got value: x"),
+    "missing config": (["--config", "nope.yaml"], "File does not exist"),
+    "too many examples": (["--data.init_args.n_train", "5000"], "n_train has to be between 10"),
+    "no dropout": (
+        ["--trainer.callbacks+", "adaptive_dropout.callbacks.DropoutRateMonitor"]
+        + ["--model.init_args.network.init_args.dropout", "torch.nn.Dropout"],
+        "DropoutRateMonitor finds no Rate in the model",
+    ),
+    "empty model": (
+        ["--model.init_args.network.init_args.hidden", "[]"],
+        "hidden has to hold at least one size, but got []",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fit_says_what_is_wrong(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, expected = CASES[case]
+    assert expected in error_of(["fit", *RUN, *arguments], capsys)
+    assert not list(Path().rglob("*.ckpt")), "it trained before it complained"
+
+
+def test_nan_in_a_configuration_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("nan.yaml").write_text("model: {init_args: {network: {init_args: {dropout: {init_args: {p: .nan}}}}}}")
+    assert error_of(["fit", *RUN, "--config", "nan.yaml"], capsys) == "p has to be between 0 and 1, but got nan"
+
+
+def test_a_broken_configuration_is_located(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("broken.yaml").write_text("trainer: {max_epochs: [1")
+    assert "line 1" in error_of(["fit", *RUN, "--config", "broken.yaml"], capsys)
+
+
+def test_an_unknown_key_in_a_configuration_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("typo.yaml").write_text("trainer: {max_epoch: 3}")
+    assert "'trainer.max_epoch'; did you mean 'max_epochs'?" in error_of(["fit", *RUN, "--config", "typo.yaml"], capsys)
+
+
+def test_a_missing_monitor_names_the_metrics_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    monitor = ["--trainer.callbacks.init_args.monitor", "vall"]
+    complaint = error_of(["fit", *RUN, *config("control/plateau"), *monitor], capsys)
+    assert complaint == (
+        "monitor 'vall' is not logged; the metrics at validation are ['val_accuracy', 'val_calibration_error', 'val_loss']"
+    )
+
+
+def test_a_loss_that_diverges_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    optimizer = ["--model.init_args.optimizer", "torch.optim.SGD", "--model.init_args.optimizer.init_args.lr", "1e30"]
+    complaint = error_of(["fit", *RUN, *config("control/plateau"), *optimizer], capsys)
+    assert complaint.startswith("monitor 'val_loss' is nan at step ")
+    assert "lower the learning rate" in complaint
+
+
+def test_a_missing_folder_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for data in ("data/mnist", "data/cifar10", "data/image_folder"):
+        complaint = error_of(["fit", *config(data), "--data.init_args.root", "nowhere"], capsys)
+        assert "nowhere" in complaint, data
+
+
+def test_a_corrupt_npz_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("data.npz").write_bytes(b"PK\x03\x04 garbage")
+    assert "data.npz: no readable .npz file" in error_of(
+        ["fit", *config("data/table"), "--data.init_args.path", "data.npz"], capsys
+    )
+
+
+def test_a_table_of_another_width_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("data.npz", x=np.random.default_rng(0).normal(size=(50, 3)), y=np.linspace(0.0, 1.0, 50))
+    complaint = error_of(["fit", *config("data/table", "trainer/quick"), "--data.init_args.path", "data.npz"], capsys)
+    assert "network.in_features is 10, but the data has 3; set --model.init_args.network.init_args.in_features 3" in complaint
+
+
+def test_wandb_without_an_account_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert "nobody is logged in; run `wandb login`" in error_of(["fit", *RUN[:-1], *config("logger/wandb")], capsys)
+
+
+def test_an_unknown_command_names_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert error_of(["fitt"], capsys) == "no command 'fitt'; there are fit, validate, test, predict"
+
+
+def test_what_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "required" in error_of(["fit"], capsys)
+
+
+def test_debug_shows_where_it_came_from() -> None:
+    with pytest.raises(Exception, match="1.5"):
+        main(["fit", *RUN, DROPOUT, "1.5", "--debug"])

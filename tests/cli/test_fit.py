@@ -1,0 +1,105 @@
+"""The main job from end to end, and what the user sees of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import pytest
+import torch
+
+from adaptive_dropout.cli import main
+from tests.cli.commands import CONFIGS, config
+
+
+def history_of(run_file: Path) -> list[dict[str, Any]]:
+    """The rows of an offline run, read back from W&B's own file."""
+    inspect = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(run_file)]
+    records = subprocess.run(inspect, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [r["history"]["item"] for r in map(json.loads, records) if r.get("type") == "history"]
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The README's quickstart, shortened, in a folder and a process of its own."""
+    folder = tmp_path_factory.mktemp("quickstart")
+    command = [sys.executable, "-m", "adaptive_dropout", "fit", "--config", str(CONFIGS / "quickstart.yaml")]
+    command += ["--trainer.max_epochs", "12", "--trainer.enable_progress_bar", "false"]
+    root = str(CONFIGS.parent)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": root, "COLUMNS": "120"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def place(output: str, what: str) -> Path:
+    match = re.search(rf"^{what} +(\S+)$", output, re.M)
+    assert match, f"no {what} in {output}"
+    return Path(match[1])
+
+
+def test_it_shows_test_metrics_beside_validations_and_the_rates(quickstart: tuple[Path, str]) -> None:
+    _, output = quickstart
+    assert re.search(r"metric +. +validation +. +test", output)
+    assert re.search(r"accuracy +│ +0\.\d{4} +│ +0\.\d{4}", output)
+    assert re.search(r"network\.dropout1 +│ +0\.100 +│ +0\.\d{3} +│ +0\.\d{3} +│ +0\.\d{3}", output)
+    assert "\x1b[" not in output, "colour codes in a pipe"
+
+
+def test_run_checkpoint_and_figure_are_where_it_says(quickstart: tuple[Path, str]) -> None:
+    folder, output = quickstart
+    assert (folder / place(output, "run") / "config.yaml").exists()
+    assert torch.load(folder / place(output, "checkpoint"), weights_only=True)["global_step"] > 0
+    figure = matplotlib.image.imread(folder / place(output, "figure"))
+    assert figure.shape[0] > 500
+    assert figure.std() > 0.05
+    assert (folder / place(output, "W&B")).is_dir()
+
+
+def test_the_wandb_run_read_back_holds_every_rate_at_every_decision(quickstart: tuple[Path, str]) -> None:
+    folder, output = quickstart
+    (run_file,) = (folder / place(output, "W&B")).glob("run-*.wandb")
+    rows = history_of(run_file)
+    decisions = [row for row in rows if "dropout_control/val_loss" in row]
+    assert len(decisions) == 12
+    # Decisions of the run itself, as its last checkpoint has them, are the oracle for what was logged.
+    for decision in decisions:
+        assert set(decision) >= {
+            "dropout/network_dropout1",
+            "dropout/network_dropout2",
+            "dropout_control/best",
+            "dropout_control/gap",
+            "dropout_control/train_loss",
+            "trainer/global_step",
+        }
+    validations = {r["trainer/global_step"]: r["val_loss"] for r in rows if "val_loss" in r}
+    assert {d["trainer/global_step"]: d["dropout_control/val_loss"] for d in decisions} == validations
+    ends = [decisions[-1]["dropout/network_dropout1"], decisions[0]["dropout/network_dropout1"]]
+    shown = re.search(r"network\.dropout1 +│ +(0\.\d{3}) +│ +(0\.\d{3})", output)
+    assert shown
+    assert [float(shown[2]), float(shown[1])] == pytest.approx(ends, abs=6e-4)
+    assert any(name.startswith("dropout_rates") for row in rows for name in row), "the figure was not logged"
+    assert any("test_accuracy" in row for row in rows)
+
+
+def test_a_run_without_a_logger_leaves_figure_and_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["adaptive-dropout"])
+    arguments = [*config("data/digits", "dropout/linear_schedule", "trainer/quick"), "--trainer.logger=false"]
+    assert main(["fit", *arguments, "--trainer.enable_progress_bar=false"]) == 0
+    output = capsys.readouterr().out
+    assert place(output, "figure").exists()
+    assert place(output, "checkpoint").exists()
+    rates = re.search(r"network\.dropout1 +│ +0\.500 +│ +(\d\.\d{3})", output)
+    assert rates
+    assert float(rates[1]) < 0.05
+    again = ["test", *arguments, "--ckpt_path", str(place(output, "checkpoint")), "--trainer.enable_progress_bar=false"]
+    assert main(again) == 0
+    assert "test_accuracy" in capsys.readouterr().out

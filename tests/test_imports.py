@@ -1,0 +1,88 @@
+"""Who may import whom: only downward, and nothing heavy below the line."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import adaptive_dropout
+
+PACKAGE = Path(adaptive_dropout.__file__).parent
+ROWS = [
+    {"probability", "counts"},
+    {"schedules", "controllers"},
+    {"functional", "rates"},
+    {"modules"},
+    {"signals"},
+    # ---- plain `import adaptive_dropout` stops here ----
+    {"tracking"},
+    {"callbacks", "plots"},
+    {"networks", "data", "tasks"},
+    {"cli"},
+    {"__main__"},
+]
+LAST_LIGHT_ROW = 4
+STANDARD_LIBRARY_ONLY = {"probability", "counts", "schedules", "controllers"}
+HEAVY = {"lightning", "wandb", "matplotlib", "sklearn", "torchmetrics", "rich", "jsonargparse"}
+ROW = {name: number for number, row in enumerate(ROWS) for name in row}
+
+
+def imports() -> Iterator[tuple[str, str, str]]:
+    """Each ``(file, room of the file, dotted name that it imports)``."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        relative = file.relative_to(PACKAGE)
+        if relative == Path("__init__.py"):
+            continue
+        room = relative.parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                yield from ((str(relative), room, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{relative}: relative import"
+                if node.module == "adaptive_dropout":
+                    yield from ((str(relative), room, f"adaptive_dropout.{alias.name}") for alias in node.names)
+                else:
+                    yield str(relative), room, str(node.module)
+
+
+def test_every_room_has_a_row() -> None:
+    rooms = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert rooms - {"__init__", "__pycache__"} == set(ROW)
+
+
+def test_imports_go_downward_only() -> None:
+    for file, room, name in imports():
+        if name.startswith("adaptive_dropout."):
+            other = name.split(".")[1]
+            if other not in ("__version__", room):
+                assert ROW[other] < ROW[room], f"{file} imports {name}, which is not below it"
+
+
+def test_below_the_line_nothing_heavy_is_imported() -> None:
+    for file, room, name in imports():
+        top = name.split(".")[0]
+        if room in STANDARD_LIBRARY_ONLY:
+            assert top in sys.stdlib_module_names | {"adaptive_dropout"}, f"{file} imports {name}"
+        if ROW[room] <= LAST_LIGHT_ROW:
+            assert top not in HEAVY, f"{file} imports {name}"
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_no_public_name_needs_lightning_or_wandb() -> None:
+    code = "import sys, adaptive_dropout as ad; [getattr(ad, n) for n in ad.__all__]; print(*sys.modules)"
+    loaded = {name.split(".")[0] for name in run(code).split()}
+    assert "torch" in loaded
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("module", ["adaptive_dropout", "adaptive_dropout.cli"])
+def test_a_plain_import_does_not_wait_for_torch(module: str) -> None:
+    assert "torch" not in run(f"import sys, {module}; print(*sys.modules)").split()
