@@ -25,8 +25,9 @@ def run(command: str, arguments: Sequence[str]) -> None:
     Raises:
         Exception: whatever is wrong with them, before any training where that can be known.
     """
-    # Which devices there are not, and what else one could install, is no news.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Which devices there are not, and what else one could install, is no news to the user.
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", r".*LeafSpec", FutureWarning)  # Lightning 2.6 on torch 2.15, its own affair
     sys.argv[1:] = [command, *arguments]  # LightningCLI warns of arguments given in any other way
     # Lightning's own default is TensorBoard, or a warning where that is missing.

@@ -19,9 +19,9 @@ def config(*names: str) -> list[str]:
 def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """Run a command that has to fail; return its one line of complaint."""
     capsys.readouterr()
-    assert main(arguments) == 2
+    assert main([*arguments]) == 2
     err = capsys.readouterr().err
     assert "Traceback" not in err
     complaint = err.strip().splitlines()[-1]
-    assert complaint.startswith("adaptive-dropout: error: ")
+    assert complaint.startswith("adaptive-dropout: error: "), err
     return complaint.removeprefix("adaptive-dropout: error: ")
