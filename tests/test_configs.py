@@ -14,7 +14,10 @@ from lightning.pytorch.cli import LightningArgumentParser
 import adaptive_dropout as ad
 from tests.cli.commands import CONFIGS, config
 
-AXES = {axis: sorted(f"{axis}/{path.stem}" for path in (CONFIGS / axis).glob("*.yaml")) for axis in ("data", "dropout", "control", "logger", "trainer")}
+AXES = {
+    axis: sorted(f"{axis}/{path.stem}" for path in (CONFIGS / axis).glob("*.yaml"))
+    for axis in ("data", "dropout", "control", "logger", "trainer")
+}
 SETTABLE = {"dropout/standard", "dropout/gaussian"}
 
 

@@ -19,6 +19,7 @@ from adaptive_dropout.rates import named_rates
 
 __all__ = ["run"]
 
+
 def run(command: str, arguments: Sequence[str]) -> None:
     """Run ``command`` of LightningCLI with ``arguments``.
 
