@@ -76,11 +76,11 @@ def test_cnn_takes_images_of_the_stated_size(size, colours):
         (lambda: MLP(0, 10), ValueError, "in_features has to be at least 1, but got 0"),
         (lambda: MLP(64, -1), ValueError, "out_features has to be at least 1, but got -1"),
         (lambda: MLP(64, 10, hidden=[8, 0]), ValueError, "hidden has to be at least 1, but got 0"),
-        (lambda: MLP(64, 10, hidden=[8.5]), TypeError, "hidden has to be a positive integer, but got 8.5"),
+        (lambda: MLP(64, 10, hidden=[8.5]), TypeError, "hidden has to be a whole number, but got 8.5"),
         (lambda: MLP(64, 10, hidden=[]), ValueError, "hidden has to hold at least one size, but got []"),
         (lambda: CNN(0, 10), ValueError, "in_channels has to be at least 1, but got 0"),
         (lambda: CNN(1, 10, channels=()), ValueError, "channels has to hold at least one size, but got ()"),
-        (lambda: CNN(1, 10, hidden=True), TypeError, "hidden has to be a positive integer, but got True"),
+        (lambda: CNN(1, 10, hidden=True), TypeError, "hidden has to be a whole number, but got True"),
         (
             lambda: CNN(1, 10, image_size=3),
             ValueError,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from adaptive_dropout.controllers.base import Controller, State, own_state
 from adaptive_dropout.controllers.reading import read_signal
-from adaptive_dropout.controllers.settings import check_change, check_count, check_number
+from adaptive_dropout.controllers.settings import check_change, check_number
 from adaptive_dropout.controllers.shift import shift
+from adaptive_dropout.counts import check_count
 
 __all__ = ["PlateauController", "PlateauState"]
 
@@ -64,8 +65,8 @@ class PlateauController(Controller):
     cooldown: int = 0
 
     def __post_init__(self) -> None:
-        check_count(self.patience, "patience", 1)
-        check_count(self.cooldown, "cooldown", 0)
+        check_count(self.patience, "patience")
+        check_count(self.cooldown, "cooldown", least=0)
         object.__setattr__(self, "min_delta", check_number(self.min_delta, "min_delta"))
         object.__setattr__(self, "change", check_change(self.change))
         if self.min_delta < 0.0:

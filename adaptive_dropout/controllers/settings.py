@@ -7,7 +7,7 @@ import math
 from adaptive_dropout.controllers.base import Controller
 from adaptive_dropout.probability import check_p
 
-__all__ = ["check_change", "check_controller", "check_count", "check_number"]
+__all__ = ["check_change", "check_controller", "check_number"]
 
 
 def check_number(value: object, name: str) -> float:
@@ -26,15 +26,6 @@ def check_change(value: object, name: str = "change") -> float:
     if change == 0.0:
         raise ValueError(f"{name} has to be above 0, or the rates never move, but got 0.0")
     return change
-
-
-def check_count(value: object, name: str, least: int) -> int:
-    """Return ``value``, a number of validations, as an int of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} has to be a whole number of validations, but got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} has to be at least {least}, but got {value}")
-    return value
 
 
 def check_controller(value: object, name: str = "controller") -> Controller:

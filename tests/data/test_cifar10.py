@@ -101,13 +101,13 @@ def test_subset_and_noise_touch_the_training_part_only(root):
 
 
 def test_a_missing_folder_is_refused_at_construction(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"^no CIFAR-10 in '.*batches-py', 'data_batch_1' is missing: .*$"):
+    with pytest.raises(FileNotFoundError, match=r"^no CIFAR10 in '.*batches-py', 'data_batch_1' is missing: .*$"):
         CIFAR10(tmp_path / "nowhere")
 
 
 def test_files_that_are_not_the_real_ones_are_refused(root, monkeypatch):
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"^the files in '.*' are not CIFAR-10 \(.*corrupted.*\): delete .*$"):
+    with pytest.raises(ValueError, match=r"^the files in '.*' are not CIFAR10 \(.*corrupted.*\): delete .*$"):
         ready(root)
 
 

@@ -69,8 +69,8 @@ def test_noise_needs_a_second_class():
     ("settings", "error", "message"),
     [
         ({"n_train": 0}, ValueError, "n_train has to be at least 1, but got 0"),
-        ({"n_train": 12.5}, TypeError, "n_train has to be a positive integer, but got 12.5"),
-        ({"n_train": True}, TypeError, "n_train has to be a positive integer, but got True"),
+        ({"n_train": 12.5}, TypeError, "n_train has to be a whole number, but got 12.5"),
+        ({"n_train": True}, TypeError, "n_train has to be a whole number, but got True"),
         ({"label_noise": 1.1}, ValueError, "label_noise has to be between 0 and 1, but got 1.1"),
         ({"label_noise": "much"}, TypeError, "label_noise has to be a number between 0 and 1, but got 'much'"),
     ],
