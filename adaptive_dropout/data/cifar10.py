@@ -17,8 +17,8 @@ class CIFAR10(DownloadedImages):
     """Photographs, 32x32 colour pixels; 50 000 to train and validate, 10 000 to test.
 
     A batch is float32 (batch, 3, 32, 32) and int64 labels (batch,) in 0 ... 9. ``root`` holds ``cifar-10-batches-py``.
-    The usual ``train_transform`` is ``v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()])``. The other
-    arguments and the errors are those of `DownloadedImages`.
+    The usual ``train_transform`` is ``v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()])``. The
+    other arguments and the errors are those of `DownloadedImages`.
 
     Source: Krizhevsky (2009).
     """
