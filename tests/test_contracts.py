@@ -52,6 +52,17 @@ def test_twenty_changes_of_p_are_one_graph(layer_class: type[ad.NoiseLayer]) -> 
     check_one_graph(layer_class)
 
 
+def test_the_drop_frequency_of_one_compiled_graph_follows_p() -> None:
+    layer, x, graphs = ad.Dropout(0.5), torch.ones(100_000), []
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, backend=lambda graph, _: graphs.append(graph) or graph, fullgraph=True)
+    for step in range(20):
+        layer.p = p = step / 19
+        dropped = (compiled(x) == 0).double().mean().item()
+        assert abs(dropped - p) <= 5 * (p * (1 - p) / x.numel()) ** 0.5, p
+    assert len(graphs) == 1
+
+
 @pytest.mark.parametrize("schedule_class", exported(ad.Schedule))
 def test_schedule_keeps_the_contract(schedule_class: type[ad.Schedule]) -> None:
     check_schedule(schedule_class(**SCHEDULES[schedule_class.__name__]))

@@ -9,6 +9,8 @@ from lightning.fabric.utilities.warnings import PossibleUserWarning
 
 from adaptive_dropout.data.advice import silence, unsilence
 
+pytestmark = pytest.mark.filterwarnings("error")
+
 MESSAGES = [
     "The 'train_dataloader' does not have many workers which may be a bottleneck.",
     "The number of training batches (17) is smaller than the logging interval Trainer(log_every_n_steps=50).",
