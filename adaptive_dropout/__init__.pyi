@@ -1,11 +1,15 @@
 from . import functional as functional
 from .controllers import (
+    BalanceController as BalanceController,
+    Chain as Chain,
     Clip as Clip,
     Controller as Controller,
     FixedController as FixedController,
     GapController as GapController,
     Partition as Partition,
     PlateauController as PlateauController,
+    RewindController as RewindController,
+    SlopeController as SlopeController,
     SpeedLimit as SpeedLimit,
     State as State,
 )
@@ -49,5 +53,6 @@ from .schedules import (
     SequentialSchedule as SequentialSchedule,
     StepSchedule as StepSchedule,
 )
+from .snapshot import Snapshot as Snapshot
 
 __version__: str

@@ -129,7 +129,17 @@ def check_controller(controller: ad.Controller) -> None:
     """Raise unless ``controller`` is pure, keeps rates in [0, 1], and can be stored and gone on with anywhere."""
     rates = {"a": 0.3, "b.c": 0.0}
     log = [
-        {"train_loss": 1 / (n + 1), "val_loss": abs(n - 7) / 7 + 0.5, "step": n, "total_steps": 40, "epoch": n}
+        {
+            "train_loss": 1 / (n + 1),
+            "val_loss": abs(n - 7) / 7 + 0.5,
+            "clean_loss": 0.9 / (n + 1),
+            "gap_z": n - 7.0,
+            "clean_drop_z": n - 10.0,
+            "trivial_loss": 3.0,
+            "step": n,
+            "total_steps": 40,
+            "epoch": n,
+        }
         for n in range(40)
     ]
     state = controller.init(rates)

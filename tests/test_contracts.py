@@ -29,6 +29,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 }
 CONTROLLERS: dict[str, dict[str, Any]] = {
     "Clip": {"controller": ad.GapController()},
+    "Chain": {"controllers": (ad.GapController(), ad.PlateauController())},
     "SpeedLimit": {"controller": ad.PlateauController(change=0.2)},
     "Partition": {"controllers": {"a": ad.PlateauController(), "*": ad.FixedController()}},
 }

@@ -21,12 +21,16 @@ from jsonargparse import ArgumentParser
 
 from adaptive_dropout import controllers
 from adaptive_dropout.controllers import (
+    BalanceController,
+    Chain,
     Clip,
     Controller,
     FixedController,
     GapController,
     Partition,
     PlateauController,
+    RewindController,
+    SlopeController,
     SpeedLimit,
     State,
     read_signal,
@@ -68,6 +72,11 @@ EVERY = [
     SpeedLimit(GapController(change=0.5), change=0.07),
     Partition({"conv*": PlateauController(patience=2), "fc1": GapController(change=0.2), "*": FixedController()}),
     Clip(SpeedLimit(Partition({"c*": Partition({"*": PlateauController(1)}), "*": GapController()}), 0.04), 0, 0.5),
+    BalanceController(span=20.0),
+    SlopeController(window=3),
+    Chain((GapController(change=0.1), BalanceController())),
+    RewindController(),
+    RewindController(Clip(PlateauController(patience=1), high=0.5)),
     Remembering(Partition({"*": PlateauController(patience=1)})),
 ]
 PACKAGED = EVERY[:-1]
@@ -79,8 +88,10 @@ packaged = pytest.mark.parametrize("controller", PACKAGED, ids=repr)
 
 def signal_log(n=60, seed=0):
     rng = random.Random(seed)
+    ranges = {"train_loss": 1.0, "val_loss": 1.2, "clean_loss": 1.0, "gap_z": 5.0, "clean_drop_z": 5.0}
+    clock = {"epoch": 0.0, "total_steps": float(n)}
     return [
-        {"train_loss": rng.uniform(0.0, 1.0), "val_loss": rng.uniform(0.0, 1.2), "step": float(step), "epoch": 0.0}
+        {name: rng.uniform(0.0, high) for name, high in ranges.items()} | clock | {"step": float(step)}
         for step in range(n)
     ]
 
@@ -92,6 +103,8 @@ def replay(controller, log, state=None):
 def as_config(value):
     if isinstance(value, Mapping):
         return {key: as_config(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [as_config(item) for item in value]
     if not is_dataclass(value):
         return value
     init = {field.name: as_config(getattr(value, field.name)) for field in fields(value)}
@@ -139,7 +152,7 @@ def test_rates_never_move_without_a_reason(controller):
 @every
 def test_update_changes_neither_its_state_nor_the_signals(controller):
     state = replay(controller, signal_log(7))[-1]
-    signals = signal_log(1, seed=3)[0]
+    signals = signal_log(8, seed=3)[-1]
     before, given = copy.deepcopy(state), dict(signals)
     first, second = controller.update(state, signals), controller.update(state, signals)
     assert first == second

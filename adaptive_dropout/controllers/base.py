@@ -30,6 +30,7 @@ class State:
         rates: each rate's p, in [0, 1], by the rate's name.
         improved: the model is the best so far; worth a snapshot.
         rewind: the best snapshot should be restored.
+        restart: the initial weights should be restored, with a fresh optimizer.
         reason: why the rates moved, in a few words; empty if no rule asked for it.
 
     Raises:
@@ -39,6 +40,7 @@ class State:
     rates: Mapping[str, float]
     improved: bool = False
     rewind: bool = False
+    restart: bool = False
     reason: str = ""
 
     def __post_init__(self) -> None:

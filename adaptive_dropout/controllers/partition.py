@@ -17,9 +17,10 @@ class PartitionState(State):
     """The rates of all parts together, and each part's own state.
 
     Args:
-        rates: as in `State`, like the three fields after it.
+        rates: as in `State`, like the four fields after it.
         improved: any part says so.
         rewind: any part says so.
+        restart: any part says so.
         reason: the parts' reasons, each behind its glob.
         states: each part's state by its glob.
     """
@@ -91,6 +92,7 @@ class Partition(Controller):
             rates={name: decided[name] for name in before.rates},
             improved=any(part.improved for part in states.values()),
             rewind=any(part.rewind for part in states.values()),
+            restart=any(part.restart for part in states.values()),
             reason="; ".join(f"{glob}: {part.reason}" for glob, part in states.items() if part.reason),
             states=states,
         )

@@ -19,9 +19,10 @@ class PlateauState(State):
     """The rates, the best val_loss so far, and how long it has stood.
 
     Args:
-        rates: as in `State`, like the three fields after it.
+        rates: as in `State`, like the four fields after it.
         improved: this validation's val_loss is the new best.
         rewind: always False.
+        restart: always False.
         reason: why the rates moved.
         best: the lowest val_loss so far; None before the first validation.
         stalled: validations since the last improvement, move or cooldown.

@@ -20,7 +20,7 @@ def state_to_dict(state: State) -> dict[str, Any]:
         ValueError: a number is NaN or infinite; "none yet" is None.
 
     >>> state_to_dict(State({"fc": 0.5}))
-    {'rates': {'fc': 0.5}, 'improved': False, 'rewind': False, 'reason': ''}
+    {'rates': {'fc': 0.5}, 'improved': False, 'rewind': False, 'restart': False, 'reason': ''}
     """
     return {entry.name: _plain(getattr(state, entry.name), entry.name) for entry in fields(state)}
 

@@ -33,6 +33,7 @@ def test_every_number_of_a_state_is_logged() -> None:
     assert state_metrics(Memory({"a": 0.1}, improved=True, reason="because")) == {
         "dropout_control/improved": 1.0,
         "dropout_control/rewind": 0.0,
+        "dropout_control/restart": 0.0,
         "dropout_control/count": 3.0,
     }
     assert state_metrics(Memory({}, best=0.25))["dropout_control/best"] == 0.25

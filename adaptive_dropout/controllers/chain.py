@@ -1,0 +1,71 @@
+"""Several rules on the same rates, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from adaptive_dropout.controllers.base import Controller, State, own_state
+from adaptive_dropout.controllers.settings import check_controller
+
+__all__ = ["Chain", "ChainState"]
+
+
+@dataclass(frozen=True)
+class ChainState(State):
+    """The rates after the last rule, and each rule's own state.
+
+    Args:
+        rates: as in `State`, like the four fields after it.
+        improved: any rule says so.
+        rewind: any rule says so.
+        restart: any rule says so.
+        reason: the rules' reasons.
+        states: each rule's state, in order.
+    """
+
+    states: tuple[State, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chain(Controller):
+    """Gives each rule the rates that the one before it decided on; all see the same signals.
+
+    Args:
+        controllers: the rules in order, at least one.
+
+    >>> from adaptive_dropout.controllers import FixedController, GapController
+    >>> controller = Chain((GapController(change=0.25), FixedController()))
+    >>> controller.update(controller.init({"fc": 0.5}), {"train_loss": 0.0, "val_loss": 1.0}).rates
+    {'fc': 0.75}
+    """
+
+    controllers: Sequence[Controller]
+
+    def __post_init__(self) -> None:
+        if not self.controllers:
+            raise ValueError(f"controllers has to be a list of one controller or more, but got {self.controllers!r}")
+        for number, controller in enumerate(self.controllers):
+            check_controller(controller, f"controllers[{number}]")
+        object.__setattr__(self, "controllers", tuple(self.controllers))
+
+    def init(self, rates: Mapping[str, float]) -> ChainState:
+        """Return each rule's first state."""
+        return ChainState(rates, states=tuple(controller.init(rates) for controller in self.controllers))
+
+    def update(self, state: State, signals: Mapping[str, float]) -> ChainState:
+        """Return what is left of the rates after all rules."""
+        before = own_state(state, ChainState)
+        rates, states = before.rates, []
+        for controller, own in zip(self.controllers, before.states, strict=True):
+            decided = controller.update(replace(own, rates=rates), signals)
+            rates = decided.rates
+            states.append(decided)
+        return ChainState(
+            rates,
+            improved=any(decided.improved for decided in states),
+            rewind=any(decided.rewind for decided in states),
+            restart=any(decided.restart for decided in states),
+            reason="; ".join(decided.reason for decided in states if decided.reason),
+            states=tuple(states),
+        )

@@ -1,0 +1,166 @@
+"""The rewind: an overfitted network does not come back by dropout alone, so go back to its best weights first.
+
+Without it a rule that starts too low passes the best checkpoint before the rate has moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from adaptive_dropout.controllers.balance import BalanceController
+from adaptive_dropout.controllers.base import Controller, State, own_state
+from adaptive_dropout.controllers.chain import Chain
+from adaptive_dropout.controllers.logits import raise_to, shift_logits
+from adaptive_dropout.controllers.reading import read_signal
+from adaptive_dropout.controllers.settings import check_controller
+from adaptive_dropout.controllers.slope import AUDIBLE, SlopeController, hardly_learned
+
+__all__ = ["RewindController", "RewindState"]
+
+SMOOTHED = 3  # validations: noisy ones at a high learning rate look like stalls
+PATIENCE = 5  # validations, where the best weights are young
+RESTARTS = 6
+
+
+@dataclass(frozen=True)
+class RewindState(State):
+    """The decision, the best validation so far, and the clocks.
+
+    Args:
+        rates: as in `State`, like the four fields after it.
+        improved: this validation is the best: take a snapshot.
+        rewind: restore the snapshot of the best weights and optimizer state.
+        restart: restore the initial weights, with a fresh optimizer.
+        reason: why the rates moved.
+        inner: the state of the rule that moves the rates in between.
+        best: the lowest validation loss; None before the first.
+        best_rates: the rates of that validation.
+        age: optimizer steps that the best weights have been trained for.
+        recent: the last validation losses since the last rewind.
+        smoothed: the lowest mean of three of them; None before there is one.
+        clock: the step of ``smoothed``, or of the rewind since.
+        lost: optimizer steps that rewinds have undone.
+        step: optimizer steps at the last validation.
+        validations: since the last restart.
+        fruitless: rewinds since the best validation.
+        rewinds: all rewinds of the run.
+        restarts: all restarts of the run.
+    """
+
+    inner: State = field(default_factory=lambda: State({}))
+    best: float | None = None
+    best_rates: Mapping[str, float] = field(default_factory=dict)
+    age: int = 0
+    recent: tuple[float, ...] = ()
+    smoothed: float | None = None
+    clock: int = 0
+    lost: int = 0
+    step: int = 0
+    validations: int = 0
+    fruitless: int = 0
+    rewinds: int = 0
+    restarts: int = 0
+
+
+@dataclass(frozen=True)
+class RewindController(Controller):
+    """Lets a rule move the rates while validation improves, and goes back to the best weights when it stalls.
+
+    A stall is no new best mean of three validations for half the age of the best weights, at least five validations,
+    twice as long after each rewind that brought no new best. Then the best weights and optimizer state come back; step
+    count, learning-rate schedule and data go on; and the rates move by one logit from where they are or were at the
+    best, whichever is further: up where training without noise really went on falling below validation, down
+    otherwise. Where noise swamps learning from the start, it begins anew with weaker noise.
+
+    Args:
+        controller: the rule in between; `SlopeController` and then `BalanceController` by default.
+
+    Signals: ``train_loss``, ``val_loss``, ``step``, ``total_steps`` and ``clean_loss`` (see `SlopeController`);
+    ``gap_z``, the gap between validation and clean loss in standard errors, and ``clean_drop_z``, how far the clean
+    loss has fallen since the best validation in standard errors, without which a rewind never raises;
+    ``trivial_loss``, without which nothing restarts. `adaptive_dropout.signals` measures them.
+    """
+
+    controller: Controller = field(default_factory=lambda: Chain((SlopeController(), BalanceController())))
+
+    def __post_init__(self) -> None:
+        check_controller(self.controller)
+
+    def init(self, rates: Mapping[str, float]) -> RewindState:
+        """Return the rates and no best yet."""
+        return RewindState(rates, inner=self.controller.init(rates), best_rates=dict(rates))
+
+    def update(self, state: State, signals: Mapping[str, float]) -> RewindState:
+        """Return one decision: a new best, a rewind, a restart, or a move of the inner rule."""
+        before = own_state(state, RewindState)
+        step, val_loss = int(read_signal(signals, "step")), read_signal(signals, "val_loss")
+        interval = step - before.step
+        seen = self._seen(before, step, val_loss)
+        if seen.improved or not self._stalled(seen, interval):
+            if self._swamped(seen, signals, val_loss):
+                return self._restarted(seen)
+            return self._moved(seen, before, signals)
+        return self._rewound(seen, before, signals)
+
+    @staticmethod
+    def _seen(before: RewindState, step: int, val_loss: float) -> RewindState:
+        recent = (*before.recent, val_loss)[-SMOOTHED:]
+        seen = replace(
+            before, improved=False, rewind=False, restart=False, reason="", recent=recent, step=step,
+            validations=before.validations + 1,
+        )  # fmt: skip
+        mean = sum(recent) / len(recent)
+        if len(recent) == SMOOTHED and (before.smoothed is None or mean < before.smoothed):
+            seen = replace(seen, smoothed=mean, clock=step)
+        if before.best is not None and val_loss >= before.best:
+            return seen
+        return replace(
+            seen, improved=True, best=val_loss, best_rates=before.rates, age=step - before.lost, fruitless=0
+        )  # fmt: skip
+
+    @staticmethod
+    def _stalled(seen: RewindState, interval: int) -> bool:
+        patience = max(PATIENCE * interval, seen.age / 2) * 2.0**seen.fruitless
+        return seen.step - seen.clock >= patience
+
+    @staticmethod
+    def _swamped(seen: RewindState, signals: Mapping[str, float], val_loss: float) -> bool:
+        best = val_loss if seen.best is None else min(seen.best, val_loss)
+        if read_signal(signals, "train_loss") <= 1.1 * signals.get("trivial_loss", float("inf")):
+            return False
+        return hardly_learned(best, signals) and seen.validations >= 2 and seen.restarts < RESTARTS
+
+    def _moved(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:
+        inner = self.controller.update(replace(before.inner, rates=before.rates), signals)
+        return replace(seen, rates=inner.rates, inner=inner, reason=inner.reason)
+
+    def _rewound(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:
+        further = max if (up := self._overfits(before, signals)) else min
+        rates = {name: further(p, seen.best_rates[name]) for name, p in seen.rates.items()}
+        if up and not hardly_learned(seen.best or 0.0, signals):
+            rates = raise_to(shift_logits(rates, 1.0), AUDIBLE)
+        elif not up:
+            rates = shift_logits(rates, -1.0)
+        reason = f"validation stalled, rewound to {seen.best:.4g}: " + ("raised, overfitting" if up else "lowered")
+        return replace(
+            self._begun_anew(seen, rates), rewind=True, reason=reason, lost=seen.step - seen.age,
+            fruitless=seen.fruitless + 1, rewinds=seen.rewinds + 1,
+        )  # fmt: skip
+
+    def _restarted(self, seen: RewindState) -> RewindState:
+        reason = "noise swamps learning: started anew with weaker noise"
+        return replace(
+            self._begun_anew(seen, shift_logits(seen.rates, -1.0)), improved=False, restart=True, reason=reason,
+            lost=seen.step, restarts=seen.restarts + 1, validations=0,
+        )  # fmt: skip
+
+    def _begun_anew(self, seen: RewindState, rates: dict[str, float]) -> RewindState:
+        return replace(seen, rates=rates, inner=self.controller.init(rates), recent=(), clock=seen.step)
+
+    @staticmethod
+    def _overfits(before: RewindState, signals: Mapping[str, float]) -> bool:
+        last = before.recent[-1] if before.recent else read_signal(signals, "val_loss")
+        reference = (last + read_signal(signals, "val_loss")) / 2
+        balanced = read_signal(signals, "train_loss") <= reference
+        return balanced and signals.get("gap_z", 0.0) > 2 and signals.get("clean_drop_z", 0.0) > 2

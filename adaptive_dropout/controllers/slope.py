@@ -1,0 +1,120 @@
+"""Steering by slopes: how fast validation improves, compared with how fast training does without noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from adaptive_dropout.controllers.base import Controller, State, own_state
+from adaptive_dropout.controllers.logits import raise_to, shift_logits
+from adaptive_dropout.controllers.pace import check_span, share_of_run
+from adaptive_dropout.controllers.reading import read_signal
+from adaptive_dropout.counts import check_count
+from adaptive_dropout.probability import clip
+
+__all__ = ["AUDIBLE", "SlopeController", "SlopeState", "hardly_learned"]
+
+AUDIBLE = 0.1
+"""Below this p a rise does next to nothing, so a strong push starts here."""
+
+
+@dataclass(frozen=True)
+class SlopeState(State):
+    """The rates, and the losses that the slopes are fitted to.
+
+    Args:
+        rates: as in `State`, like the four fields after it.
+        improved: always False.
+        rewind: always False.
+        restart: always False.
+        reason: why the rates moved.
+        step: optimizer steps at the last validation; None before the first.
+        val_losses: the last validation losses, oldest first.
+        clean_losses: the clean training losses of the same validations.
+    """
+
+    step: int | None = None
+    val_losses: tuple[float, ...] = ()
+    clean_losses: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class SlopeController(Controller):
+    """Raises the rates when validation falls behind training, lowers them when it does not.
+
+    With dv and dc the improvement of validation and clean training loss in a validation interval, fitted to the last
+    ``window`` validations, and e = 1 - step / total_steps,
+
+        u = clip((e dc - dv) / (0.3 max(dc, tiny)), -1, 1)
+
+    and each logit moves by u times its share of ``span``. Validation should improve as fast as training at first, and
+    stop only at the end. Training that no longer falls never reads as overfitting, nor does a validation loss that is
+    not above the clean one, nor a network that has hardly learned yet.
+
+    Args:
+        span: how many logits the rates could move in a whole run. Twice as fast, a rise hurts validation for a while,
+            which reads as overfitting, and the rate runs away.
+        window: how many validations a slope is fitted to, at least 3.
+
+    The signals are those of `BalanceController` plus ``clean_loss``, the loss of a fixed subset of the training data
+    with dropout off, and, where it is known, ``trivial_loss``, that of the best constant prediction.
+    """
+
+    span: float = 6.0
+    window: int = 6
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "span", check_span(self.span))
+        check_count(self.window, "window", least=3)
+
+    def init(self, rates: Mapping[str, float]) -> SlopeState:
+        """Return the rates and no losses yet."""
+        return SlopeState(rates)
+
+    def update(self, state: State, signals: Mapping[str, float]) -> SlopeState:
+        """Return the rates moved along the slopes, as soon as the window is full."""
+        before = own_state(state, SlopeState)
+        step = int(read_signal(signals, "step"))
+        vals = (*before.val_losses, read_signal(signals, "val_loss"))[-self.window :]
+        cleans = (*before.clean_losses, read_signal(signals, "clean_loss"))[-self.window :]
+        push = 0.0
+        if len(vals) == self.window:
+            push = self._push(vals, cleans, 1 - step / read_signal(signals, "total_steps"))
+            if vals[-1] <= cleans[-1] or hardly_learned(min(vals), signals):
+                push = min(push, 0.0)
+        if before.step is None or push == 0.0:
+            return SlopeState(before.rates, step=step, val_losses=vals, clean_losses=cleans)
+        rates = shift_logits(before.rates, push * self.span * share_of_run(signals, before.step))
+        if push > 0.5:
+            rates = raise_to(rates, AUDIBLE)
+        reason = f"validation {'falls behind' if push > 0 else 'keeps up with'} training, push {push:+.2f}"
+        return SlopeState(rates, reason=reason, step=step, val_losses=vals, clean_losses=cleans)
+
+    @staticmethod
+    def _push(vals: Sequence[float], cleans: Sequence[float], left: float) -> float:
+        dv, dc = -slope(vals), -slope(cleans)
+        # .002 nats a validation at a loss of 2: a loss in other units has another idea of nothing.
+        tiny = 0.001 * max(abs(value) for value in vals)
+        if dc <= tiny:
+            return -1.0 if dv < 0 and dc < -tiny else 0.0
+        return clip((left * dc - dv) / (0.3 * dc), -1.0, 1.0)
+
+
+def slope(values: Sequence[float]) -> float:
+    """Return the least-squares slope of ``values`` over 0, 1, 2, ...
+
+    >>> slope([1.0, 2.0, 3.0])
+    1.0
+    """
+    middle = (len(values) - 1) / 2
+    spread = sum((i - middle) ** 2 for i in range(len(values)))
+    return sum((i - middle) * value for i, value in enumerate(values)) / spread
+
+
+def hardly_learned(val_loss: float, signals: Mapping[str, float]) -> bool:
+    """Return whether ``val_loss`` is above 0.95 of ``trivial_loss``; False where that is unknown or not positive.
+
+    There every comparison of training and validation is noise.
+    """
+    trivial = signals.get("trivial_loss", 0.0)
+    return trivial > 0 and val_loss >= 0.95 * trivial
