@@ -13,6 +13,7 @@ from .controllers import (
     SpeedLimit as SpeedLimit,
     State as State,
 )
+from .convert import convert as convert
 from .modules import (
     AlphaDropout as AlphaDropout,
     ConcreteDropout as ConcreteDropout,

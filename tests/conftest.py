@@ -10,6 +10,7 @@ import torch
 
 # Lightning 2.6 calls what jsonargparse 4.53 has deprecated.
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"
+torch.set_num_threads(1)  # the models are too small for more, and pytest-xdist runs several of them at once
 
 
 @pytest.fixture(autouse=True)

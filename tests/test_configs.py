@@ -12,12 +12,14 @@ from jsonargparse import ActionConfigFile
 from lightning.pytorch.cli import LightningArgumentParser
 
 import adaptive_dropout as ad
+from adaptive_dropout.networks import CNN, GPT, MLP
 from tests.cli.commands import CONFIGS, config
 
 AXES = {
     axis: sorted(f"{axis}/{path.stem}" for path in (CONFIGS / axis).glob("*.yaml"))
     for axis in ("data", "dropout", "control", "logger", "trainer")
 }
+RATES = {MLP: 2, CNN: 3, GPT: 7}
 SETTABLE = {"dropout/standard", "dropout/gaussian"}
 
 
@@ -46,6 +48,6 @@ def test_data_dropout_and_control_add_up(names: tuple[str, ...], parser: Lightni
     parsed["trainer"] = {"callbacks": parsed["trainer"]["callbacks"]}
     model = parser.instantiate(parsed)["model"]
     rates = dict(ad.named_rates(model))
-    assert len(rates) in (2, 3)
+    assert len(rates) == RATES[type(model.network)]
     assert len({id(rate) for rate in rates.values()}) == len(rates), "layers share a rate"
     assert bool(ad.get_rates(model, ad.SettableRate)) == (names[1] in SETTABLE)

@@ -16,9 +16,9 @@ PACKAGE = Path(adaptive_dropout.__file__).parent
 ROWS = [
     {"probability", "counts"},
     {"schedules", "controllers"},
-    {"functional", "rates"},
+    {"functional", "rates", "nested"},
     {"modules"},
-    {"signals"},
+    {"signals", "snapshot", "convert"},
     # ---- plain `import adaptive_dropout` stops here ----
     {"tracking"},
     {"callbacks", "plots"},

@@ -1,7 +1,8 @@
 """Lightning callbacks: they say when rates move and where that is logged; controllers and schedules say how."""
 
+from adaptive_dropout.callbacks.adaptive import AdaptiveDropout
 from adaptive_dropout.callbacks.control import DropoutRateControl
 from adaptive_dropout.callbacks.monitor import DropoutRateMonitor
 from adaptive_dropout.callbacks.scheduler import DropoutRateScheduler
 
-__all__ = ["DropoutRateControl", "DropoutRateMonitor", "DropoutRateScheduler"]
+__all__ = ["AdaptiveDropout", "DropoutRateControl", "DropoutRateMonitor", "DropoutRateScheduler"]

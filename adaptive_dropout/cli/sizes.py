@@ -12,6 +12,7 @@ SIZES = {
     "in_channels": "network.init_args.in_channels",
     "image_size": "network.init_args.image_size",
     "num_classes": "num_classes",
+    "vocabulary": "network.init_args.vocabulary",
 }
 
 

@@ -56,6 +56,14 @@ class Controller(ABC):
     dropout on, since the last decision), ``val_loss``, ``step``, ``total_steps``, ``epoch`` and every other metric.
     """
 
+    def needs(self) -> frozenset[str]:
+        """Return what has to be measured or kept for this rule, because it is not free.
+
+        ``"clean_loss"``: the signals of `adaptive_dropout.signals.CleanLoss`. ``"snapshot"``: the best weights, to
+        rewind to. A wrapper needs what the rules in it need.
+        """
+        return frozenset()
+
     @abstractmethod
     def init(self, rates: Mapping[str, float]) -> State:
         """Return the state before the first decision, with exactly these rates."""

@@ -49,6 +49,10 @@ class Chain(Controller):
             check_controller(controller, f"controllers[{number}]")
         object.__setattr__(self, "controllers", tuple(self.controllers))
 
+    def needs(self) -> frozenset[str]:
+        """Return what any of the rules needs."""
+        return frozenset().union(*(controller.needs() for controller in self.controllers))
+
     def init(self, rates: Mapping[str, float]) -> ChainState:
         """Return each rule's first state."""
         return ChainState(rates, states=tuple(controller.init(rates) for controller in self.controllers))

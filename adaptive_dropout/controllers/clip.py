@@ -41,6 +41,10 @@ class Clip(Controller):
         if self.low > self.high:
             raise ValueError(f"low has to be at most high, but got low={self.low} and high={self.high}")
 
+    def needs(self) -> frozenset[str]:
+        """Return what the inner rule needs."""
+        return self.controller.needs()
+
     def init(self, rates: Mapping[str, float]) -> State:
         """Return the other controller's first state."""
         return self.controller.init(rates)

@@ -61,6 +61,10 @@ class Partition(Controller):
             check_controller(controller, f"controllers[{glob!r}]")
         object.__setattr__(self, "controllers", dict(self.controllers))
 
+    def needs(self) -> frozenset[str]:
+        """Return what any of the rules needs."""
+        return frozenset().union(*(controller.needs() for controller in self.controllers.values()))
+
     def init(self, rates: Mapping[str, float]) -> PartitionState:
         """Return each part's first state.
 

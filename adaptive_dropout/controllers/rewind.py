@@ -5,6 +5,7 @@ Without it a rule that starts too low passes the best checkpoint before the rate
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -71,7 +72,8 @@ class RewindController(Controller):
     twice as long after each rewind that brought no new best. Then the best weights and optimizer state come back; step
     count, learning-rate schedule and data go on; and the rates move by one logit from where they are or were at the
     best, whichever is further: up where training without noise really went on falling below validation, down
-    otherwise. Where noise swamps learning from the start, it begins anew with weaker noise.
+    otherwise. Where noise swamps learning from the start, it begins anew with weaker noise. A validation loss that is
+    NaN or infinite is rewound from at once, with weaker noise.
 
     Args:
         controller: the rule in between; `SlopeController` and then `BalanceController` by default.
@@ -87,6 +89,10 @@ class RewindController(Controller):
     def __post_init__(self) -> None:
         check_controller(self.controller)
 
+    def needs(self) -> frozenset[str]:
+        """Return the clean training loss, a snapshot, and what the inner rule needs."""
+        return self.controller.needs() | {"clean_loss", "snapshot"}
+
     def init(self, rates: Mapping[str, float]) -> RewindState:
         """Return the rates and no best yet."""
         return RewindState(rates, inner=self.controller.init(rates), best_rates=dict(rates))
@@ -94,7 +100,10 @@ class RewindController(Controller):
     def update(self, state: State, signals: Mapping[str, float]) -> RewindState:
         """Return one decision: a new best, a rewind, a restart, or a move of the inner rule."""
         before = own_state(state, RewindState)
-        step, val_loss = int(read_signal(signals, "step")), read_signal(signals, "val_loss")
+        step = int(read_signal(signals, "step"))
+        if before.best is not None and not math.isfinite(signals.get("val_loss", 0.0)):
+            return self._diverged(before, step)
+        val_loss = read_signal(signals, "val_loss")
         interval = step - before.step
         seen = self._seen(before, step, val_loss)
         if seen.improved or not self._stalled(seen, interval):
@@ -146,6 +155,14 @@ class RewindController(Controller):
         return replace(
             self._begun_anew(seen, rates), rewind=True, reason=reason, lost=seen.step - seen.age,
             fruitless=seen.fruitless + 1, rewinds=seen.rewinds + 1,
+        )  # fmt: skip
+
+    def _diverged(self, before: RewindState, step: int) -> RewindState:
+        lower = {name: min(p, before.best_rates[name]) for name, p in before.rates.items()}
+        seen = replace(before, improved=False, restart=False, step=step, validations=before.validations + 1)
+        return replace(
+            self._begun_anew(seen, shift_logits(lower, -1.0)), rewind=True, lost=step - seen.age,
+            reason=f"validation diverged, rewound to {seen.best:.4g}: lowered", rewinds=seen.rewinds + 1,
         )  # fmt: skip
 
     def _restarted(self, seen: RewindState) -> RewindState:

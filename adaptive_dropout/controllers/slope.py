@@ -67,6 +67,10 @@ class SlopeController(Controller):
         object.__setattr__(self, "span", check_span(self.span))
         check_count(self.window, "window", least=3)
 
+    def needs(self) -> frozenset[str]:
+        """Return the clean training loss."""
+        return frozenset({"clean_loss"})
+
     def init(self, rates: Mapping[str, float]) -> SlopeState:
         """Return the rates and no losses yet."""
         return SlopeState(rates)

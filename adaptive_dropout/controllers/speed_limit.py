@@ -35,6 +35,10 @@ class SpeedLimit(Controller):
         check_controller(self.controller)
         object.__setattr__(self, "change", check_change(self.change))
 
+    def needs(self) -> frozenset[str]:
+        """Return what the inner rule needs."""
+        return self.controller.needs()
+
     def init(self, rates: Mapping[str, float]) -> State:
         """Return the other controller's first state."""
         return self.controller.init(rates)

@@ -8,5 +8,6 @@ from adaptive_dropout.data.cifar10 import CIFAR10
 from adaptive_dropout.data.digits import Digits
 from adaptive_dropout.data.image_folder import ImageFolder
 from adaptive_dropout.data.mnist import MNIST
+from adaptive_dropout.data.text import Text
 
-__all__ = ["CIFAR10", "MNIST", "Arrays", "Digits", "Examples", "ImageFolder", "TensorDataModule"]
+__all__ = ["CIFAR10", "MNIST", "Arrays", "Digits", "Examples", "ImageFolder", "TensorDataModule", "Text"]

@@ -2,6 +2,7 @@
 
 from adaptive_dropout.tasks.base import Task
 from adaptive_dropout.tasks.classifier import Classifier
+from adaptive_dropout.tasks.language_model import LanguageModel
 from adaptive_dropout.tasks.regressor import Regressor
 
-__all__ = ["Classifier", "Regressor", "Task"]
+__all__ = ["Classifier", "LanguageModel", "Regressor", "Task"]

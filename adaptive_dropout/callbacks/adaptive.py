@@ -1,0 +1,69 @@
+"""`AdaptiveDropout`: the one line that replaces the grid search over dropout rates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning.pytorch as L
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+
+from adaptive_dropout.callbacks.control import DropoutRateControl
+from adaptive_dropout.controllers import Controller, RewindController
+from adaptive_dropout.convert import convert
+
+__all__ = ["AdaptiveDropout"]
+
+
+class AdaptiveDropout(DropoutRateControl):
+    """Finds the dropout layers of any LightningModule, steers their rates, and leaves the best weights in the model.
+
+    torch's own ``nn.Dropout*`` layers are made adjustable before the optimizers exist; ours are taken as they are. The
+    rates start where the model has them. Put it in front of callbacks that copy or average the model.
+
+    Args:
+        controller: the rule; `RewindController` by default.
+        monitor: which logged metric is the validation loss, to be minimised. ``validation_step`` has to log it.
+        folder: where snapshots of the weights are kept for models too large to keep them in memory.
+
+    Raises:
+        ValueError, KeyError: as `DropoutRateControl`.
+    """
+
+    def __init__(
+        self, controller: Controller | None = None, monitor: str = "val_loss", folder: str | Path | None = None
+    ) -> None:
+        super().__init__(RewindController() if controller is None else controller, monitor, folder)
+        self.start: dict[str, float] = {}
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Make torch's dropout layers adjustable."""
+        super().setup(trainer, pl_module, stage)
+        convert(pl_module)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start, and remember where the rates did."""
+        super().on_train_start(trainer, pl_module)
+        assert self.state is not None
+        self.start = dict(self.state.rates)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Put the best weights into the model and say what was found."""
+        if self._rewinder is not None and self._rewinder.best is not None and self._rewinder.best.taken:
+            self._rewinder.best.restore()
+        self._say(trainer)
+
+    @rank_zero_only
+    def _say(self, trainer: L.Trainer) -> None:
+        assert self.state is not None
+        best = getattr(self.state, "best", None)
+        kept = "" if best is None else f", {self.monitor} {best:.4g} kept"
+        title = f"dropout rates found, {getattr(self.state, 'rewinds', 0)} rewinds{kept}"
+        table = Table("rate", "start", "end", title=title, title_justify="left")
+        for name, p in self.state.rates.items():
+            table.add_row(name, f"{self.start[name]:.3f}", f"{p:.3f}")
+        console = Console()
+        console.print(table)
+        if path := getattr(trainer.checkpoint_callback, "best_model_path", ""):
+            console.print(f"checkpoint  {path}", soft_wrap=True, highlight=False)

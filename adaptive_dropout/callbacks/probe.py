@@ -1,0 +1,97 @@
+"""Measures the clean loss in any LightningModule: its own ``validation_step`` on a fixed part of the training data."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.utilities.data import extract_batch_size
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from adaptive_dropout.callbacks.measure import batches_between_validations
+from adaptive_dropout.callbacks.quiet import quiet_validation_loss
+from adaptive_dropout.signals import CleanLoss
+
+__all__ = ["Probe"]
+
+PARTS = 8
+SHARE = 0.2  # of the examples between two validations: forward only, that is 7 % of the run's gradient evaluations
+MOST = 300  # examples
+
+
+class Probe:
+    """The signals of `CleanLoss` in a Lightning run, and ``trivial_loss``, the loss before any training.
+
+    The fixed part of the training data is cut from the first batches of the run, as training sees them, in eight pieces
+    or a few more.
+
+    Args:
+        monitor: the metric that ``validation_step`` logs as the validation loss.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
+        self.clean = CleanLoss()
+        self._trivial_loss: float | None = None
+        self._parts: list[Any] = []
+        self._val_losses: list[Tensor] = []
+
+    def take(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
+        """Keep pieces of ``batch``, about to be trained on, until there are enough; measure the loss before all."""
+        interval = batches_between_validations(trainer)
+        batches = min(PARTS, interval)
+        pieces = math.ceil(PARTS / batches)
+        if len(self._parts) >= batches * pieces:
+            return
+        size = extract_batch_size(batch)
+        wanted = min(MOST, SHARE * size * interval) / (batches * pieces)
+        each = max(1, min(round(wanted), size // pieces))
+        self._parts += [_cut(batch, size, i * each, (i + 1) * each) for i in range(min(pieces, size))]
+        if self._trivial_loss is None:
+            losses = quiet_validation_loss(trainer, pl_module, self.monitor, self._parts)
+            self._trivial_loss = sum(losses) / len(losses)
+
+    def listen(self, pl_module: L.LightningModule) -> None:
+        """Begin to write down the validation loss of each batch, which goes on to where it is logged."""
+        self._val_losses = []
+        passed_on = pl_module.log
+
+        def log(name: str, value: Any, *args: Any, **kwargs: Any) -> None:
+            if name == self.monitor and isinstance(value, (Tensor, float)):
+                self._val_losses.append(torch.as_tensor(value).detach())
+            passed_on(name, value, *args, **kwargs)
+
+        pl_module.__dict__["log"] = log
+
+    def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, val_loss: float) -> dict[str, float]:
+        """Return the signals, measured now; ends what `listen` began."""
+        self.stop(pl_module)
+        losses = quiet_validation_loss(trainer, pl_module, self.monitor, self._parts)
+        measured = self.clean.signals(losses, [float(loss) for loss in self._val_losses] or [val_loss])
+        return measured if self._trivial_loss is None else measured | {"trivial_loss": self._trivial_loss}
+
+    @staticmethod
+    def stop(pl_module: L.LightningModule) -> None:
+        """End what `listen` began."""
+        pl_module.__dict__.pop("log", None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run has to know, the fixed part of the data with it."""
+        return {"clean": self.clean.state_dict(), "trivial_loss": self._trivial_loss, "parts": self._parts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.clean.load_state_dict(state["clean"])
+        self._trivial_loss, self._parts = state["trivial_loss"], state["parts"]
+
+
+def _cut(batch: Any, size: int, start: int, end: int) -> Any:
+    def cut(leaf: Any) -> Any:
+        if isinstance(leaf, Tensor) and leaf.dim() and len(leaf) == size:
+            return leaf[start:end].detach().clone()
+        return leaf
+
+    return tree_map(cut, batch)

@@ -1,0 +1,150 @@
+"""A plain text of the user's own as a sequence of characters, to predict each from those before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from adaptive_dropout.counts import check_count
+from adaptive_dropout.data.base import Batch, Examples, TensorDataModule
+from adaptive_dropout.data.draws import Draws
+from adaptive_dropout.data.splits import check_fraction
+
+__all__ = ["Text"]
+
+
+class Text(TensorDataModule):
+    """Windows of a plain text file in UTF-8, character by character.
+
+    A batch is int64 (batch, context) and the same windows one character later, int64 (batch, context). The text is
+    split in its own order: the first ``1 - val_fraction`` trains, **the first half of the rest validates, the second
+    half tests**. Training windows begin anywhere, drawn with replacement; those that validate or test lie side by
+    side, always the same, and leave out what does not fill a window at the end.
+
+    The file is read at construction. Its characters are numbered in sorted order over the whole file, so every part
+    of it has the same vocabulary.
+
+    Args:
+        path: the file.
+        context: characters in a window.
+        batch_size: windows in a batch.
+        n_characters: how many characters are used, training, validation and test together; None uses all.
+        val_fraction: the part of them that is held out, in (0, 1).
+        steps_per_epoch: training batches in an epoch; on several devices they are shared out.
+        seed: fixes the training windows.
+        start: where in the file the characters that are used begin.
+
+    Attributes:
+        characters: the characters of the file in sorted order; a character's number is its place here.
+        vocabulary: how many there are.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        TypeError: a size is no integer, or ``val_fraction`` no number.
+        ValueError: the file is no UTF-8 text or is too short, or a value is out of its range.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        context: int = 64,
+        batch_size: int = 12,
+        n_characters: int | None = None,
+        val_fraction: float = 0.1,
+        steps_per_epoch: int = 100,
+        seed: int = 0,
+        start: int = 0,
+    ) -> None:
+        super().__init__(batch_size, seed)
+        self.context = check_count(context, "context")
+        self.steps_per_epoch = check_count(steps_per_epoch, "steps_per_epoch")
+        self.val_fraction = check_fraction(val_fraction, "val_fraction")
+        path = Path(path).expanduser()
+        text = _read(path)
+        self.characters = "".join(sorted(set(text)))
+        self.vocabulary = len(self.characters)
+        self._numbers = {character: number for number, character in enumerate(self.characters)}
+        self._parts = self._split(path, self.encode(_piece(path, text, n_characters, start)))
+        self._draws = torch.Generator().manual_seed(seed)
+
+    def encode(self, text: str) -> Tensor:
+        """Return the numbers of the characters of ``text``, int64 (length,).
+
+        Raises:
+            ValueError: a character does not occur in the file.
+        """
+        unknown = sorted(set(text) - set(self.characters))
+        if unknown:
+            raise ValueError(f"no character {unknown[0]!r} in the file; it has {self.characters!r}")
+        return torch.tensor([self._numbers[character] for character in text], dtype=torch.int64)
+
+    def decode(self, tokens: Tensor) -> str:
+        """Return the characters with the numbers ``tokens``, int64 (length,) in 0 ... ``vocabulary`` - 1.
+
+        Raises:
+            ValueError: a number is outside that range.
+        """
+        numbers: list[int] = tokens.tolist()
+        for number in numbers:
+            if not 0 <= number < self.vocabulary:
+                raise ValueError(f"a token has to be between 0 and {self.vocabulary - 1}, but got {number}")
+        return "".join(self.characters[number] for number in numbers)
+
+    def examples(self) -> tuple[Examples, Examples, Examples]:
+        """Cut the parts into windows; those of the training part overlap and share one piece of memory."""
+        train, val, test = self._parts
+        return self._windows(train, 1), self._windows(val, self.context), self._windows(test, self.context)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return ``steps_per_epoch`` batches of windows that begin anywhere in the training part, new in each epoch."""
+        draws = Draws(len(self.train_set), self.steps_per_epoch * self.batch_size, self._draws)
+        return DataLoader(
+            self.train_set, self.batch_size, sampler=draws, generator=self._draws, **self._loaders.options
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the sequence of training windows stands."""
+        return {"draws": self._draws.get_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue the sequence of training windows, exactly if the checkpoint was made between two epochs."""
+        self._draws.set_state(state_dict["draws"].cpu())
+
+    def _split(self, path: Path, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        n_train = round((1.0 - self.val_fraction) * len(tokens))
+        n_val = (len(tokens) - n_train) // 2
+        train, val, test = tokens.tensor_split((n_train, n_train + n_val))
+        if min(len(train), len(val), len(test)) <= self.context:
+            raise ValueError(
+                f"{path}: to train, validate and test needs {self.context + 1} characters each, one more than the "
+                f"context, but {len(tokens)} characters give {len(train)}, {len(val)} and {len(test)}"
+            )
+        return train, val, test
+
+    def _windows(self, tokens: Tensor, every: int) -> Examples:
+        windows = tokens.unfold(0, self.context + 1, every)
+        return Examples(windows[:, :-1], windows[:, 1:])
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {str(path)!r}: path has to name a plain text file")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: no readable UTF-8 text ({error})") from None
+    if not text:
+        raise ValueError(f"{path}: the file is empty")
+    return text
+
+
+def _piece(path: Path, text: str, n: int | None, start: int) -> str:
+    check_count(start, "start", least=0)
+    left = max(len(text) - start, 0)
+    if n is not None and check_count(n, "n_characters") > left:
+        raise ValueError(f"{path}: {left} characters follow start {start}, but n_characters is {n}")
+    return text[start:] if n is None else text[start : start + n]

@@ -1,0 +1,152 @@
+"""`GPT`: a small decoder-only transformer that predicts the next token of a sequence.
+
+Its rates are called ``embedding_dropout``, then for each block ``blocks.0.attention.dropout`` (on the attention
+weights), ``blocks.0.residual_dropout1`` (on what attention adds) and ``blocks.0.residual_dropout2`` (on what the dense
+layers add).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from adaptive_dropout.modules import Dropout
+from adaptive_dropout.networks.factory import DropoutFactory, check_sizes, new_layer
+
+__all__ = ["GPT"]
+
+INIT_STD = 0.02
+
+
+class GPT(nn.Module):
+    """A pre-norm transformer with causal attention: tokens (batch, time) -> logits (batch, time, vocabulary).
+
+    The logits at a time are for the token that follows, and depend on the tokens up to that time only. Positions are
+    learned; the output layer is the transposed token embedding. There are 1 + 3 ``layers`` dropout layers.
+
+    Args:
+        vocabulary: how many different tokens there are; a token is int64 in 0 ... ``vocabulary`` - 1.
+        context: the longest sequence.
+        layers: how many blocks of attention and dense layers.
+        heads: how many attention patterns a block has; divides ``channels``.
+        channels: the width of the network; a block's hidden dense layer is four times as wide.
+        dropout: makes one dropout layer per call, without arguments.
+
+    Raises:
+        TypeError: ``dropout`` is a layer instead of something that makes layers, or a size is no integer.
+        ValueError: a size is less than 1, or ``heads`` does not divide ``channels``; at a call: the input is not
+            (batch, time), or time exceeds ``context``.
+
+    Source: Radford et al. (2019), section 2.3: norms, initialisation; Press and Wolf (2017): the tied embedding.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        context: int = 64,
+        layers: int = 2,
+        heads: int = 4,
+        channels: int = 64,
+        dropout: DropoutFactory = Dropout,
+    ) -> None:
+        super().__init__()
+        check_sizes(vocabulary=[vocabulary], context=[context], layers=[layers], heads=[heads], channels=[channels])
+        if channels % heads:
+            raise ValueError(f"channels has to be a multiple of heads, {heads}, but got {channels}")
+        self.context = context
+        self.token_embedding = _embedding(vocabulary, channels)
+        self.position_embedding = _embedding(context, channels)
+        self.embedding_dropout = new_layer(dropout)
+        # Two terms a layer add up on the residual path; so scaled, their sum starts as large as one of them would.
+        std = INIT_STD / math.sqrt(2 * layers)
+        self.blocks = nn.Sequential(*(Block(channels, heads, std, dropout) for _ in range(layers)))
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the logits of the next token at each time."""
+        if tokens.dim() != 2:
+            raise ValueError(f"GPT takes tokens (batch, time), but got shape {tuple(tokens.shape)}")
+        time = tokens.shape[1]
+        if time > self.context:
+            raise ValueError(f"a sequence has at most {self.context} tokens, the context of this GPT, but got {time}")
+        x = self.token_embedding(tokens) + self.position_embedding.weight[:time]
+        x = self.norm(self.blocks(self.embedding_dropout(x)))
+        return F.linear(x, self.token_embedding.weight)
+
+
+class Block(nn.Module):
+    """Attention, then two dense layers with GELU between them, each of the form x + f(norm(x)).
+
+    Args:
+        channels: the width of input and output, (batch, time, channels).
+        heads: how many attention patterns; divides ``channels``.
+        residual_std: the standard deviation that the weights onto the residual path start with.
+        dropout: makes one dropout layer per call.
+    """
+
+    def __init__(self, channels: int, heads: int, residual_std: float, dropout: DropoutFactory) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+        self.attention = CausalSelfAttention(channels, heads, residual_std, dropout)
+        self.residual_dropout1 = new_layer(dropout)
+        self.norm2 = nn.LayerNorm(channels)
+        dense = OrderedDict[str, nn.Module](widen=_linear(channels, 4 * channels), gelu=nn.GELU())
+        dense["narrow"] = _linear(4 * channels, channels, residual_std)
+        self.dense = nn.Sequential(dense)
+        self.residual_dropout2 = new_layer(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what goes on along the residual path, of the shape of ``x``."""
+        x = x + self.residual_dropout1(self.attention(self.norm1(x)))
+        y: Tensor = x + self.residual_dropout2(self.dense(self.norm2(x)))
+        return y
+
+
+class CausalSelfAttention(nn.Module):
+    """Each time takes the weighted mean of the values at times up to its own: softmax(q k' / sqrt(size)) v per head.
+
+    The softmax is written out, with dropout on its weights: torch's fused attention takes p as a Python float, which
+    is neither a rate that can move under torch.compile nor one that passes a gradient.
+
+    Args:
+        channels: the width of input and output, (batch, time, channels).
+        heads: how many attention patterns; divides ``channels``.
+        residual_std: the standard deviation that the output weights start with.
+        dropout: makes the dropout layer.
+
+    Source: Vaswani et al. (2017), equation 1.
+    """
+
+    def __init__(self, channels: int, heads: int, residual_std: float, dropout: DropoutFactory) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = _linear(channels, 3 * channels)
+        self.dropout = new_layer(dropout)
+        self.output = _linear(channels, channels, residual_std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the mixed values, of the shape of ``x``."""
+        split = self.query_key_value(x).unflatten(-1, (3, self.heads, -1))
+        query, key, value = split.permute(2, 0, 3, 1, 4)  # each (batch, heads, time, size)
+        scores = query @ key.mT / math.sqrt(query.shape[-1])
+        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).triu(1)
+        weights = scores.masked_fill(future, -math.inf).softmax(-1)
+        mixed: Tensor = self.output((self.dropout(weights) @ value).transpose(1, 2).flatten(2))
+        return mixed
+
+
+def _embedding(count: int, channels: int) -> nn.Embedding:
+    embedding = nn.Embedding(count, channels)
+    nn.init.normal_(embedding.weight, std=INIT_STD)
+    return embedding
+
+
+def _linear(inputs: int, outputs: int, std: float = INIT_STD) -> nn.Linear:
+    linear = nn.Linear(inputs, outputs)
+    nn.init.normal_(linear.weight, std=std)
+    nn.init.zeros_(linear.bias)
+    return linear

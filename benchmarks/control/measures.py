@@ -1,0 +1,94 @@
+"""What one run is judged by: its best weights, what it cost in gradient evaluations, and how often it rewound."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+
+__all__ = ["BestWeights", "GradientCost", "Rewinds"]
+
+
+class BestWeights(L.Callback):
+    """Keeps a copy of the weights and buffers with the lowest validation loss in memory.
+
+    It has to come before a callback that moves the weights at a validation.
+
+    Attributes:
+        val_loss: the lowest so far; infinite before the first.
+        validations: how many there were.
+    """
+
+    def __init__(self) -> None:
+        self.val_loss = math.inf
+        self.validations = 0
+        self._weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Copy the weights if they are the best."""
+        self.validations += 1
+        val_loss = float(trainer.callback_metrics["val_loss"])
+        if val_loss < self.val_loss:
+            self.val_loss = val_loss
+            self._weights = {name: value.detach().clone() for name, value in pl_module.state_dict().items()}
+
+    def restore(self, pl_module: L.LightningModule) -> None:
+        """Put the best weights back; where no validation loss was finite, leave the last."""
+        if self._weights:
+            pl_module.load_state_dict(self._weights)
+
+
+class GradientCost(L.Callback):
+    """Counts the examples that go through ``pl_module.network`` in ``fit``, validation itself excepted.
+
+    Forward and backward count 1, forward alone 1/3, because backward takes about two forwards.
+
+    Attributes:
+        examples: the count so far.
+    """
+
+    def __init__(self) -> None:
+        self.examples = 0.0
+        self._counts = True
+        self._hook: Any = None
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin to count."""
+        network = pl_module.network
+        assert isinstance(network, torch.nn.Module)
+        self._hook = network.register_forward_pre_hook(self._count)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop counting."""
+        self._hook.remove()
+
+    def on_validation_batch_start(self, *_: Any) -> None:
+        """Leave out the batch that every method validates on."""
+        self._counts = False
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        """Count again: what a rule measures besides is its own cost."""
+        self._counts = True
+
+    def _count(self, module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if self._counts:
+            self.examples += len(inputs[0]) * (1.0 if torch.is_grad_enabled() else 1 / 3)
+
+
+class Rewinds(L.Callback):
+    """Counts the validations after which a controller asked for a rewind or restart; has to come after the control.
+
+    Attributes:
+        count: how many so far.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Look at what every control has just decided."""
+        states = (getattr(callback, "state", None) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        self.count += sum(any(getattr(state, name, False) for name in ("rewind", "restart")) for state in states)

@@ -1,0 +1,82 @@
+"""What is compared: fixed rates, which are the grid, and everything that claims to need one run.
+
+A method is one line in `METHODS`: a dropout layer and the callbacks that move its rate.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import lightning.pytorch as L
+
+import adaptive_dropout as ad
+from adaptive_dropout.callbacks import DropoutRateControl
+from adaptive_dropout.networks import DropoutFactory
+from benchmarks.control.concrete import ConcretePenalty
+
+__all__ = ["GRID", "METHODS", "STARTS", "Method"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to choose the dropout rate.
+
+    Args:
+        dropout: makes a dropout layer.
+        start: the p that it starts with, in [0, 1].
+        callbacks: makes the callbacks of one run.
+    """
+
+    dropout: DropoutFactory
+    start: float
+    callbacks: Callable[[], Sequence[L.Callback]] = tuple
+
+
+def fixed(p: float) -> Method:
+    """Keep the rate at ``p``."""
+    return Method(functools.partial(ad.Dropout, p), p)
+
+
+def scheduled(schedule: ad.Schedule) -> Method:
+    """Let the rate follow ``schedule``, whatever the run does."""
+    return Method(functools.partial(ad.Dropout, schedule), schedule(0))
+
+
+def rule(name: str, controller: ad.Controller, start: float) -> dict[str, Method]:
+    """Return ``{"<name>:<start>": ...}``: ``controller`` steers the rates from ``start``."""
+    layer = functools.partial(ad.Dropout, start)
+    return {f"{name}:{start:g}": Method(layer, start, lambda: [DropoutRateControl(controller)])}
+
+
+GRID = {f"fixed:{i / 10:g}": fixed(i / 10) for i in range(10)}
+"""The ten fixed rates that a grid search would train; ``fixed:0`` is a network without dropout."""
+
+STARTS = (0.01, 0.05, 0.3, 0.6, 0.8)
+"""Where every rule that claims to work from any start begins."""
+
+# The rules that rewind: an entry here runs from each of STARTS.
+RULES: Mapping[str, ad.Controller] = {
+    "rewind": ad.RewindController(),
+    "balance-rewind": ad.RewindController(ad.BalanceController()),
+    "slope-rewind": ad.RewindController(ad.SlopeController()),
+    "rewind-only": ad.RewindController(ad.FixedController()),
+}
+
+METHODS: dict[str, Method] = {
+    **GRID,
+    **rule("plateau", ad.PlateauController(), 0.3),
+    "linear": scheduled(ad.LinearSchedule(0.5, 0.0)),
+    "curriculum": scheduled(ad.CurriculumSchedule(0.5)),
+    "early": scheduled(ad.EarlySchedule(0.5, cutoff=0.5)),
+    "late": scheduled(ad.LateSchedule(0.5, cutoff=0.5)),
+    "concrete": Method(functools.partial(ad.ConcreteDropout, 0.1), 0.1, lambda: [ConcretePenalty()]),
+    **{
+        name: method
+        for key, controller in RULES.items()
+        for start in STARTS
+        for name, method in rule(key, controller, start).items()
+    },
+}
+"""Every method by its name. Names never change: rows of earlier runs are found by them."""

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import adaptive_dropout as ad
+from adaptive_dropout.data.images import PixelsToInputs
+from adaptive_dropout.networks import MLP
+from adaptive_dropout.tasks import Task
+from benchmarks.control.__main__ import main, missing_cells, select
+from benchmarks.control.cells import Cell, run_cell
+from benchmarks.control.concrete import concrete_penalty
+from benchmarks.control.images import CropsAndFlips, digits
+from benchmarks.control.measures import BestWeights
+from benchmarks.control.methods import METHODS
+from benchmarks.control.study_task import Fitting
+from benchmarks.control.tasks import TASKS
+from benchmarks.control.windows import Windows
+from tests.benchmarks.rows import row
+
+TINY = "digits:200"
+
+
+@pytest.fixture
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(TASKS, TINY, replace(TASKS[TINY], fitting=Fitting(steps=100, batch_size=32)))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a study; on a busy machine threads that wait for each other take ten times as long
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("_tiny")
+@pytest.mark.parametrize("method", ["plateau:0.3", "concrete"])
+def test_a_cell_trains_for_real_and_gives_the_same_row_again(method: str) -> None:
+    first, second = (run_cell(Cell(TINY, 1, method)) for _ in range(2))
+    assert asdict(first) | {"seconds": 0} == asdict(second) | {"seconds": 0}
+    assert first.test_accuracy is not None
+    assert first.test_accuracy > 0.6  # 0.1 by guessing
+    assert first.gradient_examples == 100 * 32
+    assert first.start == METHODS[method].start
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_the_weights_tested_are_those_with_the_lowest_validation_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[tuple[float, float]] = []
+    original = BestWeights.restore
+
+    def restore(best: BestWeights, model: Task) -> None:
+        original(best, model)
+        data = TASKS[TINY].data(None, 1)
+        data.setup("fit")
+        val, model = data.val_set, model.eval()
+        kept.append((best.val_loss, model.loss(model(val.x), val.y).item()))
+
+    monkeypatch.setattr(BestWeights, "restore", restore)
+    run_cell(Cell(TINY, 1, "fixed:0.5"))
+    ((lowest, now),) = kept
+    assert now == pytest.approx(lowest, rel=1e-5)
+
+
+def test_windows_go_on_through_whole_passes() -> None:
+    data = Windows(functools.partial(digits, 100, 0.0, 3), batch_size=15, steps=4, seed=3)
+    data.setup()
+    loader = data.train_dataloader()
+    seen = torch.cat([x for _ in range(5) for x, _ in loader])
+    assert [len(x) for x, _ in loader] == [15] * 4
+    for one_pass in seen.split(100):
+        assert torch.equal(one_pass.flatten(1).sort(0).values, data.train_set.x.flatten(1).sort(0).values)
+
+
+def test_crops_and_flips_move_and_mirror_but_change_no_pixel() -> None:
+    plain = PixelsToInputs(torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
+    image = torch.arange(1, 3 * 8 * 8 + 1, dtype=torch.uint8).reshape(1, 3, 8, 8)
+    padded = nn.functional.pad(plain(image), [1] * 4)
+    both = (padded, padded.flip(3))
+    crops = [p[0, :, i : i + 8, j : j + 8] for p in both for i in range(3) for j in range(3)]
+    batch = CropsAndFlips(plain, pixels=1)(image.expand(400, -1, -1, -1))
+    found = [[torch.equal(x, crop) for crop in crops] for x in batch]
+    assert all(sum(hits) == 1 for hits in found)
+    assert all(map(any, zip(*found, strict=True)))  # each of 18 is missed with probability 18 (17/18)^400, 2e-9
+
+
+def test_the_concrete_penalty_is_the_formula() -> None:
+    network = MLP(2, 1, (3,), functools.partial(ad.ConcreteDropout, 0.25))
+    p, weight = 0.25, network.output.weight
+    entropy = p * torch.tensor(p).log() + (1 - p) * torch.tensor(1 - p).log()
+    expected = 0.5**2 / (2 * 10) * weight.square().sum() / (1 - p) + 3 / 10 * entropy
+    assert concrete_penalty(network, 10, 0.5).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_quarter_of_the_tasks_is_held_out() -> None:
+    assert sum(task.held_out for task in TASKS.values()) >= len(TASKS) / 4
+
+
+def test_validations_divide_the_steps_of_every_task() -> None:
+    assert {name: task.fitting.steps % 50 for name, task in TASKS.items()} == dict.fromkeys(TASKS, 0)
+
+
+def test_cells_that_are_done_are_skipped() -> None:
+    cells = missing_cells(["a", "b"], ["m"], [0, 1], [row("b", 0, "m", 1.0, 1.0)])
+    assert cells == [Cell("a", 0, "m"), Cell("a", 1, "m"), Cell("b", 1, "m")]
+
+
+def test_names_are_selected_by_pattern_in_their_own_order() -> None:
+    assert select(["b", "a*"], ["a1", "a2", "b", "c"], "task") == ["a1", "a2", "b"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tasks", "digit"], "no task named 'digit'; there are digits:200, "),
+        (["--methods", "fixed:2"], "no method named 'fixed:2'; there are fixed:0, "),
+        (
+            ["--tasks", "boston"],
+            "files of boston are needed; --data-dir is None, and has to hold uci/bostonHousing.npz",
+        ),
+        (["--jobs", "0"], "jobs has to be at least 1, but got 0"),
+    ],
+)
+def test_what_cannot_run_is_said_before_anything_runs(arguments: Sequence[str], message: str, tmp_path: Path) -> None:
+    out = tmp_path / "results.csv"
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--out", str(out)])
+    assert message in str(stopped.value)
+    assert "\n" not in str(stopped.value)
+    assert not out.exists()

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from benchmarks.control.compare import (
+    Difference,
+    best_universal,
+    by_cell,
+    chosen_by_validation,
+    cost_ratio,
+    difference,
+    mean_and_error,
+    oracle_difference,
+    summary,
+)
+from tests.benchmarks.rows import grid, row
+
+
+def test_the_standard_error_is_that_of_a_mean() -> None:
+    assert mean_and_error([1.0, 2.0, 6.0]) == (pytest.approx(3.0), pytest.approx(math.sqrt(7.0 / 3.0)))
+    mean, error = mean_and_error([2.0])
+    assert mean == 2.0
+    assert math.isnan(error)
+
+
+def test_the_reference_is_chosen_by_validation_not_by_test() -> None:
+    cells = by_cell(grid("a", 0, {"fixed:0.2": (1.0, 3.0), "fixed:0.4": (2.0, 1.0)}))
+    chosen = chosen_by_validation(cells, "a", 0)
+    assert chosen is not None
+    assert chosen.method == "fixed:0.2"
+
+
+def test_an_incomplete_grid_is_no_reference() -> None:
+    cells = by_cell([*grid("a", 0, {})[1:], row("a", 0, "rule", 1.0, 1.0)])
+    assert chosen_by_validation(cells, "a", 0) is None
+    assert difference(cells, "a", "rule") is None
+
+
+def test_differences_are_paired_by_seed() -> None:
+    rows = [
+        *grid("a", 0, {"fixed:0.1": (1.0, 1.0)}),
+        *grid("a", 1, {"fixed:0.8": (1.0, 5.0)}),
+        row("a", 0, "rule", 1.0, 1.1, test_accuracy=0.51),
+        row("a", 1, "rule", 1.0, 5.3, test_accuracy=0.47),
+        row("a", 2, "rule", 1.0, 100.0),  # without a grid
+    ]
+    d = difference(by_cell(rows), "a", "rule")
+    assert d is not None
+    assert (d.mean, d.error, d.seeds) == (pytest.approx(0.2), pytest.approx(0.1), 2)
+    assert d.accuracy == pytest.approx(-1.0)
+
+
+def test_the_oracle_knows_the_test_set() -> None:
+    rows = grid("a", 0, {"fixed:0.1": (1.0, 1.0), "fixed:0.2": (2.0, 0.7)})
+    oracle = oracle_difference(by_cell(rows), "a")
+    assert oracle is not None
+    assert oracle.mean == pytest.approx(-0.3)
+
+
+def test_the_universal_rate_is_best_in_the_mean_over_tasks() -> None:
+    rows = [
+        *grid("a", 0, {"fixed:0.1": (1.0, 1.0), "fixed:0.5": (2.0, 1.5)}),
+        *grid("b", 0, {"fixed:0.9": (1.0, 1.0), "fixed:0.5": (2.0, 1.2)}),
+    ]
+    assert best_universal(by_cell(rows), ["a", "b"]) == "fixed:0.5"
+    assert best_universal({}, ["a"]) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "worse"),
+    [(Difference(0.21, 0.1, 3), True), (Difference(0.19, 0.1, 3), False), (Difference(1.0, math.nan, 1), False)],
+)
+def test_worse_means_by_more_than_two_standard_errors(found: Difference, worse: bool) -> None:
+    assert found.is_worse is worse
+
+
+def test_a_summary_is_over_the_tasks_that_ran() -> None:
+    found = {"a": Difference(0.03, 0.01, 3), "b": Difference(-0.01, 0.01, 3), "c": None, "d": Difference(0.03, 0.1, 3)}
+    s = summary(found, {"a": 0.02, "b": 0.02, "c": 0.02, "d": 0.04})
+    assert s is not None
+    assert (s.tasks, s.worst, s.within, s.worse) == (3, 0.03, 2, 1)
+    assert s.mean == pytest.approx(0.05 / 3)
+    assert summary({"c": None}, {}) is None
+
+
+def test_cost_is_relative_to_a_fixed_rate_of_the_same_task_and_seed() -> None:
+    rows = [
+        *grid("a", 0, {}, seconds=10.0),
+        *grid("b", 0, {}, seconds=100.0),
+        row("a", 0, "rule", 1.0, 1.0, seconds=11.0),
+        row("b", 0, "rule", 1.0, 1.0, seconds=130.0),
+        row("c", 0, "rule", 1.0, 1.0, seconds=1000.0),  # without a grid
+    ]
+    assert cost_ratio(by_cell(rows), ["a", "b", "c"], "rule", lambda r: r.seconds) == pytest.approx(1.2)
+    assert cost_ratio(by_cell(rows), ["a"], "rule", lambda r: r.seconds) == pytest.approx(1.1)
+
+
+def test_the_first_row_of_a_cell_counts() -> None:
+    cells = by_cell([row("a", 0, "rule", 1.0, 1.0), row("a", 0, "rule", 2.0, 2.0)])
+    assert cells["a", 0, "rule"].val_loss == 1.0

@@ -1,0 +1,291 @@
+"""Rewinds in real Lightning runs: what comes back, what goes on, and what a resumed run repeats."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import nn
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+import adaptive_dropout as ad
+from adaptive_dropout.callbacks import AdaptiveDropout, DropoutRateControl
+from adaptive_dropout.controllers import State
+from adaptive_dropout.data import Digits
+from adaptive_dropout.networks import MLP
+from adaptive_dropout.tasks import Classifier
+from tests.callbacks.toy import Memory
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
+    pytest.mark.filterwarnings("ignore:this run validates"),
+    pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`"),
+]
+
+
+@dataclass(frozen=True)
+class Script(ad.Controller):
+    """Does what is written for each validation: "i" improved, "r" rewind, "s" restart, "." nothing."""
+
+    moves: str
+
+    def needs(self) -> frozenset[str]:
+        return frozenset({"snapshot", "clean_loss"})
+
+    def init(self, rates: Mapping[str, float]) -> State:
+        return Turn(dict(rates))
+
+    def update(self, state: State, signals: Mapping[str, float]) -> State:
+        assert isinstance(state, Turn)
+        move = self.moves[state.turn]
+        seen = (*state.seen, {name: signals[name] for name in ("clean_loss", "clean_drop_z", "trivial_loss")})
+        return replace(
+            state, improved=move == "i", rewind=move == "r", restart=move == "s", turn=state.turn + 1, seen=seen
+        )
+
+
+@dataclass(frozen=True)
+class Turn(State):
+    turn: int = 0
+    seen: tuple[dict[str, float], ...] = field(default=())
+
+
+class Watch(L.Callback):
+    """Keeps the weights and the optimizer's moments after each validation, and the batches of training."""
+
+    def __init__(self) -> None:
+        self.weights: list[torch.Tensor] = []
+        self.moments: list[torch.Tensor] = []
+        self.batches: list[torch.Tensor] = []
+        self.lrs: list[float] = []
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.batches.append(batch[1].clone())
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        first = next(pl_module.network.parameters())
+        self.weights.append(first.detach().clone())
+        state = trainer.optimizers[0].state.get(first, {})
+        self.moments.append(state["exp_avg"].clone() if state else torch.zeros(()))
+        self.lrs.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+def task(**settings: Any) -> Classifier:
+    torch.manual_seed(3)
+    return Classifier(MLP(64, 10, (32,), lambda: ad.Dropout(0.3)), 10, **settings)
+
+
+def fit(model: L.LightningModule, folder: Path, callbacks: list[L.Callback], **settings: Any) -> L.Trainer:
+    ckpt_path = settings.pop("ckpt_path", None)
+    quiet: dict[str, Any] = {
+        "max_epochs": 5, "accelerator": "cpu", "default_root_dir": folder, "logger": False, "num_sanity_val_steps": 0,
+        "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False,
+    }  # fmt: skip
+    trainer = L.Trainer(callbacks=callbacks, **quiet | settings)
+    trainer.fit(model, Digits(n_train=128, batch_size=32), ckpt_path=ckpt_path)
+    return trainer
+
+
+def test_a_rewind_brings_back_weights_and_moments_and_nothing_else(tmp_path: Path) -> None:
+    watch, plain = Watch(), Watch()
+    schedule = lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)  # noqa: E731
+    run = fit(task(lr_scheduler=schedule), tmp_path, [DropoutRateControl(Script("i..r.")), watch])
+    fit(task(lr_scheduler=schedule), tmp_path, [DropoutRateControl(Script("i....")), plain])
+    assert torch.equal(watch.weights[3], watch.weights[0])
+    assert torch.equal(watch.moments[3], watch.moments[0])
+    assert not torch.equal(plain.weights[3], plain.weights[0])
+    assert run.global_step == 20
+    assert watch.lrs == plain.lrs == [1e-3 * 0.5**n for n in range(1, 6)]
+    assert all(torch.equal(a, b) for a, b in zip(watch.batches, plain.batches, strict=True)), "the data order changed"
+
+
+def test_a_restart_brings_back_the_initial_weights_and_a_fresh_optimizer(tmp_path: Path) -> None:
+    watch, model = Watch(), task()
+    initial = next(model.network.parameters()).detach().clone()
+    fit(model, tmp_path, [DropoutRateControl(Script("i.s..")), watch])
+    assert torch.equal(watch.weights[2], initial)
+    assert not watch.moments[2].any()
+    assert not torch.equal(watch.weights[3], initial)
+
+
+def test_batch_norm_comes_back_too(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), ad.Dropout(0.1), nn.Linear(8, 10))
+    seen: list[torch.Tensor] = []
+
+    class Mean(L.Callback):
+        def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+            seen.append(network[2].running_mean.clone())
+
+    fit(Classifier(network, 10), tmp_path, [DropoutRateControl(Script("i.r..")), Mean()])
+    assert torch.equal(seen[2], seen[0])
+    assert not torch.equal(seen[1], seen[0])
+
+
+class Counting(Classifier):
+    """Logs its metrics as objects and as a collection, and counts what they are shown."""
+
+    def __init__(self) -> None:
+        super().__init__(MLP(64, 10, (32,), lambda: ad.Dropout(0.3)), 10)
+        self.shown = MulticlassAccuracy(10, average="micro")
+        self.extra = MetricCollection({"a": MulticlassAccuracy(10), "b": MulticlassAccuracy(10, average="micro")})
+        self.counts: list[int] = []
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        super().validation_step(batch, batch_idx)
+        self.shown.update(self(batch[0]), batch[1])
+        self.extra.update(self(batch[0]), batch[1])
+        self.log("shown", self.shown)
+        self.log_dict(self.extra)
+
+    def on_validation_epoch_end(self) -> None:
+        self.counts.append(int((self.shown.tp + self.shown.fn).sum()))
+
+
+def test_measuring_the_clean_loss_touches_neither_metrics_nor_logs_nor_noise(tmp_path: Path) -> None:
+    rows, watches = [], []
+    for controller in (ad.FixedController(), ad.RewindController(ad.FixedController())):
+        torch.manual_seed(3)
+        model, logger, watch = Counting(), Memory(), Watch()
+        torch.manual_seed(4)
+        fit(model, tmp_path, [DropoutRateControl(controller), watch], logger=logger, log_every_n_steps=1)
+        assert model.counts == [360] * 5
+        assert model.training
+        rows.append([r for r in logger.rows if "val_loss" in r[1] or "train_loss" in r[1]])
+        watches.append(watch)
+    assert rows[0] == rows[1]
+    assert all(torch.equal(a, b) for a, b in zip(watches[0].weights, watches[1].weights, strict=True))
+
+
+def test_the_clean_loss_is_of_training_data_without_dropout(tmp_path: Path) -> None:
+    control, model = DropoutRateControl(Script("i....")), task()
+    fit(model, tmp_path, [control])
+    assert isinstance(control.state, Turn)
+    seen = control.state.seen
+    assert seen[0]["trivial_loss"] == pytest.approx(2.3, abs=0.1)  # ln 10, before any training
+    assert [s["clean_loss"] for s in seen] == sorted((s["clean_loss"] for s in seen), reverse=True)
+    assert [s["clean_drop_z"] > 2 for s in seen] == [False, True, True, True, True]
+
+
+def test_a_validation_step_that_logs_no_number_is_told(tmp_path: Path) -> None:
+    class Late(Classifier):
+        def validation_step(self, batch: Any, batch_idx: int) -> None: ...
+
+        def on_validation_epoch_end(self) -> None:
+            self.log("val_loss", 1.0)
+
+    model = Late(MLP(64, 10, (8,), lambda: ad.Dropout(0.3)), 10)
+    with pytest.raises(ValueError, match=r"validation_step logs 'val_loss' 0 times for .* batches"):
+        fit(model, tmp_path, [DropoutRateControl(ad.RewindController())])
+
+
+def test_few_validations_are_warned_of_with_the_number_to_set(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"validates 5 times.* at least 20 validations; set val_check_interval to 1 "):
+        fit(task(), tmp_path, [DropoutRateControl(ad.RewindController())])
+
+
+def test_a_diverged_run_goes_back_with_less_noise(tmp_path: Path) -> None:
+    class Explodes(Classifier):
+        def on_train_epoch_start(self) -> None:
+            if self.current_epoch == 2:
+                with torch.no_grad():
+                    self.network.linear1.weight.fill_(float("nan"))
+
+    torch.manual_seed(3)
+    control, model = DropoutRateControl(ad.RewindController()), None
+    model = Explodes(MLP(64, 10, (32,), lambda: ad.Dropout(0.3)), 10)
+    fit(model, tmp_path, [control])
+    assert control.state is not None
+    assert control.state.rewinds == 1  # type: ignore[attr-defined]
+    assert 0 < model.network.dropout1.p < 0.3
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+class StopAfter(L.Callback):
+    """Ends a run in the middle, as a kill would, after the checkpoint of that epoch."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.should_stop = trainer.current_epoch + 1 == self.epochs
+
+
+def adaptive_run(folder: Path, *callbacks: L.Callback, **settings: Any) -> tuple[AdaptiveDropout, Classifier]:
+    """Fast learning on little data: it overfits and rewinds."""
+    torch.manual_seed(3)
+    network = MLP(64, 10, (256, 256), lambda: ad.Dropout(0.05))
+    model, adaptive = Classifier(network, 10, functools.partial(torch.optim.Adam, lr=0.01)), AdaptiveDropout()
+    fit(model, folder, [adaptive, *callbacks], max_epochs=30, **settings)
+    return adaptive, model
+
+
+def test_a_run_resumed_after_a_rewind_is_the_unbroken_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole, model = adaptive_run(tmp_path)
+    saves = ModelCheckpoint(tmp_path / "saved", filename="last", save_on_train_epoch_end=True)
+    broken, _ = adaptive_run(tmp_path, saves, StopAfter(22), enable_checkpointing=True)
+    assert broken.state is not None
+    assert broken.state.rewinds >= 1  # type: ignore[attr-defined]
+    resumed, again = adaptive_run(tmp_path, ckpt_path=tmp_path / "saved" / "last.ckpt")
+    assert resumed.state == whole.state
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+
+
+def test_it_steers_torchs_own_layers_and_leaves_the_best_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(3)
+    model = Classifier(MLP(64, 10, (32,), lambda: nn.Dropout(0.3)), 10)
+    adaptive = AdaptiveDropout()
+    run = fit(model, tmp_path, [adaptive], max_epochs=25)
+    (metrics,) = run.validate(model, Digits(n_train=128, batch_size=32), verbose=False)
+    assert metrics["val_loss"] == pytest.approx(adaptive.state.best, rel=1e-5)  # type: ignore[union-attr]
+    said = capsys.readouterr().out
+    assert "dropout rates found" in said
+    assert "network.dropout1" in said
+
+
+def test_lightning_and_a_plain_loop_decide_the_same_on_the_same_signals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log: list[dict[str, float]] = []
+
+    @dataclass(frozen=True)
+    class Heard(ad.RewindController):
+        def update(self, state: State, signals: Mapping[str, float]) -> Any:
+            log.append(dict(signals))
+            return super().update(state, signals)
+
+    control = DropoutRateControl(Heard())
+    fit(task(), tmp_path, [control], max_epochs=25)
+    state = ad.RewindController().init({"network.dropout1": 0.3})
+    for signals in log:
+        state = ad.RewindController().update(state, signals)
+    assert state == control.state
+
+
+class TwoRanks(Classifier):
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self.__dict__.setdefault("seen", []).append(self.network.dropout1.p)
+
+    def on_train_end(self) -> None:
+        first = self.network.linear1.weight.detach().sum().item()
+        (Path(self.trainer.default_root_dir) / f"rank{self.global_rank}").write_text(repr((self.seen, first)))
+
+
+def test_two_processes_rewind_together(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    model = TwoRanks(MLP(64, 10, (32,), lambda: ad.Dropout(0.3)), 10)
+    control = DropoutRateControl(ad.RewindController())
+    fit(model, tmp_path, [control], strategy="ddp_fork", devices=2, max_epochs=30)
+    (rates, weight), (others, other) = (eval((tmp_path / f"rank{rank}").read_text()) for rank in (0, 1))
+    assert rates == others
+    assert len(set(rates)) > 2, "the rates never moved"
+    assert weight == other
