@@ -147,7 +147,12 @@ def one_loop(log: list[dict[str, float]], start: float) -> list[tuple[float, boo
     low, high = logit(0.01), logit(0.9)
     th, best, sbest, tb, age, off, fails, restarts, since = logit(start), None, None, 0, 0, 0, 0, 0, 0
     th_s, window, hist, pace, before, last_step, out = th, [], [], [], None, 0, []
-    for s in log:
+    harder = 0.0
+    for given in log:
+        error = (given["val_loss"] - given["clean_loss"]) / given["gap_z"]
+        harder = max(harder, -(given["gap_z"] + 2) * error if given["gap_z"] < -2 else 0.0)
+        s = given | {name: given[name] - harder for name in ("train_loss", "clean_loss")}
+        s["gap_z"] = (s["val_loss"] - s["clean_loss"]) / error
         t, v, c, tr = int(s["step"]), s["val_loss"], s["clean_loss"], s["train_loss"]
         ev, last_step, since = t - last_step, t, since + 1
         reference = (v + (before if before is not None else v)) / 2
@@ -200,7 +205,7 @@ def test_it_is_the_rule_of_the_one_loop(seed: int) -> None:
     log, v, c, spread = [], 2.0, 2.0, draw.uniform(0.01, 0.1)
     for n in range(1, 61):
         v, c = abs(v + draw.gauss(-0.02 if n < 20 else 0.02, spread)), abs(c + draw.gauss(-0.03, spread))
-        z: dict[str, Any] = {"gap_z": draw.uniform(0, 6), "clean_drop_z": draw.uniform(0, 6)}
+        z: dict[str, Any] = {"gap_z": (v - c) / draw.uniform(0.02, 0.2), "clean_drop_z": draw.uniform(0, 6)}
         noise = draw.choice([0.5, 1.0, 1.0, 3.0])
         log.append(signals(15 * n, v, clean_loss=c, train_loss=c * noise, trivial_loss=2.2, **z))
     controller, start = ad.RewindController(), draw.choice([0.05, 0.3, 0.8])
@@ -219,6 +224,7 @@ def test_the_random_logs_reach_every_branch() -> None:
                 15 * n,
                 draw.uniform(1, 3),
                 clean_loss=draw.uniform(1, 3),
+                gap_z=1.0,
                 train_loss=draw.uniform(1, 5),
                 trivial_loss=1.0,
             )
@@ -228,3 +234,21 @@ def test_the_random_logs_reach_every_branch() -> None:
         rewinds, restarts = rewinds + sum(r[2] for r in rows), restarts + sum(r[3] for r in rows)
     assert rewinds > 10
     assert restarts > 10
+
+
+def test_training_data_that_is_harder_is_not_underfitting() -> None:
+    # Three in ten training labels are wrong: the training loss stays above validation's, and noise is not to blame.
+    controller, log = ad.RewindController(), []
+    for n in range(1, 30):
+        wrong = {
+            "val_loss": 0.9 - 0.01 * n,
+            "clean_loss": 1.5 - 0.01 * n,
+            "gap_z": -20.0,
+            "train_loss": 1.40 - 0.01 * n,
+        }
+        log.append(signals(10 * n, **wrong))
+    states = list(accumulate(log, controller.update, initial=controller.init({"a": 0.3})))
+    assert states[-1].harder == pytest.approx(0.6 * 0.9)
+    assert "underfitting" not in "".join(state.reason for state in states)
+    misled = ad.BalanceController()
+    assert list(accumulate(log, misled.update, initial=misled.init({"a": 0.3})))[-1].rates["a"] < 0.2

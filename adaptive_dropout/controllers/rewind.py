@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from adaptive_dropout.controllers.balance import BalanceController
 from adaptive_dropout.controllers.base import Controller, State, own_state
 from adaptive_dropout.controllers.chain import Chain
+from adaptive_dropout.controllers.level import level, offset
 from adaptive_dropout.controllers.logits import raise_to, shift_logits
 from adaptive_dropout.controllers.reading import read_signal
 from adaptive_dropout.controllers.settings import check_controller
@@ -45,6 +46,7 @@ class RewindState(State):
         step: optimizer steps at the last validation.
         validations: since the last restart.
         fruitless: rewinds since the best validation.
+        harder: how much harder than validation the training data is, in nats (see `level`).
         rewinds: all rewinds of the run.
         restarts: all restarts of the run.
     """
@@ -60,6 +62,7 @@ class RewindState(State):
     step: int = 0
     validations: int = 0
     fruitless: int = 0
+    harder: float = 0.0
     rewinds: int = 0
     restarts: int = 0
 
@@ -73,7 +76,8 @@ class RewindController(Controller):
     count, learning-rate schedule and data go on; and the rates move by one logit from where they are or were at the
     best, whichever is further: up where training without noise really went on falling below validation, down
     otherwise. Where noise swamps learning from the start, it begins anew with weaker noise. A validation loss that is
-    NaN or infinite is rewound from at once, with weaker noise.
+    NaN or infinite is rewound from at once, with weaker noise. Where the clean loss is significantly above
+    validation's, the training data is harder (wrong labels, augmentation), and is compared as if it were not.
 
     Args:
         controller: the rule in between; `SlopeController` and then `BalanceController` by default.
@@ -105,7 +109,9 @@ class RewindController(Controller):
             return self._diverged(before, step)
         val_loss = read_signal(signals, "val_loss")
         interval = step - before.step
-        seen = self._seen(before, step, val_loss)
+        harder = max(before.harder, offset(signals))
+        signals = level(signals, harder)
+        seen = replace(self._seen(before, step, val_loss), harder=harder)
         if seen.improved or not self._stalled(seen, interval):
             if self._swamped(seen, signals, val_loss):
                 return self._restarted(seen)
