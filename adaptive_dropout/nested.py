@@ -25,8 +25,8 @@ def mapped(copy: Callable[[Tensor, Any], Tensor], value: Any, into: Any = None) 
     if isinstance(value, Tensor):
         return copy(value, into)
     if isinstance(value, dict):
-        parts = into if isinstance(into, dict) else {}
-        return {key: mapped(copy, item, parts.get(key)) for key, item in value.items()}
+        by_key = into if isinstance(into, dict) else {}
+        return {key: mapped(copy, item, by_key.get(key)) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         parts = into[: len(value)] if isinstance(into, (list, tuple)) else ()
         items = [mapped(copy, item, part) for item, part in zip_longest(value, parts)]

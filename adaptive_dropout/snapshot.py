@@ -1,7 +1,7 @@
 """The best weights, buffers and optimizer state of a run, kept to rewind to.
 
-A rewind writes in place and replaces no parameter, buffer or parameter group: compiled models, DDP, weight averaging and
-optimizers go on with the objects they hold. The rates, the learning rates and the gradients stay as they are.
+A rewind writes in place and replaces no parameter, buffer or parameter group: compiled models, DDP, weight averaging
+and optimizers go on with the objects they hold. Rates, learning rates and gradients stay as they are.
 """
 
 from __future__ import annotations
@@ -92,10 +92,13 @@ class Snapshot:
             _put_back(optimizer, entry["state"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is kept in tensors and plain types, ``{}`` where there is nothing; ``torch.load`` needs no pickle.
+        """Return what is kept, ``{}`` where there is nothing; ``torch.load(..., weights_only=True)`` reads it back.
 
         Optimizer state is keyed by the position of its parameter. The tensors are the kept ones, not copies: the next
         `take` writes over them.
+
+        Raises:
+            RuntimeError: another snapshot wrote to the file.
         """
         if not self._taken or self._file is None:
             return self._kept if self._taken else {}
@@ -126,7 +129,11 @@ class Snapshot:
             for position, parameter in enumerate(trained):
                 tensors[names.setdefault(id(parameter), f"optimizer {number}, parameter {position}")] = parameter
             positions = {id(parameter): position for position, parameter in enumerate(trained)}
-            state = {positions.get(id(key), key): value for key, value in optimizer.state.items()}
+            # torch too passes on what is under a name; the rest is of parameters that are trained no longer.
+            known = {
+                key: value for key, value in optimizer.state.items() if isinstance(key, str) or id(key) in positions
+            }
+            state = {positions.get(id(key), key): value for key, value in known.items()}
             optimizers.append({"parameters": [names[id(parameter)] for parameter in trained], "state": state})
         return {"tensors": {name: _elements(tensor) for name, tensor in tensors.items()}, "optimizers": optimizers}
 
