@@ -1,7 +1,7 @@
 """Copies of tensors in nested dicts, lists and tuples, written into the memory of an older copy where it fits.
 
-Lightning validates in inference mode, where a new tensor is one that no later training step may write to. So copies are
-made outside it, and each tensor is written to in the mode that it was made in.
+A tensor made in inference mode, in which a model may be validated, is one that no later training step may write to. So
+copies are made outside it, and each tensor is written to in the mode that it was made in.
 """
 
 from __future__ import annotations

@@ -129,11 +129,9 @@ class Snapshot:
             for position, parameter in enumerate(trained):
                 tensors[names.setdefault(id(parameter), f"optimizer {number}, parameter {position}")] = parameter
             positions = {id(parameter): position for position, parameter in enumerate(trained)}
-            # torch too passes on what is under a name; the rest is of parameters that are trained no longer.
-            known = {
-                key: value for key, value in optimizer.state.items() if isinstance(key, str) or id(key) in positions
-            }
-            state = {positions.get(id(key), key): value for key, value in known.items()}
+            placed = ((positions.get(id(key), key), value) for key, value in optimizer.state.items())
+            # What is left under a tensor is of a parameter trained no longer; what is under a name torch keeps as well.
+            state = {place: value for place, value in placed if not isinstance(place, Tensor)}
             optimizers.append({"parameters": [names[id(parameter)] for parameter in trained], "state": state})
         return {"tensors": {name: _elements(tensor) for name, tensor in tensors.items()}, "optimizers": optimizers}
 
