@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from adaptive_dropout.controllers.base import Controller, State
-from adaptive_dropout.controllers.settings import check_controller
+from adaptive_dropout.controllers.base import State
+from adaptive_dropout.controllers.wrapper import Wrapper
 from adaptive_dropout.probability import check_p, clip
 
 __all__ = ["Clip"]
 
 
 @dataclass(frozen=True)
-class Clip(Controller):
+class Clip(Wrapper):
     """Keeps the rates that another controller decides between ``low`` and ``high``.
 
     The bounds hold from the first decision on; a rate that starts outside is brought inside by it. The other
@@ -30,24 +30,15 @@ class Clip(Controller):
     {'fc': 0.75}
     """
 
-    controller: Controller
     low: float = 0.0
     high: float = 0.9
 
     def __post_init__(self) -> None:
-        check_controller(self.controller)
+        super().__post_init__()
         object.__setattr__(self, "low", check_p(self.low, "low"))
         object.__setattr__(self, "high", check_p(self.high, "high"))
         if self.low > self.high:
             raise ValueError(f"low has to be at most high, but got low={self.low} and high={self.high}")
-
-    def needs(self) -> frozenset[str]:
-        """Return what the inner rule needs."""
-        return self.controller.needs()
-
-    def init(self, rates: Mapping[str, float]) -> State:
-        """Return the other controller's first state."""
-        return self.controller.init(rates)
 
     def update(self, state: State, signals: Mapping[str, float]) -> State:
         """Return the other controller's decision inside the bounds; its reason says so if they bite."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from adaptive_dropout.controllers.base import Controller, State
-from adaptive_dropout.controllers.settings import check_change, check_controller
+from adaptive_dropout.controllers.base import State
+from adaptive_dropout.controllers.settings import check_change
+from adaptive_dropout.controllers.wrapper import Wrapper
 from adaptive_dropout.probability import clip
 
 __all__ = ["SpeedLimit"]
 
 
 @dataclass(frozen=True)
-class SpeedLimit(Controller):
+class SpeedLimit(Wrapper):
     """Lets no rate move by more than ``change`` in one decision of another controller.
 
     The other controller goes on from where the rates really are, not from where it wanted them.
@@ -28,20 +29,11 @@ class SpeedLimit(Controller):
     {'fc': 0.375}
     """
 
-    controller: Controller
     change: float = 0.05
 
     def __post_init__(self) -> None:
-        check_controller(self.controller)
+        super().__post_init__()
         object.__setattr__(self, "change", check_change(self.change))
-
-    def needs(self) -> frozenset[str]:
-        """Return what the inner rule needs."""
-        return self.controller.needs()
-
-    def init(self, rates: Mapping[str, float]) -> State:
-        """Return the other controller's first state."""
-        return self.controller.init(rates)
 
     def update(self, state: State, signals: Mapping[str, float]) -> State:
         """Return the other controller's decision, as near to it as the limit allows."""

@@ -1,0 +1,24 @@
+"""Rates: what holds a drop probability, with exactly one writer each, and the rates of a whole model by name."""
+
+from adaptive_dropout.rates.kinds import LearnedRate, Rate, ScheduledRate, SettableRate
+from adaptive_dropout.rates.model import (
+    get_rates,
+    named_rates,
+    rate_param_groups,
+    refresh_rates,
+    set_rates,
+    set_step,
+)
+
+__all__ = [
+    "LearnedRate",
+    "Rate",
+    "ScheduledRate",
+    "SettableRate",
+    "get_rates",
+    "named_rates",
+    "rate_param_groups",
+    "refresh_rates",
+    "set_rates",
+    "set_step",
+]
