@@ -56,22 +56,31 @@ class DropoutRateControl(RateCallback):
     kind: ClassVar[type[Rate]] = SettableRate
     remedy: ClassVar[str] = "put adaptive_dropout.Dropout(0.3) where nn.Dropout(0.3) is"
 
+    state: State | None
+    """The last decision and the controller's memory; None before the first ``fit``."""
+
+    _probe: Probe | None
+    _rewinder: Rewinder | None
+    _generator: torch.Tensor | None
+
     def __init__(self, controller: Controller, monitor: str = "val_loss", folder: str | Path | None = None) -> None:
         if not isinstance(controller, Controller):
             raise TypeError(f"controller has to be a Controller, such as PlateauController(), but got {controller!r}")
         self.controller = controller
         self.monitor = monitor
-        self.state: State | None = None
-        self._train_loss = RunningLoss()
-        needs = controller.needs()
-        self._probe = Probe(monitor) if "clean_loss" in needs else None
-        self._rewinder = Rewinder(folder) if "snapshot" in needs else None
-        self._generator: torch.Tensor | None = None
+        self.folder = folder
+        self._begin()
 
     @property
     def state_key(self) -> str:
         """Tell apart controls of different metrics or controllers in one checkpoint."""
         return self._generate_state_key(monitor=self.monitor, controller=repr(self.controller))
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Forget an earlier ``fit``: its best weights are of another run. A checkpoint is loaded after this."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self._begin()
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Raise where there is nothing to steer, or nothing to steer by."""
@@ -156,6 +165,14 @@ class DropoutRateControl(RateCallback):
             self._probe.load_state_dict(state_dict["probe"])
         if self._rewinder is not None:
             self._rewinder.load_state_dict(state_dict["rewinder"])
+
+    def _begin(self) -> None:
+        needs = self.controller.needs()
+        self.state = None
+        self._train_loss = RunningLoss()
+        self._probe = Probe(self.monitor) if "clean_loss" in needs else None
+        self._rewinder = Rewinder(self.folder) if "snapshot" in needs else None
+        self._generator = None
 
     def _decide(self, state: State, signals: dict[str, float]) -> State:
         if math.isfinite(signals["val_loss"]) or self._rewinder is not None:

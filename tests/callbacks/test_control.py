@@ -145,9 +145,15 @@ def test_two_controls_of_different_controllers_keep_apart() -> None:
 
 def test_a_state_for_other_rates_is_refused(tmp_path: Path) -> None:
     control = DropoutRateControl(Recorder())
-    control.state = control.controller.init({"other": 0.1})
-    with pytest.raises(ValueError, match=r"saved for the rates \['other'\]; the model has \['drop'\]"):
-        fit(Toy([1.0]), tmp_path, [control])
+    fit(Toy([1.0]), tmp_path, [control, ModelCheckpoint(tmp_path / "saved", filename="c")], enable_checkpointing=True)
+
+    class Renamed(Toy):
+        def __init__(self) -> None:
+            super().__init__([1.0])
+            self.other = ad.Dropout(0.3)
+
+    with pytest.raises(ValueError, match=r"saved for the rates \['drop'\]; the model has \['drop', 'other'\]"):
+        fit(Renamed(), tmp_path, [control], max_epochs=9, ckpt_path=tmp_path / "saved" / "c.ckpt")
 
 
 def test_a_missing_monitor_is_told_before_training_with_the_metrics_there_are(tmp_path: Path) -> None:

@@ -238,6 +238,17 @@ def test_a_run_resumed_after_a_rewind_is_the_unbroken_run(tmp_path: Path, capsys
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
+def test_a_second_fit_with_the_same_callback_starts_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    adaptive, states = AdaptiveDropout(), []
+    for _ in range(2):
+        model = task(optimizer=functools.partial(torch.optim.Adam, lr=0.02))
+        torch.manual_seed(5)
+        fit(model, tmp_path, [adaptive], max_epochs=20)
+        states.append(adaptive.state)
+    assert states[0] is not states[1]
+    assert states[0] == states[1]
+
+
 def test_it_steers_torchs_own_layers_and_leaves_the_best_weights(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
