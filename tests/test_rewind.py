@@ -58,9 +58,10 @@ def test_older_weights_are_given_half_their_age() -> None:
     assert [n for n, state in enumerate(states) if state.rewind] == [29]
 
 
-def test_patience_doubles_after_a_rewind_that_brought_no_new_best() -> None:
-    states = run([1.0] * 3 + [2.0] * 15)
-    assert [n + 1 for n, state in enumerate(states) if state.rewind] == [8, 18]
+def test_patience_doubles_after_a_rewind_that_brought_no_new_best_but_leaves_time_for_others() -> None:
+    states = run([1.0] * 3 + [2.0] * 97)
+    # 50 steps, 100, 200; then thirds of what is left: 620 steps from step 380, 410 from 590, 270 from 730, ...
+    assert [n + 1 for n, state in enumerate(states) if state.rewind][:6] == [8, 18, 38, 59, 73, 82]
     again = run([1.0] * 3 + [2.0] * 5 + [0.5] * 3 + [2.0] * 5)
     assert [n + 1 for n, state in enumerate(again) if state.rewind] == [8, 16]
 
@@ -77,9 +78,30 @@ def test_a_rewind_raises_by_a_logit_only_where_training_went_on_falling() -> Non
     assert logit(down.rates["a"]) == pytest.approx(logit(0.3) - 1)
 
 
-@pytest.mark.parametrize("missing", [{"gap_z": 1.9}, {"clean_drop_z": 1.9}, {"train_loss": 3.0}])
+@pytest.mark.parametrize(
+    ("worse", "trivial", "logits"), [(1.05, 2.0, 0.5), (1.01, 2.0, 0.25), (1.4, 2.0, 1.5), (1.4, 5.0, 1.0)]
+)
+def test_a_raise_is_the_longer_the_more_validation_has_lost(worse: float, trivial: float, logits: float) -> None:
+    state = run([1.0] * 3 + [worse] * 5, **OVERFITTING, trivial_loss=trivial)[-1]
+    assert logit(state.rates["a"]) == pytest.approx(logit(0.3) + logits)
+
+
+def test_a_second_raise_goes_on_from_the_first_and_a_second_fall_is_half_as_far() -> None:
+    losses = [1.0] * 3 + [2.0] * 15
+    up, down = run(losses, **OVERFITTING)[-1], run(losses)[-1]
+    assert up.rewinds == down.rewinds == 2
+    assert logit(up.rates["a"]) == pytest.approx(logit(0.3) + 2)
+    assert logit(down.rates["a"]) == pytest.approx(logit(0.3) - 1)  # the first went further than half a logit
+
+
+@pytest.mark.parametrize("missing", [{"gap_z": 1.9}, {"clean_drop_z": 1.9, "train_loss": 1.5}, {"train_loss": 3.0}])
 def test_each_sign_of_overfitting_is_needed_to_raise(missing: dict[str, float]) -> None:
     assert run([1.0] * 3 + [2.0] * 5, **OVERFITTING | missing)[-1].rates["a"] < 0.3
+
+
+def test_a_training_loss_with_nothing_left_to_fall_is_a_sign_too() -> None:
+    learned_by_heart = OVERFITTING | {"clean_drop_z": 0.0, "train_loss": 0.9}
+    assert run([1.0] * 3 + [2.0] * 5, **learned_by_heart)[-1].rates["a"] > 0.3
 
 
 def test_a_raise_ends_at_a_tenth_at_least() -> None:
@@ -146,7 +168,7 @@ def one_loop(log: list[dict[str, float]], start: float) -> list[tuple[float, boo
     """The combined rule as one imperative loop: (p, improved, rewind, restart) for each validation."""
     low, high = logit(0.01), logit(0.9)
     th, best, sbest, tb, age, off, fails, restarts, since = logit(start), None, None, 0, 0, 0, 0, 0, 0
-    th_s, window, hist, pace, before, last_step, out = th, [], [], [], None, 0, []
+    th_s, th_b, window, hist, pace, before, last_step, out = th, th, [], [], [], None, 0, []
     harder = 0.0
     for given in log:
         error = (given["val_loss"] - given["clean_loss"]) / given["gap_z"]
@@ -164,18 +186,25 @@ def one_loop(log: list[dict[str, float]], start: float) -> list[tuple[float, boo
         if improved:
             best, th_s, age, fails = v, th, t - off, 0
         poor = s["trivial_loss"] * 0.95
-        rewind = not improved and t - tb >= max(5 * ev, age / 2) * 2**fails
+        wait = max(5 * ev, age / 2) * 2**fails
+        rewind = not improved and t - tb >= max(5 * ev, min(wait, (TOTAL - tb) / 3))
         restart = not rewind and tr > 1.1 * s["trivial_loss"] and best >= poor and since >= 2 and restarts < 6
         if rewind:
-            over = tr <= reference and s["gap_z"] > 2 and s["clean_drop_z"] > 2
-            th = max(th, th_s) if over else min(th, th_s)
-            if not over:
-                th = th - 1
-            elif best < poor:
-                th = max(min(th + 1, high), logit(0.1))
+            fell = s["clean_drop_z"] > 2 or 0 < 2 * max(tr, 1e-9) < reference
+            over = tr <= reference and s["gap_z"] > 2 and fell
+            if over:
+                lost = (sum(window) / len(window) - best) / (s["trivial_loss"] - best)
+                weak = max(th_s, th_b) if fails else th_s
+                if best < poor:
+                    weak = max(min(weak + min(1.5, max(0.25, 10 * lost)), high), logit(0.1))
+                th = max(th, weak)
+            else:
+                th = min(th, th_s - 0.5**fails)
+            th = th_b = max(low, min(high, th)) if th != before_move else th
             tb, off, fails, window, hist, pace = t, t - age, fails + 1, [], [], []
         elif restart:
-            th, tb, off, window, hist, pace, since, restarts = th - 1, t, t, [], [], [], 0, restarts + 1
+            th = th_b = max(low, min(high, th - 1))
+            tb, off, window, hist, pace, since, restarts = t, t, [], [], [], 0, restarts + 1
             improved = False
         else:
             hist = [*hist, (v, c)][-6:]

@@ -13,15 +13,15 @@ from adaptive_dropout.controllers.balance import BalanceController
 from adaptive_dropout.controllers.base import Controller, State, own_state
 from adaptive_dropout.controllers.chain import Chain
 from adaptive_dropout.controllers.level import level, offset
-from adaptive_dropout.controllers.logits import raise_to, shift_logits
+from adaptive_dropout.controllers.logits import HIGH, LOW, raise_to, shift_logits
 from adaptive_dropout.controllers.reading import read_signal
 from adaptive_dropout.controllers.settings import check_controller
 from adaptive_dropout.controllers.slope import AUDIBLE, SlopeController, hardly_learned
+from adaptive_dropout.controllers.stall import overfits, patience, stride
 
 __all__ = ["RewindController", "RewindState"]
 
 SMOOTHED = 3  # validations: noisy ones at a high learning rate look like stalls
-PATIENCE = 5  # validations, where the best weights are young
 RESTARTS = 6
 
 
@@ -38,6 +38,7 @@ class RewindState(State):
         inner: the state of the rule that moves the rates in between.
         best: the lowest validation loss; None before the first.
         best_rates: the rates of that validation.
+        begun_rates: those that the last rewind or restart began with; at first where the run did.
         age: optimizer steps that the best weights have been trained for.
         recent: the last validation losses since the last rewind.
         smoothed: the lowest mean of three of them; None before there is one.
@@ -54,6 +55,7 @@ class RewindState(State):
     inner: State = field(default_factory=lambda: State({}))
     best: float | None = None
     best_rates: Mapping[str, float] = field(default_factory=dict)
+    begun_rates: Mapping[str, float] = field(default_factory=dict)
     age: int = 0
     recent: tuple[float, ...] = ()
     smoothed: float | None = None
@@ -71,12 +73,12 @@ class RewindState(State):
 class RewindController(Controller):
     """Lets a rule move the rates while validation improves, and goes back to the best weights when it stalls.
 
-    A stall is no new best mean of three validations for half the age of the best weights, at least five validations,
-    twice as long after each rewind that brought no new best. Then the best weights and optimizer state come back; step
-    count, learning-rate schedule and data go on; and the rates move by one logit from where they are or were at the
-    best, whichever is further: up where training without noise really went on falling below validation, down
-    otherwise. Where noise swamps learning from the start, it begins anew with weaker noise. A validation loss that is
-    NaN or infinite is rewound from at once, with weaker noise. Where the clean loss is significantly above
+    A stall is no new best mean of three validations for about half the age of the best weights (see `stall.patience`).
+    Then the best weights and optimizer state come back; step count, learning-rate schedule and data go on. The rates
+    go up where training went on while validation did not (see `stall.overfits`), the further the more validation has
+    lost since its best (see `stall.stride`). Otherwise they go down by a logit, half as far after each rewind that
+    brought no new best. Where noise swamps learning from the start, the run begins anew with weaker noise. A validation
+    loss that is NaN or infinite is rewound from at once, with weaker noise. Where the clean loss is significantly above
     validation's, the training data is harder (wrong labels, augmentation), and is compared as if it were not.
 
     Args:
@@ -99,7 +101,8 @@ class RewindController(Controller):
 
     def init(self, rates: Mapping[str, float]) -> RewindState:
         """Return the rates and no best yet."""
-        return RewindState(rates, inner=self.controller.init(rates), best_rates=dict(rates))
+        start = dict(rates)
+        return RewindState(rates, inner=self.controller.init(rates), best_rates=start, begun_rates=start)
 
     def update(self, state: State, signals: Mapping[str, float]) -> RewindState:
         """Return one decision: a new best, a rewind, a restart, or a move of the inner rule."""
@@ -112,7 +115,7 @@ class RewindController(Controller):
         harder = max(before.harder, offset(signals))
         signals = level(signals, harder)
         seen = replace(self._seen(before, step, val_loss), harder=harder)
-        if seen.improved or not self._stalled(seen, interval):
+        if seen.improved or not self._stalled(seen, interval, read_signal(signals, "total_steps")):
             if self._swamped(seen, signals, val_loss):
                 return self._restarted(seen)
             return self._moved(seen, before, signals)
@@ -135,9 +138,8 @@ class RewindController(Controller):
         )  # fmt: skip
 
     @staticmethod
-    def _stalled(seen: RewindState, interval: int) -> bool:
-        patience = max(PATIENCE * interval, seen.age / 2) * 2.0**seen.fruitless
-        return seen.step - seen.clock >= patience
+    def _stalled(seen: RewindState, interval: int, total: float) -> bool:
+        return seen.step - seen.clock >= patience(seen.age, interval, seen.fruitless, total - seen.clock)
 
     @staticmethod
     def _swamped(seen: RewindState, signals: Mapping[str, float], val_loss: float) -> bool:
@@ -151,17 +153,30 @@ class RewindController(Controller):
         return replace(seen, rates=inner.rates, inner=inner, reason=inner.reason)
 
     def _rewound(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:
-        further = max if (up := self._overfits(before, signals)) else min
-        rates = {name: further(p, seen.best_rates[name]) for name, p in seen.rates.items()}
-        if up and not hardly_learned(seen.best or 0.0, signals):
-            rates = raise_to(shift_logits(rates, 1.0), AUDIBLE)
-        elif not up:
-            rates = shift_logits(rates, -1.0)
+        last = before.recent[-1] if before.recent else read_signal(signals, "val_loss")
+        up = overfits(last, signals)
+        rates = self._raised(seen, signals) if up else self._lowered(seen)
         reason = f"validation stalled, rewound to {seen.best:.4g}: " + ("raised, overfitting" if up else "lowered")
         return replace(
             self._begun_anew(seen, rates), rewind=True, reason=reason, lost=seen.step - seen.age,
             fruitless=seen.fruitless + 1, rewinds=seen.rewinds + 1,
         )  # fmt: skip
+
+    @staticmethod
+    def _raised(seen: RewindState, signals: Mapping[str, float]) -> dict[str, float]:
+        """What the best weights had was too weak, and so was what the last fruitless rewind began with."""
+        assert seen.best is not None
+        weak = dict(seen.best_rates)
+        if seen.fruitless:
+            weak = {name: max(p, seen.begun_rates[name]) for name, p in weak.items()}
+        if not hardly_learned(seen.best, signals):
+            weak = raise_to(shift_logits(weak, stride(seen.recent, seen.best, signals)), AUDIBLE)
+        return {name: min(max(p, weak[name]), HIGH) for name, p in seen.rates.items()}
+
+    @staticmethod
+    def _lowered(seen: RewindState) -> dict[str, float]:
+        weaker = shift_logits(seen.best_rates, -(2.0**-seen.fruitless))
+        return {name: max(min(p, weaker[name]), LOW) for name, p in seen.rates.items()}
 
     def _diverged(self, before: RewindState, step: int) -> RewindState:
         lower = {name: min(p, before.best_rates[name]) for name, p in before.rates.items()}
@@ -179,11 +194,5 @@ class RewindController(Controller):
         )  # fmt: skip
 
     def _begun_anew(self, seen: RewindState, rates: dict[str, float]) -> RewindState:
-        return replace(seen, rates=rates, inner=self.controller.init(rates), recent=(), clock=seen.step)
-
-    @staticmethod
-    def _overfits(before: RewindState, signals: Mapping[str, float]) -> bool:
-        last = before.recent[-1] if before.recent else read_signal(signals, "val_loss")
-        reference = (last + read_signal(signals, "val_loss")) / 2
-        balanced = read_signal(signals, "train_loss") <= reference
-        return balanced and signals.get("gap_z", 0.0) > 2 and signals.get("clean_drop_z", 0.0) > 2
+        inner = self.controller.init(rates)
+        return replace(seen, rates=rates, begun_rates=rates, inner=inner, recent=(), clock=seen.step)
