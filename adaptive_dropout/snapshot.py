@@ -70,6 +70,7 @@ class Snapshot:
         Raises:
             TypeError: the state of an optimizer has something in it besides tensors, numbers, strings, None and
                 dicts, lists and tuples of them.
+            OSError: the file cannot be written; what was kept before stays.
         """
         self._keep(self._live())
 
@@ -204,10 +205,17 @@ def _placed(owner: Any, group: Mapping[str, Any], tensor: Tensor, into: Any) -> 
 
 
 def _save(state: dict[str, Any], file: Path) -> None:
-    """Write ``file`` anew; whoever reads it, and a process killed meanwhile, finds the old one or the new one."""
+    """Write ``file`` anew; whoever reads it, and a process killed meanwhile, finds the old one or the new one.
+
+    Raises:
+        OSError: the folder cannot be written to, or the disk is full.
+    """
     unfinished = file.with_name(f"{file.name}.{os.getpid()}")
     try:
         torch.save(state, unfinished)
         os.replace(unfinished, file)
+    except (OSError, RuntimeError) as error:
+        why = str(error).partition("\n")[0]
+        raise OSError(f"no snapshot written to {str(file)!r} ({why}); free space, or choose another folder") from error
     finally:
         unfinished.unlink(missing_ok=True)

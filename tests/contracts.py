@@ -136,6 +136,7 @@ def check_controller(controller: ad.Controller) -> None:
             "gap_z": n - 7.0,
             "clean_drop_z": n - 10.0,
             "trivial_loss": 3.0,
+            **{f"{kind}/{name}": (n - 20) * 1e-4 for kind in ("hypergradient", "response") for name in rates},
             "step": n,
             "total_steps": 40,
             "epoch": n,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,22 @@ def test_a_save_that_dies_half_way_leaves_the_old_file(tmp_path: Path, monkeypat
     monkeypatch.setattr(torch, "save", half)
     with pytest.raises(KeyboardInterrupt):
         best.take()
+    assert [path.name for path in tmp_path.glob("*.pt*")] == ["snapshot.pt"]
+    best.restore()
+    assert same(train(model, optimizer, 2, seed=2), expected)
+
+
+def test_a_full_disk_is_told_in_one_line_and_leaves_the_old_file(tmp_path: Path) -> None:
+    model, optimizer, best = taken(tmp_path)
+    expected = train(model, optimizer, 2, seed=2)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # bytes, less than a snapshot has
+    try:
+        with pytest.raises(OSError, match=r"no snapshot written to '.*snapshot.pt' \(.*\); free space, or") as told:
+            best.take()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(told.value)
     assert [path.name for path in tmp_path.glob("*.pt*")] == ["snapshot.pt"]
     best.restore()
     assert same(train(model, optimizer, 2, seed=2), expected)

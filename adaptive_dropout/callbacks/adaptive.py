@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
+from adaptive_dropout.callbacks.averages import averages
 from adaptive_dropout.callbacks.control import DropoutRateControl
 from adaptive_dropout.controllers import Controller, RewindController
 from adaptive_dropout.convert import convert
@@ -20,27 +22,40 @@ class AdaptiveDropout(DropoutRateControl):
     """Finds the dropout layers of any LightningModule, steers their rates, and leaves the best weights in the model.
 
     torch's own ``nn.Dropout*`` layers are made adjustable before the optimizers exist; ours are taken as they are. The
-    rates start where the model has them. Put it in front of callbacks that copy or average the model.
+    rates start where the model has them. Put it in front of callbacks that copy or average the model. Under
+    `WeightAveraging` the best weights are the average that validation measured.
 
     Args:
         controller: the rule; `RewindController` by default.
         monitor: which logged metric is the validation loss, to be minimised. ``validation_step`` has to log it.
-        folder: where snapshots of the weights are kept for models too large to keep them in memory.
+        folder, mode: as in `DropoutRateControl`.
 
     Raises:
-        ValueError, KeyError: as `DropoutRateControl`.
+        TypeError, ValueError, KeyError, OSError: as `DropoutRateControl`.
     """
 
+    remedy: ClassVar[str] = "give it nn.Dropout layers; numbers, as in nn.LSTM(dropout=0.3), are not reached"
+
     def __init__(
-        self, controller: Controller | None = None, monitor: str = "val_loss", folder: str | Path | None = None
+        self,
+        controller: Controller | None = None,
+        monitor: str = "val_loss",
+        folder: str | Path | None = None,
+        mode: str = "min",
     ) -> None:
-        super().__init__(RewindController() if controller is None else controller, monitor, folder)
+        super().__init__(RewindController() if controller is None else controller, monitor, folder, mode)
         self.start: dict[str, float] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Make torch's dropout layers adjustable."""
         super().setup(trainer, pl_module, stage)
         convert(pl_module)
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Make the layers adjustable that ``configure_model`` built since, in the averages of the model too."""
+        for model in (pl_module, *averages(trainer)):
+            convert(model)
+        super().on_fit_start(trainer, pl_module)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start, and remember where the rates did."""
@@ -50,8 +65,8 @@ class AdaptiveDropout(DropoutRateControl):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Put the best weights into the model and say what was found."""
-        if self._rewinder is not None and self._rewinder.best is not None and self._rewinder.best.taken:
-            self._rewinder.best.restore()
+        if self._rewinder is not None:
+            self._rewinder.finish()
         self._say(trainer)
 
     @rank_zero_only

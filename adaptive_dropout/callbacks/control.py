@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,33 +11,33 @@ import lightning.pytorch as L
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 
+from adaptive_dropout.callbacks.averages import as_validated
 from adaptive_dropout.callbacks.base import RateCallback
-from adaptive_dropout.callbacks.losses import add_batch_loss
-from adaptive_dropout.callbacks.measure import averaged, batches_between_validations, run_metrics, run_position
-from adaptive_dropout.callbacks.probe import Probe
+from adaptive_dropout.callbacks.checks import check_length, check_monitor, check_surroundings, warn_of_early_stopping
+from adaptive_dropout.callbacks.measure import averaged, run_metrics, run_position
+from adaptive_dropout.callbacks.meters import Meters
+from adaptive_dropout.callbacks.record import record
 from adaptive_dropout.callbacks.rewinder import Rewinder
 from adaptive_dropout.controllers import Controller, State, state_from_dict, state_to_dict
 from adaptive_dropout.rates import Rate, SettableRate, get_rates, set_rates
-from adaptive_dropout.signals import RunningLoss
-from adaptive_dropout.tracking.names import CONTROL, rate_keys, state_metrics
 
 __all__ = ["DropoutRateControl"]
-
-FEW = 20  # validations in a run
 
 
 class DropoutRateControl(RateCallback):
     """Steers the settable rates of the model with a controller, once after each validation of ``fit``.
 
     The controller is given ``train_loss`` (mean minibatch loss with dropout on since the last decision), ``val_loss``
-    (the ``monitor``), ``step``, ``total_steps``, ``epoch``, every other metric by its name, and, if it asks, the
-    signals of `adaptive_dropout.signals.CleanLoss`. Every number of its state is logged: the rates as
+    (the ``monitor``), ``step``, ``total_steps``, ``epoch``, every other metric by its name, and, if it asks, what
+    `adaptive_dropout.signals` measures. Every number of its state is logged: the rates as
     ``dropout/<rate>``, its memory and the losses as ``dropout_control/<field>``.
 
-    A rewind restores the best weights, buffers and optimizer state; the step count, the learning-rate schedule, the
-    loggers and the order of the data go on, as do averages of the weights. The checkpoint holds the state, what can be
-    rewound to and the state of torch's generator, so that a run resumed after a validation goes on as the unbroken one.
-    With several processes the signals are averaged, one decides, and all carry it out.
+    A rewind restores the best weights, the averages that `WeightAveraging` keeps of them, buffers and optimizer state,
+    when the next batch begins: checkpoints written after a validation hold what it measured. Half-accumulated gradients
+    are dropped; the step count, the learning-rate schedule, the scale of mixed precision, the loggers and the order of
+    the data go on. The checkpoint holds the state, what can be rewound to and the state of torch's generator, so that a
+    run resumed after a validation goes on as the unbroken one. With several processes the signals are averaged, one
+    decides, and all carry it out. A validation without an optimizer step since the last one decides nothing.
 
     >>> from adaptive_dropout import PlateauController
     >>> callbacks = [DropoutRateControl(PlateauController(patience=2), monitor="val_loss")]
@@ -44,13 +45,17 @@ class DropoutRateControl(RateCallback):
     Args:
         controller: the rule; its settings are frozen, all its memory is in ``state``.
         monitor: which logged metric is the validation loss. It is to be minimised.
-        folder: where snapshots of the weights are kept for models too large to keep them in memory.
+        folder: where snapshots of the weights are kept for models too large to keep them in memory. Each run needs one
+            of its own. The files stay when it ends, for ``trainer.save_checkpoint``.
+        mode: only "min"; accuracy and the like are refused.
 
     Raises:
         TypeError: ``controller`` is no Controller.
-        ValueError: at the start of ``fit``: the model has no settable rate, or nothing validates it. Later: the monitor
-            is NaN or infinite and there is nothing to rewind to.
+        ValueError: the monitor is to be maximised. At the start of ``fit``: the model has no settable rate, or nothing
+            validates it, or it cannot be rewound (sharded models, StochasticWeightAveraging, unknown length). Later:
+            the monitor is NaN or infinite and there is nothing to rewind to.
         KeyError: the monitor is not logged; told after the sanity check where there is one.
+        OSError: ``folder`` cannot be written to.
     """
 
     kind: ClassVar[type[Rate]] = SettableRate
@@ -59,11 +64,15 @@ class DropoutRateControl(RateCallback):
     state: State | None
     """The last decision and the controller's memory; None before the first ``fit``."""
 
-    _probe: Probe | None
+    _meters: Meters
     _rewinder: Rewinder | None
     _generator: torch.Tensor | None
+    _decided_at: int | None
 
-    def __init__(self, controller: Controller, monitor: str = "val_loss", folder: str | Path | None = None) -> None:
+    def __init__(
+        self, controller: Controller, monitor: str = "val_loss", folder: str | Path | None = None, mode: str = "min"
+    ) -> None:
+        check_monitor(monitor, mode)
         if not isinstance(controller, Controller):
             raise TypeError(f"controller has to be a Controller, such as PlateauController(), but got {controller!r}")
         self.controller = controller
@@ -81,6 +90,8 @@ class DropoutRateControl(RateCallback):
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             self._begin()
+            if self._rewinder is not None:
+                check_surroundings(trainer, self)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Raise where there is nothing to steer, or nothing to steer by."""
@@ -102,53 +113,81 @@ class DropoutRateControl(RateCallback):
             )
         set_rates(pl_module, self.state.rates)
         if self._rewinder is not None:
-            self._rewinder.start(pl_module, trainer.optimizers)
-            _warn_of_few_validations(trainer)
+            check_length(trainer)
+            warn_of_early_stopping(trainer)
+            self._rewinder.start(trainer, pl_module)
+        self._meters.start(trainer, pl_module)
         if self._generator is not None:
             torch.set_rng_state(self._generator)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Keep a piece of the first batches, if the controller asks for the clean loss."""
-        if self._probe is not None:
-            self._probe.take(trainer, pl_module, batch)
+        """Go back where the last decision said so; let the meters have the batch before it is trained on."""
+        self._settle()
+        self._meters.before_batch(trainer, pl_module, batch)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Take in the loss of this batch."""
-        add_batch_loss(self._train_loss, pl_module, outputs)
+        """Let the meters have its loss."""
+        self._meters.after_batch(trainer, pl_module, outputs)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Listen to the validation loss of each batch, for its standard error."""
-        if self._probe is not None and trainer.state.fn == "fit":
-            self._probe.listen(pl_module)
+        """Let the meters listen to the validation."""
+        if trainer.state.fn == "fit":
+            self._meters.listen(pl_module)
+
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Let the meters have the batches of the first dataloader."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and dataloader_idx == 0:
+            self._meters.hear(trainer, batch, batch_idx)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measure, decide, carry out, record."""
         if trainer.state.fn != "fit":
             return
-        signals = run_metrics(trainer, self.monitor, self._train_loss.mean())
-        if self._probe is not None:
-            self._probe.stop(pl_module)
+        signals = run_metrics(trainer, self.monitor)
+        self._meters.stop(pl_module)
         if trainer.sanity_checking:
             return
         assert self.state is not None
-        if self._probe is not None and math.isfinite(signals["val_loss"]):
-            signals |= self._probe.signals(trainer, pl_module, signals["val_loss"])
+        if math.isfinite(signals["val_loss"]):
+            with as_validated(trainer, pl_module):
+                signals |= self._meters.signals(trainer, pl_module, signals["val_loss"])
         signals = averaged(trainer, signals) | run_position(trainer)
+        if signals["step"] == self._decided_at:
+            return
+        self._decided_at = int(signals["step"])
         self.state = trainer.strategy.broadcast(self._decide(self.state, signals))
-        self._carry_out(pl_module)
-        self._train_loss.reset()
-        self._record(trainer, signals)
+        self._carry_out(self.state, pl_module)
+        record(trainer, self.state, signals)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Go back where the last decision said so, before callbacks that work on the weights of a new epoch."""
+        super().on_train_epoch_start(trainer, pl_module)
+        self._settle()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Go back where the last decision said so."""
+        self._settle()
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave the model as it was, but for its rates."""
+        super().on_fit_end(trainer, pl_module)
+        self._meters.finish()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Leave the model as it was, but for its rates."""
+        self._meters.finish()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state in JSON types, the running training loss, and what can be rewound to."""
+        """Return the state in JSON types, what was measured since, and what can be rewound to."""
         return {
             "state": None if self.state is None else state_to_dict(self.state),
-            "train_loss": self._train_loss.state_dict(),
-            "probe": None if self._probe is None else self._probe.state_dict(),
+            "meters": self._meters.state_dict(),
             "rewinder": None if self._rewinder is None else self._rewinder.state_dict(),
             "generator": torch.get_rng_state(),
         }
@@ -159,56 +198,49 @@ class DropoutRateControl(RateCallback):
             return
         saved = state_dict["state"]
         self.state = None if saved is None else state_from_dict(self.controller, saved)
-        self._train_loss.load_state_dict(state_dict["train_loss"])
         self._generator = state_dict["generator"]
-        if self._probe is not None:
-            self._probe.load_state_dict(state_dict["probe"])
+        self._meters.load_state_dict(state_dict["meters"])
         if self._rewinder is not None:
             self._rewinder.load_state_dict(state_dict["rewinder"])
 
     def _begin(self) -> None:
         needs = self.controller.needs()
         self.state = None
-        self._train_loss = RunningLoss()
-        self._probe = Probe(self.monitor) if "clean_loss" in needs else None
+        self._meters = Meters(self.monitor, needs)
         self._rewinder = Rewinder(self.folder) if "snapshot" in needs else None
         self._generator = None
+        self._decided_at = None
+
+    def _settle(self) -> None:
+        if self._rewinder is not None:
+            self._rewinder.settle()
 
     def _decide(self, state: State, signals: dict[str, float]) -> State:
-        if math.isfinite(signals["val_loss"]) or self._rewinder is not None:
+        if not math.isfinite(signals["val_loss"]) and not (self._rewinder is not None and self._rewinder.can_rewind):
+            raise ValueError(
+                f"monitor {self.monitor!r} is {signals['val_loss']} at step {int(signals['step'])}; "
+                "the run has diverged: lower the learning rate, or check the data"
+            )
+        if broken := _not_finite(signals):
+            rank_zero_warn(f"no decision at step {int(signals['step'])}, where {broken} is not finite; check the data")
+            return replace(state, improved=False, rewind=False, restart=False, reason="")
+        try:
             return self.controller.update(state, signals)
-        raise ValueError(
-            f"monitor {self.monitor!r} is {signals['val_loss']} at step {int(signals['step'])}; "
-            "the run has diverged: lower the learning rate, or check the data"
-        )
+        except KeyError as error:
+            if "train_loss" in signals:
+                raise
+            hint = "training_step has to return its loss, under manual optimization too"
+            raise KeyError(f"{error.args[0]}; {hint}") from error
 
-    def _carry_out(self, pl_module: L.LightningModule) -> None:
-        assert self.state is not None
+    def _carry_out(self, state: State, pl_module: L.LightningModule) -> None:
         if self._rewinder is not None:
-            self._rewinder.carry_out(self.state)
-        if self._probe is not None and self.state.improved:
-            self._probe.clean.mark()
-        set_rates(pl_module, self.state.rates)
-
-    def _record(self, trainer: L.Trainer, signals: dict[str, float]) -> None:
-        assert self.state is not None
-        keys = rate_keys(self.state.rates)
-        metrics = {keys[name]: p for name, p in self.state.rates.items()} | state_metrics(self.state)
-        measured = {name: signals[name] for name in ("val_loss", "train_loss", "clean_loss") if name in signals}
-        metrics |= {f"{CONTROL}/{name}": value for name, value in measured.items()}
-        if "train_loss" in signals:
-            metrics[f"{CONTROL}/gap"] = signals["val_loss"] - signals["train_loss"]
-        # LightningModule.log is refused here; global_step would put the point one to the right of the training step's.
-        step = trainer.fit_loop.epoch_loop._batches_that_stepped
-        for logger in trainer.loggers:
-            logger.log_metrics(metrics, step=step)
+            self._rewinder.carry_out(state)
+        self._meters.decided(state)
+        set_rates(pl_module, state.rates)
 
 
-def _warn_of_few_validations(trainer: L.Trainer) -> None:
-    batches = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
-    validations = batches / batches_between_validations(trainer)
-    if validations < FEW:
-        rank_zero_warn(
-            f"this run validates {int(validations)} times, and a rule that rewinds needs at least {FEW} validations; "
-            f"set val_check_interval to {max(1, int(batches / FEW))} batches or fewer"
-        )
+def _not_finite(signals: dict[str, float]) -> dict[str, float]:
+    """Return the training losses that are NaN or infinite though the validation loss is not."""
+    losses = {name: signals[name] for name in ("train_loss", "clean_loss") if name in signals}
+    diverged = not math.isfinite(signals["val_loss"])
+    return {} if diverged else {name: loss for name, loss in losses.items() if not math.isfinite(loss)}

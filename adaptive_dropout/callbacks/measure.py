@@ -7,11 +7,13 @@ import math
 import lightning.pytorch as L
 import torch
 
+from adaptive_dropout.callbacks.run_length import known_steps, steps_done
+
 __all__ = ["averaged", "batches_between_validations", "run_metrics", "run_position"]
 
 
-def run_metrics(trainer: L.Trainer, monitor: str, train_loss: float | None) -> dict[str, float]:
-    """Return every metric of this validation by name, ``val_loss`` for the monitor, and ``train_loss`` where known.
+def run_metrics(trainer: L.Trainer, monitor: str) -> dict[str, float]:
+    """Return every metric of this validation by name, and ``val_loss`` for the monitor.
 
     Raises:
         KeyError: the monitor is not logged.
@@ -21,15 +23,14 @@ def run_metrics(trainer: L.Trainer, monitor: str, train_loss: float | None) -> d
         raise KeyError(f"monitor {monitor!r} is not logged; the metrics at validation are {sorted(metrics)}")
     # Lightning's own train_loss is of the last step or the epoch before: never let it pass for ours.
     signals = {name: float(value) for name, value in metrics.items() if name != "train_loss"}
-    signals["val_loss"] = signals[monitor]
-    return signals if train_loss is None else signals | {"train_loss": train_loss}
+    return signals | {"val_loss": signals[monitor]}
 
 
 def run_position(trainer: L.Trainer) -> dict[str, float]:
-    """Return ``step``, ``epoch`` and, for a run that has an end, ``total_steps``."""
-    position: dict[str, float] = {"step": trainer.global_step, "epoch": trainer.current_epoch}
-    total = trainer.estimated_stepping_batches
-    return position if math.isinf(total) else position | {"total_steps": int(total)}
+    """Return ``step``, ``epoch`` and, for a run whose end is known, ``total_steps``."""
+    position: dict[str, float] = {"step": steps_done(trainer), "epoch": trainer.current_epoch}
+    total = known_steps(trainer)
+    return position if total is None else position | {"total_steps": total}
 
 
 def averaged(trainer: L.Trainer, signals: dict[str, float]) -> dict[str, float]:

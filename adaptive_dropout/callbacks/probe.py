@@ -9,10 +9,12 @@ import lightning.pytorch as L
 import torch
 from lightning.pytorch.utilities.data import extract_batch_size
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from adaptive_dropout.callbacks.measure import batches_between_validations
+from adaptive_dropout.callbacks.meter import Meter
+from adaptive_dropout.callbacks.pieces import cut
 from adaptive_dropout.callbacks.quiet import quiet_validation_loss
+from adaptive_dropout.controllers import State
 from adaptive_dropout.signals import CleanLoss
 
 __all__ = ["Probe"]
@@ -22,24 +24,24 @@ SHARE = 0.2  # of the examples between two validations: forward only, that is 7 
 MOST = 300  # examples
 
 
-class Probe:
+class Probe(Meter):
     """The signals of `CleanLoss` in a Lightning run, and ``trivial_loss``, the loss before any training.
 
     The fixed part of the training data is cut from the first batches of the run, as training sees them, in eight pieces
     or a few more.
 
     Args:
-        monitor: the metric that ``validation_step`` logs as the validation loss.
+        monitor: as in `Meter`.
     """
 
     def __init__(self, monitor: str) -> None:
-        self.monitor = monitor
+        super().__init__(monitor)
         self.clean = CleanLoss()
         self._trivial_loss: float | None = None
         self._parts: list[Any] = []
         self._val_losses: list[Tensor] = []
 
-    def take(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
+    def before_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         """Keep pieces of ``batch``, about to be trained on, until there are enough; measure the loss before all."""
         interval = batches_between_validations(trainer)
         batches = min(PARTS, interval)
@@ -49,7 +51,7 @@ class Probe:
         size = extract_batch_size(batch)
         wanted = min(MOST, SHARE * size * interval) / (batches * pieces)
         each = max(1, min(round(wanted), size // pieces))
-        self._parts += [_cut(batch, size, i * each, (i + 1) * each) for i in range(min(pieces, size))]
+        self._parts += [cut(batch, size, i * each, (i + 1) * each) for i in range(min(pieces, size))]
         if self._trivial_loss is None:
             losses = quiet_validation_loss(trainer, pl_module, self.monitor, self._parts)
             self._trivial_loss = sum(losses) / len(losses)
@@ -66,17 +68,20 @@ class Probe:
 
         pl_module.__dict__["log"] = log
 
+    def stop(self, pl_module: L.LightningModule) -> None:
+        """End what `listen` began."""
+        pl_module.__dict__.pop("log", None)
+
     def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, val_loss: float) -> dict[str, float]:
-        """Return the signals, measured now; ends what `listen` began."""
-        self.stop(pl_module)
+        """Return the signals, measured now."""
         losses = quiet_validation_loss(trainer, pl_module, self.monitor, self._parts)
         measured = self.clean.signals(losses, [float(loss) for loss in self._val_losses] or [val_loss])
         return measured if self._trivial_loss is None else measured | {"trivial_loss": self._trivial_loss}
 
-    @staticmethod
-    def stop(pl_module: L.LightningModule) -> None:
-        """End what `listen` began."""
-        pl_module.__dict__.pop("log", None)
+    def decided(self, state: State) -> None:
+        """Compare with the clean losses of the best validation."""
+        if state.improved:
+            self.clean.mark()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know, the fixed part of the data with it."""
@@ -86,12 +91,3 @@ class Probe:
         """Go on from where `state_dict` was taken."""
         self.clean.load_state_dict(state["clean"])
         self._trivial_loss, self._parts = state["trivial_loss"], state["parts"]
-
-
-def _cut(batch: Any, size: int, start: int, end: int) -> Any:
-    def cut(leaf: Any) -> Any:
-        if isinstance(leaf, Tensor) and leaf.dim() and len(leaf) == size:
-            return leaf[start:end].detach().clone()
-        return leaf
-
-    return tree_map(cut, batch)

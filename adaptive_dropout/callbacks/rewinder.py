@@ -1,14 +1,19 @@
-"""Carries out what a controller asks for beside rates: keep the best weights, go back to them, or start again."""
+"""Carries out what a controller asks for beside rates: keep the best weights, go back to them, or start again.
+
+What is to be restored waits until training goes on. The checkpoints written after a validation so hold the weights that
+it measured, whichever metric they are chosen by, and what waits is stored in them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as L
 from torch import nn
-from torch.optim import Optimizer
 
+from adaptive_dropout.callbacks.averages import averages
+from adaptive_dropout.callbacks.disk import check_space
 from adaptive_dropout.controllers import State
 from adaptive_dropout.snapshot import Snapshot
 
@@ -16,48 +21,75 @@ __all__ = ["Rewinder"]
 
 
 class Rewinder:
-    """The best and the initial weights, buffers and optimizer state of one run.
+    """The best and the initial weights, averages of them, buffers and optimizer state of one run.
 
     Args:
         folder: where they are kept for large models; in memory for None.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        self.folder = None if folder is None else Path(folder)
-        self.best: Snapshot | None = None
-        self.initial: Snapshot | None = None
+        self._folder = None if folder is None else Path(folder)
+        self._trainer: L.Trainer | None = None
+        self._snapshots: dict[str, Snapshot] = {}
+        self._due: str | None = None
         self._saved: dict[str, Any] | None = None
 
-    def start(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
-        """Take the initial weights, or go on with what a checkpoint held."""
-        self.best, self.initial = (self._snapshot(name, model, optimizers) for name in ("best", "initial"))
-        if self._saved is None:
-            self.initial.take()
+    @property
+    def can_rewind(self) -> bool:
+        """Whether there are best weights to go back to."""
+        return "best" in self._snapshots and self._snapshots["best"].taken
+
+    def start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take the initial weights, or go on with what a checkpoint held.
+
+        Raises:
+            OSError: the folder cannot be written to, or the disk has no room.
+        """
+        self._trainer = trainer
+        averaged = averages(trainer)
+        model = nn.ModuleList([pl_module, *averaged]) if averaged else pl_module
+        if self._folder is not None:
+            check_space(self._folder, model)
+        self._snapshots = {name: self._snapshot(name, model, trainer) for name in ("best", "initial")}
+        if not self._saved:
+            self._snapshots["initial"].take()
             return
-        for name, snapshot in (("best", self.best), ("initial", self.initial)):
-            if self._saved[name] is not None:
-                snapshot.load_state_dict(self._saved[name])
+        self._due = self._saved["due"]
+        for name, snapshot in self._snapshots.items():
+            snapshot.load_state_dict(self._saved[name])
         self._saved = None
 
     def carry_out(self, state: State) -> None:
-        """Do what ``state`` says."""
-        assert self.best is not None
-        assert self.initial is not None
+        """Keep the weights if ``state`` says so; what it says to restore waits for `settle`."""
         if state.improved:
-            self.best.take()
-        if state.rewind:
-            self.best.restore()
-        if state.restart:
-            self.initial.restore()
+            self._snapshots["best"].take()
+        self._due = "best" if state.rewind else "initial" if state.restart else None
+
+    def settle(self) -> None:
+        """Restore what waits, and drop the gradients of batches seen by the weights that go."""
+        if self._due is None:
+            return
+        assert self._trainer is not None
+        self._snapshots[self._due].restore()
+        for optimizer in self._trainer.optimizers:
+            optimizer.zero_grad()
+        self._due = None
+
+    def finish(self) -> None:
+        """Leave the best weights in the model, if there are any."""
+        if self.can_rewind:
+            self._due = "best"
+        self.settle()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return both snapshots, so that a resumed run can rewind as the unbroken one would."""
-        named = {"best": self.best, "initial": self.initial}
-        return {name: s.state_dict() if s is not None and s.taken else None for name, s in named.items()}
+        """Return both snapshots and what waits, so that a resumed run can rewind as the unbroken one would."""
+        if not self._snapshots:
+            return {}
+        return {"due": self._due} | {name: snapshot.state_dict() for name, snapshot in self._snapshots.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Keep what `state_dict` returned until `start`."""
         self._saved = state
 
-    def _snapshot(self, name: str, model: nn.Module, optimizers: Sequence[Optimizer]) -> Snapshot:
-        return Snapshot(model, *optimizers, folder=None if self.folder is None else self.folder / name)
+    def _snapshot(self, name: str, model: nn.Module, trainer: L.Trainer) -> Snapshot:
+        return Snapshot(model, *trainer.optimizers, folder=None if self._folder is None else self._folder / name)

@@ -8,9 +8,11 @@ from adaptive_dropout.controllers.chain import Chain
 from adaptive_dropout.controllers.clip import Clip
 from adaptive_dropout.controllers.fixed import FixedController
 from adaptive_dropout.controllers.gap import GapController
+from adaptive_dropout.controllers.hypergradient import HypergradientController
 from adaptive_dropout.controllers.partition import Partition
 from adaptive_dropout.controllers.plateau import PlateauController
 from adaptive_dropout.controllers.reading import read_signal
+from adaptive_dropout.controllers.response import ResponseController
 from adaptive_dropout.controllers.rewind import RewindController
 from adaptive_dropout.controllers.slope import SlopeController
 from adaptive_dropout.controllers.speed_limit import SpeedLimit
@@ -23,8 +25,10 @@ __all__ = [
     "Controller",
     "FixedController",
     "GapController",
+    "HypergradientController",
     "Partition",
     "PlateauController",
+    "ResponseController",
     "RewindController",
     "SlopeController",
     "SpeedLimit",

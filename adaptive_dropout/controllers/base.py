@@ -59,8 +59,9 @@ class Controller(ABC):
     def needs(self) -> frozenset[str]:
         """Return what has to be measured or kept for this rule, because it is not free.
 
-        ``"clean_loss"``: the signals of `adaptive_dropout.signals.CleanLoss`. ``"snapshot"``: the best weights, to
-        rewind to. A wrapper needs what the rules in it need.
+        ``"clean_loss"``: the signals of `adaptive_dropout.signals.CleanLoss`. ``"hypergradient"`` and ``"response"``:
+        a derivative by each rate, as `adaptive_dropout.signals.hypergradient` and ``Response`` measure it.
+        ``"snapshot"``: the best weights, to rewind to. A wrapper needs what the rules in it need.
         """
         return frozenset()
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.control.methods import GRID
+from benchmarks.control.methods import GRID, REPEATS
 from benchmarks.control.results import Row
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "difference",
     "mean_and_error",
     "oracle_difference",
+    "repeat_difference",
     "summary",
 ]
 
@@ -99,6 +100,20 @@ def oracle_difference(cells: Cells, task: str) -> Difference | None:
         return min(_grid(cells, task, seed), key=lambda row: row.test_loss, default=None)
 
     return _paired(cells, task, best_on_test)
+
+
+def repeat_difference(cells: Cells, task: str) -> Difference | None:
+    """Return how the reference's own rate compares when it is trained again with other noise.
+
+    A choice among ten runs is partly a choice of luck: this is what is left of it, and how far two runs of one rate
+    differ.
+    """
+
+    def again(seed: int) -> Row | None:
+        chosen = chosen_by_validation(cells, task, seed)
+        return cells.get((task, seed, REPEATS[chosen.method])) if chosen else None
+
+    return _paired(cells, task, again)
 
 
 def best_universal(cells: Cells, tasks: Sequence[str]) -> str | None:

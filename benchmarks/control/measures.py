@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -44,22 +45,25 @@ class BestWeights(L.Callback):
 class GradientCost(L.Callback):
     """Counts the examples that go through ``pl_module.network`` in ``fit``, validation itself excepted.
 
-    Forward and backward count 1, forward alone 1/3, because backward takes about two forwards.
-
-    Attributes:
-        examples: the count so far.
+    Forward and backward count 1, forward alone 1/3, because backward takes about two forwards. Differentiating the
+    gradient once more takes about four: two for the matrix products of backward, two for those of forward.
     """
 
     def __init__(self) -> None:
-        self.examples = 0.0
+        self._forwards = 0
         self._counts = True
         self._hook: Any = None
+
+    @property
+    def examples(self) -> float:
+        """The count so far."""
+        return self._forwards / 3
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin to count."""
         network = pl_module.network
         assert isinstance(network, torch.nn.Module)
-        self._hook = network.register_forward_pre_hook(self._count)
+        self._hook = network.register_forward_hook(self._count)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop counting."""
@@ -73,9 +77,16 @@ class GradientCost(L.Callback):
         """Count again: what a rule measures besides is its own cost."""
         self._counts = True
 
-    def _count(self, module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def _count(self, module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if self._counts:
-            self.examples += len(inputs[0]) * (1.0 if torch.is_grad_enabled() else 1 / 3)
+            self._forwards += len(inputs[0])
+            if output.requires_grad:
+                output.register_hook(functools.partial(self._count_backward, len(inputs[0])))
+
+    def _count_backward(self, examples: int, gradient: Tensor) -> None:
+        self._forwards += 2 * examples
+        if torch.is_grad_enabled():  # to be differentiated once more, which comes through here again
+            self._forwards += 2 * examples
 
 
 class Rewinds(L.Callback):

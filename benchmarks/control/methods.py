@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lightning.pytorch as L
+import torch
 
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import DropoutRateControl
 from adaptive_dropout.networks import DropoutFactory
 from benchmarks.control.concrete import ConcretePenalty
 
-__all__ = ["GRID", "METHODS", "STARTS", "Method"]
+__all__ = ["GRID", "METHODS", "REPEATS", "STARTS", "Method"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,17 @@ def rule(name: str, controller: ad.Controller, start: float) -> dict[str, Method
 GRID = {f"fixed:{i / 10:g}": fixed(i / 10) for i in range(10)}
 """The ten fixed rates that a grid search would train; ``fixed:0`` is a network without dropout."""
 
+
+class _OtherNoise(L.Callback):
+    """Draws other dropout masks than the seed would; split, initial weights and order of the data stay the same."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        torch.manual_seed(torch.initial_seed() + 1)
+
+
+REPEATS = {name: name.replace("fixed", "again") for name in GRID}
+"""What trains each fixed rate once more with other noise: how far a choice by validation can be relied on."""
+
 STARTS = (0.01, 0.05, 0.3, 0.6, 0.8)
 """Where every rule that claims to work from any start begins."""
 
@@ -62,10 +74,13 @@ RULES: Mapping[str, ad.Controller] = {
     "balance-rewind": ad.RewindController(ad.BalanceController()),
     "slope-rewind": ad.RewindController(ad.SlopeController()),
     "rewind-only": ad.RewindController(ad.FixedController()),
+    "hypergradient-rewind": ad.RewindController(ad.HypergradientController()),
+    "response-rewind": ad.RewindController(ad.ResponseController()),
 }
 
 METHODS: dict[str, Method] = {
     **GRID,
+    **{again: replace(GRID[name], callbacks=lambda: [_OtherNoise()]) for name, again in REPEATS.items()},
     **rule("plateau", ad.PlateauController(), 0.3),
     "linear": scheduled(ad.LinearSchedule(0.5, 0.0)),
     "curriculum": scheduled(ad.CurriculumSchedule(0.5)),

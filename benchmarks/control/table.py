@@ -12,24 +12,29 @@ from pathlib import Path
 from benchmarks.control.compare import (
     Cells,
     Difference,
+    Summary,
     best_universal,
     by_cell,
     cost_ratio,
     difference,
     oracle_difference,
+    repeat_difference,
     summary,
 )
-from benchmarks.control.methods import GRID, METHODS
+from benchmarks.control.methods import GRID, METHODS, REPEATS
 from benchmarks.control.results import read
 from benchmarks.control.tasks import TASKS
 
 __all__ = ["RESULTS", "markdown"]
 
 RESULTS = Path(__file__).with_name("results.csv")
+RULES = [method for method in METHODS if method not in {*GRID, *REPEATS.values()}]
 NAMED = {"fixed:0": "no dropout", "fixed:0.5": "fixed:0.5"}
 INTRODUCTION = """Test loss in nats per example minus that of the grid's choice: of ten fixed rates the one with the
 lowest validation loss, chosen for each task and seed. Below 0 is better than the grid. In brackets the standard error:
-over paired seeds for a task, over tasks for a mean. A single seed has none, and never counts as worse by 2 se."""
+over paired seeds for a task, over tasks for a mean. A single seed has none, and never counts as worse by 2 se. "The
+grid's choice again" is that same rate trained once more, with other masks: what two runs of one rate differ by."""
+AGAIN = "the grid's choice again"
 
 
 def markdown(cells: Cells) -> str:
@@ -51,14 +56,14 @@ def markdown(cells: Cells) -> str:
 
 def _compared(cells: Cells, tasks: Sequence[str]) -> list[str]:
     """Return the rules that have run, then the best universal rate, none and one half."""
-    rules = [m for m in METHODS if m not in GRID and any(name == m for _, _, name in cells)]
+    rules = [m for m in RULES if any(name == m for _, _, name in cells)]
     universal = best_universal(cells, tasks)
     return rules + [m for m in GRID if m in {universal, *NAMED}]
 
 
 def _losses(cells: Cells, tasks: Sequence[str]) -> str:
     lost = []
-    for method in METHODS.keys() - GRID.keys():
+    for method in RULES:
         for task in tasks:
             d = difference(cells, task, method)
             if d and (d.is_worse or not d.mean <= TASKS[task].tolerance):
@@ -76,20 +81,24 @@ def _losses(cells: Cells, tasks: Sequence[str]) -> str:
 def _methods(cells: Cells, tasks: Sequence[str], compared: Sequence[str]) -> str:
     tolerance = {task: TASKS[task].tolerance for task in tasks}
     rows = []
+    again = summary({task: repeat_difference(cells, task) for task in tasks}, tolerance)
+    if again:
+        rows.append((again.mean, [AGAIN, *_judged(again), "", ""]))
     for method in compared:
         s = summary({task: difference(cells, task, method) for task in tasks}, tolerance)
         if s:
             gradients = cost_ratio(cells, tasks, method, lambda row: row.gradient_examples)
             seconds = cost_ratio(cells, tasks, method, lambda row: row.seconds)
-            judged = [f"{s.within} of {s.tasks}", str(s.worse), f"{gradients:.2f}", f"{seconds:.2f}"]
-            rows.append(
-                (s.mean, [_method_name(cells, method), f"{s.mean:+.3f} ({s.error:.3f})", f"{s.worst:+.3f}", *judged])
-            )
+            rows.append((s.mean, [_method_name(cells, method), *_judged(s), f"{gradients:.2f}", f"{seconds:.2f}"]))
     if not rows:
         return "No task here has a complete grid."
     rows.sort(key=lambda row: -row[0])
     header = ["method", "mean (se)", "worst task", "within .02 (.04 CNN) or better", "worse by > 2 se"]
     return _table([*header, "gradient cost", "process time"], (cells_of_row for _, cells_of_row in rows))
+
+
+def _judged(s: Summary) -> list[str]:
+    return [f"{s.mean:+.3f} ({s.error:.3f})", f"{s.worst:+.3f}", f"{s.within} of {s.tasks}", str(s.worse)]
 
 
 def _tasks(cells: Cells, tasks: Sequence[str], compared: Sequence[str]) -> str:
@@ -98,22 +107,23 @@ def _tasks(cells: Cells, tasks: Sequence[str], compared: Sequence[str]) -> str:
         oracle = oracle_difference(cells, task)
         if oracle:
             each = [_nats(difference(cells, task, method)) for method in compared]
-            rows.append([_task_name(task), str(oracle.seeds), _nats(oracle), *each])
+            again = _nats(repeat_difference(cells, task))
+            rows.append([_task_name(task), str(oracle.seeds), _nats(oracle), again, *each])
     if not rows:
         return "No task has a complete grid."
     names = [_method_name(cells, method) for method in compared]
-    return _table(["task", "seeds", "oracle rate", *names], rows)
+    return _table(["task", "seeds", "oracle rate", AGAIN, *names], rows)
 
 
 def _not_run(cells: Cells) -> str:
     seeds = sorted({seed for _, seed, _ in cells})
     lines = []
     for task in TASKS:
-        missing = {m: [s for s in seeds if (task, s, m) not in cells] for m in METHODS}
+        missing = {m: [s for s in seeds if (task, s, m) not in cells] for m in (*GRID, *RULES)}
         missing = {method: which for method, which in missing.items() if which}
         whole = [method for method, which in missing.items() if which == seeds]
         parts = [f"{method} (seed {', '.join(map(str, which))})" for method, which in missing.items() if which != seeds]
-        if len(whole) == len(METHODS):
+        if len(whole) == len(GRID) + len(RULES):
             lines.append(f"- {task}: nothing")
         elif missing:
             lines.append(f"- {task}: " + ", ".join([*whole, *parts]))

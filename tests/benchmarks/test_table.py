@@ -44,7 +44,17 @@ def test_held_out_tasks_stand_apart() -> None:
 def test_the_universal_rate_none_and_one_half_are_shown() -> None:
     header = section(study(), "Task by task").strip().splitlines()[0]
     fixed = "no dropout | fixed:0.2, the best universal rate | fixed:0.5"
-    assert header == f"| task | seeds | oracle rate | plateau:0.3 | linear | {fixed} |"
+    assert header == f"| task | seeds | oracle rate | the grid's choice again | plateau:0.3 | linear | {fixed} |"
+
+
+def test_the_grids_choice_trained_again_shows_what_the_choice_owed_to_luck() -> None:
+    rows = [
+        *grid(TUNED, 0, {"fixed:0.2": (1.0, 1.0), "fixed:0.5": (2.0, 1.4)}),
+        row(TUNED, 0, "again:0.2", 1.2, 1.125),
+        row(TUNED, 0, "again:0.5", 1.0, 0.5),  # not the grid's choice
+    ]
+    tuned = section(markdown(by_cell(rows)), "Tasks that rules may have been tuned on")
+    assert "| the grid's choice again | +0.125 (nan) | +0.125 | 0 of 1 | 0 |  |  |" in tuned
 
 
 def test_what_was_not_run_is_said() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from adaptive_dropout.controllers import State
 from adaptive_dropout.data import Digits
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Classifier
+from tests.callbacks.scripted import Script, StopAfter, Turn, Watch, adaptive_run, fit, task
 from tests.callbacks.toy import Memory
 
 pytestmark = [
@@ -29,69 +30,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:this run validates"),
     pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`"),
 ]
-
-
-@dataclass(frozen=True)
-class Script(ad.Controller):
-    """Does what is written for each validation: "i" improved, "r" rewind, "s" restart, "." nothing."""
-
-    moves: str
-
-    def needs(self) -> frozenset[str]:
-        return frozenset({"snapshot", "clean_loss"})
-
-    def init(self, rates: Mapping[str, float]) -> State:
-        return Turn(dict(rates))
-
-    def update(self, state: State, signals: Mapping[str, float]) -> State:
-        assert isinstance(state, Turn)
-        move = self.moves[state.turn]
-        seen = (*state.seen, {name: signals[name] for name in ("clean_loss", "clean_drop_z", "trivial_loss")})
-        return replace(
-            state, improved=move == "i", rewind=move == "r", restart=move == "s", turn=state.turn + 1, seen=seen
-        )
-
-
-@dataclass(frozen=True)
-class Turn(State):
-    turn: int = 0
-    seen: tuple[dict[str, float], ...] = field(default=())
-
-
-class Watch(L.Callback):
-    """Keeps the weights and the optimizer's moments after each validation, and the batches of training."""
-
-    def __init__(self) -> None:
-        self.weights: list[torch.Tensor] = []
-        self.moments: list[torch.Tensor] = []
-        self.batches: list[torch.Tensor] = []
-        self.lrs: list[float] = []
-
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        self.batches.append(batch[1].clone())
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        first = next(pl_module.network.parameters())
-        self.weights.append(first.detach().clone())
-        state = trainer.optimizers[0].state.get(first, {})
-        self.moments.append(state["exp_avg"].clone() if state else torch.zeros(()))
-        self.lrs.append(trainer.optimizers[0].param_groups[0]["lr"])
-
-
-def task(**settings: Any) -> Classifier:
-    torch.manual_seed(3)
-    return Classifier(MLP(64, 10, (32,), lambda: ad.Dropout(0.3)), 10, **settings)
-
-
-def fit(model: L.LightningModule, folder: Path, callbacks: list[L.Callback], **settings: Any) -> L.Trainer:
-    ckpt_path = settings.pop("ckpt_path", None)
-    quiet: dict[str, Any] = {
-        "max_epochs": 5, "accelerator": "cpu", "default_root_dir": folder, "logger": False, "num_sanity_val_steps": 0,
-        "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False,
-    }  # fmt: skip
-    trainer = L.Trainer(callbacks=callbacks, **quiet | settings)
-    trainer.fit(model, Digits(n_train=128, batch_size=32), ckpt_path=ckpt_path)
-    return trainer
 
 
 def test_a_rewind_brings_back_weights_and_moments_and_nothing_else(tmp_path: Path) -> None:
@@ -121,12 +59,12 @@ def test_batch_norm_comes_back_too(tmp_path: Path) -> None:
     seen: list[torch.Tensor] = []
 
     class Mean(L.Callback):
-        def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
             seen.append(network[2].running_mean.clone())
 
     fit(Classifier(network, 10), tmp_path, [DropoutRateControl(Script("i.r..")), Mean()])
-    assert torch.equal(seen[2], seen[0])
-    assert not torch.equal(seen[1], seen[0])
+    assert torch.equal(seen[3], seen[1])
+    assert not torch.equal(seen[2], seen[1])
 
 
 class Counting(Classifier):
@@ -206,25 +144,6 @@ def test_a_diverged_run_goes_back_with_less_noise(tmp_path: Path) -> None:
     assert control.state.rewinds == 1  # type: ignore[attr-defined]
     assert 0 < model.network.dropout1.p < 0.3
     assert all(p.isfinite().all() for p in model.parameters())
-
-
-class StopAfter(L.Callback):
-    """Ends a run in the middle, as a kill would, after the checkpoint of that epoch."""
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        trainer.should_stop = trainer.current_epoch + 1 == self.epochs
-
-
-def adaptive_run(folder: Path, *callbacks: L.Callback, **settings: Any) -> tuple[AdaptiveDropout, Classifier]:
-    """Fast learning on little data: it overfits and rewinds."""
-    torch.manual_seed(3)
-    network = MLP(64, 10, (256, 256), lambda: ad.Dropout(0.05))
-    model, adaptive = Classifier(network, 10, functools.partial(torch.optim.Adam, lr=0.01)), AdaptiveDropout()
-    fit(model, folder, [adaptive, *callbacks], max_epochs=30, **settings)
-    return adaptive, model
 
 
 def test_a_run_resumed_after_a_rewind_is_the_unbroken_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

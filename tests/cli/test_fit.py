@@ -70,9 +70,10 @@ def test_the_wandb_run_read_back_holds_every_rate_at_every_decision(quickstart: 
     decisions = [row for row in rows if "dropout_control/val_loss" in row]
     assert len(decisions) == 25
     # The controller decides again on the signals that were logged: the rates have to be the same to the last bit.
-    controller = ad.Clip(ad.PlateauController(patience=2))
+    controller = ad.RewindController()
     start = controller.init({"network.dropout1": 0.1, "network.dropout2": 0.1})
-    signals = [{n: d[f"dropout_control/{n}"] for n in ("train_loss", "val_loss")} for d in decisions]
+    names = ("train_loss", "val_loss", "clean_loss", "gap_z", "clean_drop_z", "trivial_loss", "step", "total_steps")
+    signals = [{n: d[f"dropout_control/{n}"] for n in names} for d in decisions]
     states = list(itertools.accumulate(signals, controller.update, initial=start))[1:]
     for layer in ("dropout1", "dropout2"):
         logged = [decision[f"dropout/network_{layer}"] for decision in decisions]

@@ -1,0 +1,75 @@
+"""What is told before a run begins: surroundings in which a rule that rewinds would mislead, or never act."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback, EarlyStopping, StochasticWeightAveraging, WeightAveraging
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+from lightning.pytorch.utilities import rank_zero_warn
+
+from adaptive_dropout.callbacks.run_length import expected_validations, interval_for, known_steps
+from adaptive_dropout.controllers.stall import LEAST
+
+__all__ = ["check_length", "check_monitor", "check_surroundings", "warn_of_early_stopping"]
+
+FEW = 20  # validations in a run
+MAXIMISED = {"acc", "accuracy", "auc", "auroc", "bleu", "dice", "f1", "iou", "precision", "psnr", "recall", "ssim"}
+
+
+def check_monitor(monitor: str, mode: str) -> None:
+    """Raise a ValueError where ``monitor`` is to be maximised, by what is said or by its name."""
+    right = "steer by a loss to be minimised, such as monitor='val_loss'"
+    if mode != "min":
+        raise ValueError(f"mode has to be 'min', but got {mode!r} for monitor {monitor!r}; {right}")
+    words = set(re.split(r"[^a-z0-9]+", monitor.lower()))
+    if words & MAXIMISED and not words & {"error", "loss", "nll"}:
+        raise ValueError(f"monitor {monitor!r} reads as a metric to be maximised; {right}")
+
+
+def check_surroundings(trainer: L.Trainer, control: Callback) -> None:
+    """Raise a ValueError where the strategy or another callback of ``trainer`` goes against rewinds."""
+    name = type(control).__name__
+    if isinstance(trainer.strategy, (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)):
+        sharded = type(trainer.strategy).__name__
+        raise ValueError(f"{name} cannot rewind a model sharded by {sharded}; use strategy='ddp' or a single device")
+    others: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    if any(isinstance(other, StochasticWeightAveraging) for other in others):
+        raise ValueError(
+            f"StochasticWeightAveraging averages weights that {name} rewinds, and validation never sees the average; "
+            "use EMAWeightAveraging or WeightAveraging"
+        )
+    for other in others[: others.index(control)]:
+        if isinstance(other, WeightAveraging):
+            raise ValueError(
+                f"{type(other).__name__} averages the weights that {name} rewinds; put it behind {name} in callbacks"
+            )
+
+
+def check_length(trainer: L.Trainer) -> None:
+    """Raise a ValueError where the run has no known end to pace a rule by; warn where it validates seldom."""
+    steps, validations = known_steps(trainer), expected_validations(trainer)
+    if steps is None:
+        raise ValueError(
+            f"a rule that rewinds has to know how many steps the run has, but max_steps is {trainer.max_steps}, "
+            f"max_epochs {trainer.max_epochs} and the data of {trainer.num_training_batches} batches; set max_steps"
+        )
+    if validations is not None and validations < FEW:
+        rank_zero_warn(
+            f"this run validates {validations} times, and a rule that rewinds needs at least {FEW} validations; "
+            f"set val_check_interval to {interval_for(trainer, FEW)} batches or fewer"
+        )
+
+
+def warn_of_early_stopping(trainer: L.Trainer) -> None:
+    """Warn where training stops before a stall can be rewound from."""
+    # A rewind waits for half the age of the best weights: at most a third of the run for the first one.
+    enough = max(2 * LEAST, math.ceil((expected_validations(trainer) or 0) / 3))
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, EarlyStopping) and callback.patience <= LEAST:
+            rank_zero_warn(
+                f"EarlyStopping(patience={callback.patience}) stops before a stall can be rewound from, which takes "
+                f"more than {LEAST} validations; set its patience to {enough} or more"
+            )

@@ -1,0 +1,78 @@
+"""Measures the hypergradient of each rate in any LightningModule that is optimized automatically."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.fabric.utilities import move_data_to_device
+from lightning.pytorch.utilities.seed import isolate_rng
+
+from adaptive_dropout.callbacks.meter import Meter
+from adaptive_dropout.callbacks.quiet import check_differentiable, quiet_training_loss, quiet_validation_losses
+from adaptive_dropout.callbacks.window import Budget, Window
+from adaptive_dropout.controllers import State
+from adaptive_dropout.rates import SettableRate, get_rates
+from adaptive_dropout.signals import hypergradient
+
+__all__ = ["HypergradientMeter"]
+
+
+class HypergradientMeter(Meter):
+    """The signals ``hypergradient/<rate>``: means of `adaptive_dropout.signals.hypergradient` since the last decision.
+
+    Measured every 30 batches or more often, on as many examples as 12 % of the run's gradient evaluations pay for. The
+    first batch of a run is measured before it is trained on, so that a model that cannot be differentiated twice is
+    told at once. A run that is measured, but not steered, is the same to the last bit.
+
+    Args:
+        monitor: as in `Meter`.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        super().__init__(monitor)
+        # A gradient of each batch, and a second derivative, which takes four forwards of the training batch.
+        self._window = Window(Budget(every=30, share=0.12, cost=10 / 3))
+        self._names: list[str] = []
+
+    def start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Raise where the run cannot be measured."""
+        check_differentiable(trainer, pl_module, "hypergradient")
+        self._names = list(get_rates(pl_module, SettableRate))
+
+    def before_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
+        """Measure, if it is the turn of this batch."""
+        pieces = self._window.turn(trainer, batch)
+        if pieces is None:
+            return
+        train, val = (move_data_to_device(piece, pl_module.device) for piece in pieces)
+        training_loss = partial(quiet_training_loss, trainer, pl_module, train)
+        with isolate_rng():
+            measured = hypergradient(
+                pl_module,
+                trainer.optimizers,
+                training_loss,
+                lambda: quiet_validation_losses(trainer, pl_module, self.monitor, [val])[0],
+            )
+        self._window.add(measured)
+
+    def hear(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
+        """Keep a piece of the validation data for the next window."""
+        self._window.keep(trainer, batch, batch_idx)
+
+    def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, val_loss: float) -> dict[str, float]:
+        """Return the means."""
+        return self._window.mean("hypergradient", self._names)
+
+    def decided(self, state: State) -> None:
+        """Begin the next window."""
+        self._window.reset()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run has to know."""
+        return self._window.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self._window.load_state_dict(state)

@@ -1,0 +1,47 @@
+"""Measures the mean training loss since the last decision, which costs nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as L
+
+from adaptive_dropout.callbacks.losses import add_batch_loss
+from adaptive_dropout.callbacks.meter import Meter
+from adaptive_dropout.controllers import State
+from adaptive_dropout.signals import RunningLoss
+
+__all__ = ["TrainLossMeter"]
+
+
+class TrainLossMeter(Meter):
+    """The signal ``train_loss``, with dropout on; none where ``training_step`` returns no loss.
+
+    Args:
+        monitor: as in `Meter`.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        super().__init__(monitor)
+        self._running = RunningLoss()
+
+    def after_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
+        """Take in the loss of this batch."""
+        add_batch_loss(self._running, pl_module, outputs)
+
+    def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, val_loss: float) -> dict[str, float]:
+        """Return the mean."""
+        mean = self._running.mean()
+        return {} if mean is None else {"train_loss": mean}
+
+    def decided(self, state: State) -> None:
+        """Forget the losses of the last window."""
+        self._running.reset()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sum so far, for a checkpoint in the middle of an epoch."""
+        return self._running.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self._running.load_state_dict(state)

@@ -1,0 +1,109 @@
+"""Gradients measured between two decisions: when, on which examples, at what cost, and their mean."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import lightning.pytorch as L
+from lightning.pytorch.utilities.data import extract_batch_size
+
+from adaptive_dropout.callbacks.measure import batches_between_validations
+from adaptive_dropout.callbacks.pieces import cut
+
+__all__ = ["Budget", "Window"]
+
+LEAST = 8  # examples: fewer tell nothing, and BatchNorm needs some
+
+
+class Budget(NamedTuple):
+    """What measuring may cost.
+
+    Args:
+        every: training batches from one measurement to the next, or a few less.
+        share: of the run's gradient evaluations.
+        cost: gradient evaluations for each example of a measurement.
+    """
+
+    every: int
+    share: float
+    cost: float
+
+
+class Window:
+    """Says which batch is a turn to measure, and on what; keeps the mean of what was measured in this window.
+
+    The first batch of a window is always a turn. A validation example comes from the last validation, from another part
+    of it each time; before the first validation from the training batch, which the network has not seen yet.
+
+    Args:
+        budget: how often and on how many examples.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self._pieces: list[Any] = []
+        self._validations = 0
+        self._examples = 0
+        self._turns = 1
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin the next window."""
+        self._batches = 0
+        self._sums: dict[str, float] = {}
+        self._count = 0
+
+    def turn(self, trainer: L.Trainer, batch: Any) -> tuple[Any, Any] | None:
+        """Return pieces to train and to validate on, or None; called once before every training ``batch``."""
+        interval = batches_between_validations(trainer)
+        self._turns = math.ceil(interval / self.budget.every)
+        stride = math.ceil(interval / self._turns)
+        number, left = divmod(self._batches, stride)
+        self._batches += 1
+        if left:
+            return None
+        size = extract_batch_size(batch)
+        affordable = int(self.budget.share * size * stride / self.budget.cost)
+        self._examples = min(size, max(LEAST, affordable))
+        if self._pieces:
+            return cut(batch, size, 0, self._examples), self._pieces[number % len(self._pieces)]
+        half = max(1, min(self._examples, size // 2))
+        return cut(batch, size, 0, half), cut(batch, size, size - half, size)
+
+    def keep(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
+        """Keep a piece of a validation ``batch``, if the next window is to be measured on it."""
+        if batch_idx == 0:
+            self._pieces = []
+            self._validations += 1
+        # Too many to count, or an endless stream: its first batches.
+        batches = int(min(trainer.num_val_batches[0], 10**6))
+        first = self._validations * self._turns
+        for number in range(first, first + min(self._turns, batches)):
+            if number % batches == batch_idx:
+                size = extract_batch_size(batch)
+                start = number // batches * self._examples % max(1, size - self._examples + 1)
+                self._pieces.append(cut(batch, size, start, start + self._examples))
+
+    def add(self, measured: dict[str, float]) -> None:
+        """Take in a measurement; one that is not finite tells nothing and is left out."""
+        if all(map(math.isfinite, measured.values())):
+            self._sums = {name: self._sums.get(name, 0.0) + value for name, value in measured.items()}
+            self._count += 1
+
+    def mean(self, kind: str, names: list[str]) -> dict[str, float]:
+        """Return ``{"<kind>/<name>": mean}``; 0 where nothing finite was measured."""
+        return {f"{kind}/{name}": self._sums.get(name, 0.0) / max(1, self._count) for name in names}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run has to know, the pieces with it."""
+        return {
+            "pieces": self._pieces, "validations": self._validations, "examples": self._examples, "turns": self._turns,
+            "batches": self._batches, "sums": self._sums, "count": self._count,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self._pieces, self._validations = state["pieces"], state["validations"]
+        self._examples, self._turns, self._batches = state["examples"], state["turns"], state["batches"]
+        self._sums, self._count = state["sums"], state["count"]

@@ -1,0 +1,178 @@
+"""The response: how the activations behind each dropout layer would be, had the network been trained at other rates.
+
+It is learned while training, from examples whose rates differ. Training with rates that differ is part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adaptive_dropout.controllers.logits import HIGH, LOW
+from adaptive_dropout.modules import (
+    AlphaDropout,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    FeatureAlphaDropout,
+    GaussianDropout,
+)
+from adaptive_dropout.signals.aside import eager, evaluating, replaced, unchanged
+from adaptive_dropout.signals.steered import Steered, steered_layers
+
+__all__ = ["Response"]
+
+SPREAD = 0.5  # logits; the standard deviation of an example's rate around the rate
+LR = 1e-3
+
+CHANNELS = (Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout)
+PER_EXAMPLE = (AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout, GaussianDropout)
+"""Layers whose noise takes a p of shape (batch, 1, ...)."""
+
+
+class Response:
+    """Learns the response of ``model`` to its settable rates, and what they do to the validation loss through it.
+
+    While installed, in training mode, example i has the logits theta + E_i, E_i = 0.5 e with a standard normal e for
+    each rate, and behind each dropout layer
+
+        a <- a (1 + E A^T) + E C^T
+
+    A and C, (features, rates), start at 0 and have an Adam of their own, with learning rate 1e-3, on the training loss.
+    They are no part of the model, of its ``state_dict`` or of its optimizer. In eval mode nothing is different.
+
+    ``draw`` comes before each training batch, ``learn`` after its backward pass; ``signal`` measures at any time.
+
+    >>> model = nn.Sequential(nn.Linear(2, 8), Dropout(0.3), nn.Linear(8, 1))
+    >>> response = Response(model)
+    >>> response.install()
+    >>> response.draw(16)
+    >>> model(torch.ones(16, 2)).square().mean().backward()
+    >>> response.learn()
+    >>> gradients = response.signal(lambda: model(torch.ones(4, 2)).square().mean())
+    >>> response.remove()
+    >>> sorted(gradients)
+    ['1']
+
+    Args:
+        model: its dropout layers take (batch, ..., features), or (batch, channels, *spatial) from 4 dimensions on and
+            where whole channels are dropped.
+
+    Raises:
+        ValueError: there is no settable rate, or the model is compiled.
+        TypeError: a layer's noise does not take a rate for each example.
+
+    Source: MacKay et al. (2019), equations 12 and 13, with the response behind the dropout layers.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._layers = steered_layers(model)
+        for path, layer, _ in self._layers:
+            if not isinstance(layer, PER_EXAMPLE):
+                raise TypeError(
+                    f"the response gives each example a rate of its own, which {path!r}, a {type(layer).__name__}, "
+                    f"does not take; use one of {', '.join(kind.__name__ for kind in PER_EXAMPLE)}"
+                )
+        compiled = [path for path, module in model.named_modules() if module._compiled_call_impl is not None]
+        compiled += [path for path, *_ in self._layers if "_orig_mod" in path.split(".")]
+        if compiled:
+            raise ValueError(f"the response is learned in layers that run uncompiled, but {compiled[0]!r} is compiled")
+        self._columns = {name: column for column, name in enumerate(dict.fromkeys(rate for *_, rate in self._layers))}
+        self._changes: Tensor | None = None
+        self._learned: dict[str, list[Tensor]] = {}
+        self._adam = torch.optim.Adam([{"params": []}], lr=LR)
+
+    def install(self) -> None:
+        """Begin to change what the layers do in training mode, from the first `draw` on."""
+        for steered in self._layers:
+            steered.layer.__dict__["noise"] = partial(self._noise, steered)
+
+    def remove(self) -> None:
+        """Give the layers back their own noise."""
+        self._changes = None
+        for _, layer, _ in self._layers:
+            layer.__dict__.pop("noise", None)
+
+    def draw(self, batch_size: int) -> None:
+        """Draw the rates of ``batch_size`` examples, for all layers and forward passes until the next `draw`."""
+        device = self._layers[0].layer.rate.value.device
+        self._changes = SPREAD * torch.randn(batch_size, len(self._columns), dtype=torch.float32, device=device)
+
+    def parameters(self) -> list[Tensor]:
+        """Return A and C of each layer that was run so far, with their gradients."""
+        return [tensor for pair in self._learned.values() for tensor in pair]
+
+    def learn(self) -> None:
+        """Take one step with the gradients that the training loss has left in A and C, which are then cleared."""
+        self._adam.step()
+        self._adam.zero_grad()
+
+    def signal(self, validation_loss: Callable[[], Tensor]) -> dict[str, float]:
+        """Return, by the name of each rate, the derivative of the validation loss by its logit through the response.
+
+        A positive one asks for a lower rate. The weights, A and C are held.
+
+        Args:
+            validation_loss: the loss of a validation batch, 0-dim; runs the model, then in eval mode.
+
+        Raises:
+            ValueError: the loss has no gradient.
+        """
+        device = self._layers[0].layer.rate.value.device
+        change = torch.zeros(1, len(self._columns), dtype=torch.float32, device=device, requires_grad=True)
+        with unchanged(self._model), eager(), evaluating(self._model), torch.enable_grad(), ExitStack() as stack:
+            for steered in self._layers:
+                stack.enter_context(replaced(steered.layer, forward=partial(self._responded, steered, change)))
+            loss = validation_loss()
+            if not loss.requires_grad:
+                raise ValueError("the validation loss has no gradient; it has to be the loss itself, not loss.item()")
+            (gradient,) = torch.autograd.grad(loss, change)
+        return dict(zip(self._columns, gradient[0].tolist(), strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return A, C and the moments of their Adam."""
+        learned = {path: [tensor.detach() for tensor in pair] for path, pair in self._learned.items()}
+        return {"learned": learned, "adam": self._adam.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self._learned, self._adam = {}, torch.optim.Adam([{"params": []}], lr=LR)
+        for path, pair in state["learned"].items():
+            self._add(path, [tensor.to(self._layers[0].layer.rate.value.device) for tensor in pair])
+        self._adam.load_state_dict(state["adam"])
+
+    def _noise(self, steered: Steered, x: Tensor, p: Tensor) -> Tensor:
+        changes = self._changes
+        noise = type(steered.layer).noise
+        if changes is None:
+            return noise(steered.layer, x, p)
+        if len(x) != len(changes):
+            raise ValueError(
+                f"the response gives each example a rate of its own, but {steered.path!r} is given {len(x)} rows for "
+                f"{len(changes)} examples; its input has to be (batch, ...)"
+            )
+        logits = torch.logit(p.clamp(LOW, HIGH)) + changes[:, self._columns[steered.rate]]
+        own = torch.sigmoid(logits).reshape(-1, *[1] * (x.dim() - 1))
+        return self._responded(steered, changes, noise(steered.layer, x, own))
+
+    def _responded(self, steered: Steered, changes: Tensor, a: Tensor) -> Tensor:
+        path, layer, _ = steered
+        features = 1 if a.dim() > 3 or isinstance(layer, CHANNELS) else a.dim() - 1
+        if path not in self._learned:
+            size = (a.shape[features], len(self._columns))
+            self._add(path, [torch.zeros(size, dtype=torch.float32, device=a.device) for _ in range(2)])
+        shape = [1] * a.dim()
+        shape[0], shape[features] = len(changes), a.shape[features]
+        scale, shift = ((changes @ tensor.T).reshape(shape) for tensor in self._learned[path])
+        return (a * (1 + scale) + shift).to(a.dtype)
+
+    def _add(self, path: str, pair: list[Tensor]) -> None:
+        self._learned[path] = [tensor.requires_grad_() for tensor in pair]
+        self._adam.add_param_group({"params": self._learned[path]})
