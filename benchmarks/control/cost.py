@@ -49,9 +49,8 @@ def main() -> None:
     torch.set_num_threads(1)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     print(f"{platform.machine()}, torch {torch.__version__}, lightning {lightning.__version__}, one thread, medians of")
-    print(
-        f"{options.repeats} pairs of runs.\n\n| task | method | process time | gradient cost |\n| --- | --- | --- | --- |"
-    )
+    print(f"{options.repeats} pairs of runs.\n")
+    print("| task | method | process time | gradient cost |\n| --- | --- | --- | --- |")
     for task in options.tasks:
         for method in options.methods:
             time, gradients = ratio(task, method, options.repeats, options.data_dir)
