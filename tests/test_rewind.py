@@ -79,7 +79,7 @@ def test_a_rewind_raises_by_a_logit_only_where_training_went_on_falling() -> Non
 
 
 @pytest.mark.parametrize(
-    ("worse", "trivial", "logits"), [(1.05, 2.0, 0.5), (1.01, 2.0, 0.25), (1.4, 2.0, 1.5), (1.4, 5.0, 1.0)]
+    ("worse", "trivial", "logits"), [(1.08, 2.0, 0.8), (1.01, 2.0, 0.5), (1.4, 2.0, 1.5), (1.4, 5.0, 1.0)]
 )
 def test_a_raise_is_the_longer_the_more_validation_has_lost(worse: float, trivial: float, logits: float) -> None:
     state = run([1.0] * 3 + [worse] * 5, **OVERFITTING, trivial_loss=trivial)[-1]
@@ -196,7 +196,7 @@ def one_loop(log: list[dict[str, float]], start: float) -> list[tuple[float, boo
                 lost = (sum(window) / len(window) - best) / (s["trivial_loss"] - best)
                 weak = max(th_s, th_b) if fails else th_s
                 if best < poor:
-                    weak = max(min(weak + min(1.5, max(0.25, 10 * lost)), high), logit(0.1))
+                    weak = max(min(weak + min(1.5, max(0.5, 10 * lost)), high), logit(0.1))
                 th = max(th, weak)
             else:
                 th = min(th, th_s - 0.5**fails)

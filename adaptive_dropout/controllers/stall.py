@@ -10,7 +10,7 @@ from adaptive_dropout.probability import clip
 __all__ = ["overfits", "patience", "stride"]
 
 LEAST = 5  # validations, where the best weights are young
-SHORT, LONG = 0.25, 1.5  # logits
+SHORT, LONG = 0.5, 1.5  # logits
 
 
 def patience(age: float, interval: float, fruitless: int, left: float) -> float:
@@ -54,7 +54,7 @@ def stride(recent: Sequence[float], best: float, signals: Mapping[str, float]) -
     """Return by how many logits to raise: one for each tenth of what was learned that validation has lost since.
 
     Where the rate is nearly right, validation stays near its best while training goes on; where it is much too low, it
-    soon loses what it had gained over ``trivial_loss``. In [0.25, 1.5], and 1 where ``trivial_loss`` is not known.
+    soon loses what it had gained over ``trivial_loss``. In [0.5, 1.5], and 1 where ``trivial_loss`` is not known.
 
     Args:
         recent: the last validation losses.
