@@ -33,7 +33,8 @@ NAMED = {"fixed:0": "no dropout", "fixed:0.5": "fixed:0.5"}
 INTRODUCTION = """Test loss in nats per example minus that of the grid's choice: of ten fixed rates the one with the
 lowest validation loss, chosen for each task and seed. Below 0 is better than the grid. In brackets the standard error:
 over paired seeds for a task, over tasks for a mean. A single seed has none, and never counts as worse by 2 se. "The
-grid's choice again" is that same rate trained once more, with other masks: what two runs of one rate differ by."""
+grid's choice again" is that same rate trained once more, with other masks: what two runs of one rate differ by.
+Process time is measured apart, in cost.md."""
 AGAIN = "the grid's choice again"
 
 
@@ -83,18 +84,17 @@ def _methods(cells: Cells, tasks: Sequence[str], compared: Sequence[str]) -> str
     rows = []
     again = summary({task: repeat_difference(cells, task) for task in tasks}, tolerance)
     if again:
-        rows.append((again.mean, [AGAIN, *_judged(again), "", ""]))
+        rows.append((again.mean, [AGAIN, *_judged(again), "1.00"]))
     for method in compared:
         s = summary({task: difference(cells, task, method) for task in tasks}, tolerance)
         if s:
             gradients = cost_ratio(cells, tasks, method, lambda row: row.gradient_examples)
-            seconds = cost_ratio(cells, tasks, method, lambda row: row.seconds)
-            rows.append((s.mean, [_method_name(cells, method), *_judged(s), f"{gradients:.2f}", f"{seconds:.2f}"]))
+            rows.append((s.mean, [_method_name(cells, method), *_judged(s), f"{gradients:.2f}"]))
     if not rows:
         return "No task here has a complete grid."
     rows.sort(key=lambda row: -row[0])
     header = ["method", "mean (se)", "worst task", "within .02 (.04 CNN) or better", "worse by > 2 se"]
-    return _table([*header, "gradient cost", "process time"], (cells_of_row for _, cells_of_row in rows))
+    return _table([*header, "gradient cost"], (cells_of_row for _, cells_of_row in rows))
 
 
 def _judged(s: Summary) -> list[str]:
