@@ -23,7 +23,8 @@ class AdaptiveDropout(DropoutRateControl):
 
     torch's own ``nn.Dropout*`` layers are made adjustable before the optimizers exist; ours are taken as they are. The
     rates start where the model has them. Put it in front of callbacks that copy or average the model. Under
-    `WeightAveraging` the best weights are the average that validation measured.
+    `WeightAveraging` the best weights are the average that validation measured. Where an exception ends the run, the
+    model stays as it was then; the best weights are in a checkpoint saved on it, to go on from.
 
     Args:
         controller: the rule; `RewindController` by default.

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from adaptive_dropout.callbacks.run_length import expected_validations, interval_for, known_steps
 from adaptive_dropout.controllers.stall import LEAST
 
-__all__ = ["check_length", "check_monitor", "check_surroundings", "warn_of_early_stopping"]
+__all__ = ["check_monitor", "check_pace", "check_surroundings", "check_validated"]
 
 FEW = 20  # validations in a run
 MAXIMISED = {"acc", "accuracy", "auc", "auroc", "bleu", "dice", "f1", "iou", "precision", "psnr", "recall", "ssim"}
@@ -48,8 +48,23 @@ def check_surroundings(trainer: L.Trainer, control: Callback) -> None:
             )
 
 
-def check_length(trainer: L.Trainer) -> None:
-    """Raise a ValueError where the run has no known end to pace a rule by; warn where it validates seldom."""
+def check_validated(trainer: L.Trainer, control: Callback) -> None:
+    """Raise a ValueError where nothing validates the run, so that ``control`` would never decide."""
+    if not trainer.enable_validation:
+        raise ValueError(
+            f"{type(control).__name__} decides after each validation, but this run has none; "
+            "give the trainer val_dataloaders and the model a validation_step"
+        )
+
+
+def check_pace(trainer: L.Trainer) -> None:
+    """Raise a ValueError where the run has no known end; warn where it is over too soon for a rule that rewinds."""
+    _check_length(trainer)
+    _warn_of_early_stopping(trainer)
+
+
+def _check_length(trainer: L.Trainer) -> None:
+    """Raise where there is no known end to pace a rule by; warn where the run validates seldom."""
     steps, validations = known_steps(trainer), expected_validations(trainer)
     if steps is None:
         raise ValueError(
@@ -63,7 +78,7 @@ def check_length(trainer: L.Trainer) -> None:
         )
 
 
-def warn_of_early_stopping(trainer: L.Trainer) -> None:
+def _warn_of_early_stopping(trainer: L.Trainer) -> None:
     """Warn where training stops before a stall can be rewound from."""
     # A rewind waits for half the age of the best weights: at most a third of the run for the first one.
     enough = max(2 * LEAST, math.ceil((expected_validations(trainer) or 0) / 3))

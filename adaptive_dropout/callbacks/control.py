@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
 
-from adaptive_dropout.callbacks.averages import as_validated
 from adaptive_dropout.callbacks.base import RateCallback
-from adaptive_dropout.callbacks.checks import check_length, check_monitor, check_surroundings, warn_of_early_stopping
-from adaptive_dropout.callbacks.measure import averaged, run_metrics, run_position
+from adaptive_dropout.callbacks.checks import check_monitor, check_surroundings, check_validated
+from adaptive_dropout.callbacks.deciding import begun, check_not_diverged, decided
+from adaptive_dropout.callbacks.measure import averaged, measured, run_metrics, run_position
 from adaptive_dropout.callbacks.meters import Meters
 from adaptive_dropout.callbacks.record import record
 from adaptive_dropout.callbacks.rewinder import Rewinder
 from adaptive_dropout.controllers import Controller, State, state_from_dict, state_to_dict
+from adaptive_dropout.controllers.settings import check_controller
 from adaptive_dropout.rates import Rate, SettableRate, get_rates, set_rates
 
 __all__ = ["DropoutRateControl"]
@@ -36,8 +34,9 @@ class DropoutRateControl(RateCallback):
     when the next batch begins: checkpoints written after a validation hold what it measured. Half-accumulated gradients
     are dropped; the step count, the learning-rate schedule, the scale of mixed precision, the loggers and the order of
     the data go on. The checkpoint holds the state, what can be rewound to and the state of torch's generator, so that a
-    run resumed after a validation goes on as the unbroken one. With several processes the signals are averaged, one
-    decides, and all carry it out. A validation without an optimizer step since the last one decides nothing.
+    run resumed after a validation goes on as the unbroken one. With several processes the signals that all have are
+    averaged, one decides, and all carry it out. A validation without an optimizer step since the last one decides
+    nothing.
 
     >>> from adaptive_dropout import PlateauController
     >>> callbacks = [DropoutRateControl(PlateauController(patience=2), monitor="val_loss")]
@@ -64,21 +63,22 @@ class DropoutRateControl(RateCallback):
     state: State | None
     """The last decision and the controller's memory; None before the first ``fit``."""
 
-    _meters: Meters
-    _rewinder: Rewinder | None
-    _generator: torch.Tensor | None
-    _decided_at: int | None
-
     def __init__(
         self, controller: Controller, monitor: str = "val_loss", folder: str | Path | None = None, mode: str = "min"
     ) -> None:
         check_monitor(monitor, mode)
-        if not isinstance(controller, Controller):
-            raise TypeError(f"controller has to be a Controller, such as PlateauController(), but got {controller!r}")
-        self.controller = controller
+        self.controller = check_controller(controller)
         self.monitor = monitor
         self.folder = folder
         self._begin()
+
+    def _begin(self) -> None:
+        needs = self.controller.needs()
+        self.state = None
+        self._meters = Meters(self.monitor, needs)
+        self._rewinder = Rewinder(self.folder) if "snapshot" in needs else None
+        self._generator: torch.Tensor | None = None
+        self._decided_at: int | None = None
 
     @property
     def state_key(self) -> str:
@@ -96,25 +96,13 @@ class DropoutRateControl(RateCallback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Raise where there is nothing to steer, or nothing to steer by."""
         super().on_fit_start(trainer, pl_module)
-        if not trainer.enable_validation:
-            raise ValueError(
-                f"{type(self).__name__} decides after each validation, but this run has none; "
-                "give the trainer val_dataloaders and the model a validation_step"
-            )
+        check_validated(trainer, self)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start from the model's rates and weights, or from the checkpoint's."""
-        rates = get_rates(pl_module, SettableRate)
-        if self.state is None:
-            self.state = self.controller.init(rates)
-        elif set(self.state.rates) != set(rates):
-            raise ValueError(
-                f"the state was saved for the rates {sorted(self.state.rates)}; the model has {sorted(rates)}"
-            )
+        self.state = begun(self.controller, self.state, get_rates(pl_module, SettableRate))
         set_rates(pl_module, self.state.rates)
         if self._rewinder is not None:
-            check_length(trainer)
-            warn_of_early_stopping(trainer)
             self._rewinder.start(trainer, pl_module)
         self._meters.start(trainer, pl_module)
         if self._generator is not None:
@@ -149,20 +137,23 @@ class DropoutRateControl(RateCallback):
         """Measure, decide, carry out, record."""
         if trainer.state.fn != "fit":
             return
-        signals = run_metrics(trainer, self.monitor)
         self._meters.stop(pl_module)
+        metrics = run_metrics(trainer, self.monitor)
         if trainer.sanity_checking:
             return
-        assert self.state is not None
-        if math.isfinite(signals["val_loss"]):
-            with as_validated(trainer, pl_module):
-                signals |= self._meters.signals(trainer, pl_module, signals["val_loss"])
-        signals = averaged(trainer, signals) | run_position(trainer)
+        signals = averaged(trainer, metrics) | run_position(trainer)
         if signals["step"] == self._decided_at:
             return
         self._decided_at = int(signals["step"])
-        self.state = trainer.strategy.broadcast(self._decide(self.state, signals))
-        self._carry_out(self.state, pl_module)
+        signals |= measured(trainer, pl_module, self._meters, signals["val_loss"])
+        if self._rewinder is None or not self._rewinder.can_rewind:
+            check_not_diverged(self.monitor, signals)
+        assert self.state is not None
+        self.state = trainer.strategy.broadcast(decided(self.controller, self.state, signals))
+        if self._rewinder is not None:
+            self._rewinder.carry_out(self.state)
+        self._meters.decided(self.state)
+        set_rates(pl_module, self.state.rates)
         record(trainer, self.state, signals)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -180,7 +171,8 @@ class DropoutRateControl(RateCallback):
         self._meters.finish()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Leave the model as it was, but for its rates."""
+        """Leave the model as it was, but for its rates; what waits to be restored is in checkpoints saved now."""
+        self._meters.stop(pl_module)
         self._meters.finish()
 
     def state_dict(self) -> dict[str, Any]:
@@ -203,44 +195,6 @@ class DropoutRateControl(RateCallback):
         if self._rewinder is not None:
             self._rewinder.load_state_dict(state_dict["rewinder"])
 
-    def _begin(self) -> None:
-        needs = self.controller.needs()
-        self.state = None
-        self._meters = Meters(self.monitor, needs)
-        self._rewinder = Rewinder(self.folder) if "snapshot" in needs else None
-        self._generator = None
-        self._decided_at = None
-
     def _settle(self) -> None:
         if self._rewinder is not None:
             self._rewinder.settle()
-
-    def _decide(self, state: State, signals: dict[str, float]) -> State:
-        if not math.isfinite(signals["val_loss"]) and not (self._rewinder is not None and self._rewinder.can_rewind):
-            raise ValueError(
-                f"monitor {self.monitor!r} is {signals['val_loss']} at step {int(signals['step'])}; "
-                "the run has diverged: lower the learning rate, or check the data"
-            )
-        if broken := _not_finite(signals):
-            rank_zero_warn(f"no decision at step {int(signals['step'])}, where {broken} is not finite; check the data")
-            return replace(state, improved=False, rewind=False, restart=False, reason="")
-        try:
-            return self.controller.update(state, signals)
-        except KeyError as error:
-            if "train_loss" in signals:
-                raise
-            hint = "training_step has to return its loss, under manual optimization too"
-            raise KeyError(f"{error.args[0]}; {hint}") from error
-
-    def _carry_out(self, state: State, pl_module: L.LightningModule) -> None:
-        if self._rewinder is not None:
-            self._rewinder.carry_out(state)
-        self._meters.decided(state)
-        set_rates(pl_module, state.rates)
-
-
-def _not_finite(signals: dict[str, float]) -> dict[str, float]:
-    """Return the training losses that are NaN or infinite though the validation loss is not."""
-    losses = {name: signals[name] for name in ("train_loss", "clean_loss") if name in signals}
-    diverged = not math.isfinite(signals["val_loss"])
-    return {} if diverged else {name: loss for name, loss in losses.items() if not math.isfinite(loss)}

@@ -14,14 +14,20 @@ from torch import Tensor
 
 from adaptive_dropout.signals import RunningLoss
 
-__all__ = ["add_batch_loss"]
+__all__ = ["add_batch_loss", "loss_in"]
 
 
 def add_batch_loss(running: RunningLoss, pl_module: L.LightningModule, outputs: Any) -> None:
     """Add the loss of one batch, from the ``outputs`` of ``on_train_batch_end``; where there is none, add nothing."""
-    loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-    if not isinstance(loss, Tensor):
+    loss = loss_in(outputs)
+    if loss is None:
         return
     # Automatic optimization hands over the loss divided for accumulation; manual optimization as it was returned.
     divided_by = pl_module.trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
     running.add(loss * divided_by)
+
+
+def loss_in(outputs: Any) -> Tensor | None:
+    """Return the loss in what ``training_step`` returns: a tensor, or a mapping with one at "loss"; else None."""
+    loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+    return loss if isinstance(loss, Tensor) else None

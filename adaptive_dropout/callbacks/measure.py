@@ -1,4 +1,4 @@
-"""The signals that every Lightning run has, as numbers that are the same on every process."""
+"""The signals of a Lightning run, as numbers that are the same on every process."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import math
 import lightning.pytorch as L
 import torch
 
+from adaptive_dropout.callbacks.averages import as_validated
+from adaptive_dropout.callbacks.meters import Meters
 from adaptive_dropout.callbacks.run_length import known_steps, steps_done
 
-__all__ = ["averaged", "batches_between_validations", "run_metrics", "run_position"]
+__all__ = ["averaged", "measured", "run_metrics", "run_position"]
 
 
 def run_metrics(trainer: L.Trainer, monitor: str) -> dict[str, float]:
@@ -33,16 +35,22 @@ def run_position(trainer: L.Trainer) -> dict[str, float]:
     return position if total is None else position | {"total_steps": total}
 
 
+def measured(trainer: L.Trainer, pl_module: L.LightningModule, meters: Meters, val_loss: float) -> dict[str, float]:
+    """Return what ``meters`` measure, `averaged`; nothing where ``val_loss``, of all processes, is NaN or infinite."""
+    if not math.isfinite(val_loss):
+        return {}
+    with as_validated(trainer, pl_module):
+        signals = meters.signals(trainer, pl_module, val_loss)
+    return averaged(trainer, signals)
+
+
 def averaged(trainer: L.Trainer, signals: dict[str, float]) -> dict[str, float]:
-    """Return the mean of each signal over the processes."""
+    """Return the mean over the processes of each signal that all of them have; every process has to ask for it."""
     if trainer.world_size == 1:
         return signals
-    local = torch.tensor(list(signals.values()), dtype=torch.float64, device=trainer.strategy.root_device)
-    means = trainer.strategy.reduce(local, reduce_op="mean")
-    return dict(zip(signals, means.tolist(), strict=True))
-
-
-def batches_between_validations(trainer: L.Trainer) -> int:
-    """Return how many training batches one validation interval has; a million where time decides."""
-    between = float(trainer.val_check_batch or math.inf) * (trainer.check_val_every_n_epoch or 1)
-    return 10**6 if math.isinf(between) else max(1, int(between))
+    names = trainer.strategy.broadcast(list(signals))
+    rows = [[signals.get(name, 0.0) for name in names], [float(name in signals) for name in names]]
+    local = torch.tensor(rows, dtype=torch.float64, device=trainer.strategy.root_device)
+    sums, counts = trainer.strategy.reduce(local, reduce_op="sum").tolist()
+    everywhere = [count == trainer.world_size for count in counts]
+    return {name: total / trainer.world_size for name, total, kept in zip(names, sums, everywhere, strict=True) if kept}

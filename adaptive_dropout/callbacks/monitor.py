@@ -34,6 +34,9 @@ class DropoutRateMonitor(RateCallback):
 
     def __init__(self, monitor: str = "val_loss") -> None:
         self.monitor = monitor
+        self._begin()
+
+    def _begin(self) -> None:
         self.history = History()
         self._train_loss = RunningLoss()
 
@@ -41,6 +44,12 @@ class DropoutRateMonitor(RateCallback):
     def state_key(self) -> str:
         """Tell apart monitors of different metrics in one checkpoint."""
         return self._generate_state_key(monitor=self.monitor)
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Forget an earlier ``fit``. A checkpoint is loaded after this."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self._begin()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Record where the rates start."""

@@ -13,6 +13,7 @@ import lightning.pytorch as L
 from torch import nn
 
 from adaptive_dropout.callbacks.averages import averages
+from adaptive_dropout.callbacks.checks import check_pace
 from adaptive_dropout.callbacks.disk import check_space
 from adaptive_dropout.controllers import State
 from adaptive_dropout.snapshot import Snapshot
@@ -43,8 +44,10 @@ class Rewinder:
         """Take the initial weights, or go on with what a checkpoint held.
 
         Raises:
+            ValueError: the run has no known end.
             OSError: the folder cannot be written to, or the disk has no room.
         """
+        check_pace(trainer)
         self._trainer = trainer
         averaged = averages(trainer)
         model = nn.ModuleList([pl_module, *averaged]) if averaged else pl_module

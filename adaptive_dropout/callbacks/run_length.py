@@ -6,7 +6,7 @@ import math
 
 import lightning.pytorch as L
 
-__all__ = ["expected_validations", "interval_for", "known_steps", "steps_done"]
+__all__ = ["batches_between_validations", "expected_validations", "interval_for", "known_steps", "steps_done"]
 
 
 def steps_done(trainer: L.Trainer) -> int:
@@ -39,6 +39,12 @@ def expected_validations(trainer: L.Trainer) -> int | None:
     if every is None or math.isinf(trainer.num_training_batches):
         return int(batches / between)
     return int(batches / trainer.num_training_batches / every) * int(trainer.num_training_batches / between)
+
+
+def batches_between_validations(trainer: L.Trainer) -> int:
+    """Return how many training batches one validation interval has; a million where time decides."""
+    between = float(trainer.val_check_batch or math.inf) * (trainer.check_val_every_n_epoch or 1)
+    return 10**6 if math.isinf(between) else max(1, int(between))
 
 
 def interval_for(trainer: L.Trainer, validations: int) -> int:

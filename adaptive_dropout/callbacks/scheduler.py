@@ -35,12 +35,12 @@ class DropoutRateScheduler(RateCallback):
         """Resolve fractions of training into steps."""
         total = trainer.estimated_stepping_batches
         for name, rate in named_rates(pl_module, ScheduledRate):
-            if not math.isinf(total):
+            if 0 <= total < math.inf:  # -1 for data of unknown length without max_steps
                 rate.resolve(int(total))
             elif rate.schedule != rate.schedule.over(1):
                 raise ValueError(
                     f"{rate.schedule!r} of {name!r} is a fraction of a run without an end; "
-                    "give its horizon in steps, or the trainer max_steps or max_epochs"
+                    "give its horizon in steps, or the trainer max_steps"
                 )
         set_step(pl_module, trainer.global_step)
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adaptive_dropout.nested import new_copy, write
 
-__all__ = ["eager", "evaluating", "replaced", "unchanged"]
+__all__ = ["eager", "evaluating", "replaced", "unchanged", "with_gradient"]
 
 
 @contextmanager
@@ -38,6 +38,13 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def with_gradient(loss: Tensor) -> Tensor:
+    """Return ``loss``, of validation, if it can be differentiated, else raise a ValueError."""
+    if not loss.requires_grad:
+        raise ValueError("the validation loss has no gradient; it has to be the loss itself, not loss.item()")
+    return loss
 
 
 @contextmanager

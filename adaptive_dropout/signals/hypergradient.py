@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from adaptive_dropout.controllers.logits import HIGH, LOW
 from adaptive_dropout.probability import clip, logit
-from adaptive_dropout.signals.aside import eager, evaluating, unchanged
+from adaptive_dropout.signals.aside import eager, evaluating, unchanged, with_gradient
 from adaptive_dropout.signals.relaxed import relaxed
 from adaptive_dropout.signals.steered import steered_layers
 from adaptive_dropout.signals.twice import differentiable_twice, grad, grad_of_grad
@@ -60,11 +60,9 @@ def hypergradient(
 
 def _steps(optimizers: Sequence[torch.optim.Optimizer], loss: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Return ``(weight, v)`` for each weight that ``loss`` depends on."""
-    if not loss.requires_grad:
-        raise ValueError("the validation loss has no gradient; it has to be the loss itself, not loss.item()")
     entries = [(group, o.state, w) for o in optimizers for group in o.param_groups for w in group["params"]]
     trained = [(group, state.get(w, {}), w) for group, state, w in entries if w.requires_grad]
-    gradients = grad(loss, [w for _, _, w in trained])
+    gradients = grad(with_gradient(loss), [w for _, _, w in trained])
     found = [
         (w, _scaled(g, group, state)) for (group, state, w), g in zip(trained, gradients, strict=True) if g is not None
     ]

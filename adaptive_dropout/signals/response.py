@@ -23,7 +23,7 @@ from adaptive_dropout.modules import (
     FeatureAlphaDropout,
     GaussianDropout,
 )
-from adaptive_dropout.signals.aside import eager, evaluating, replaced, unchanged
+from adaptive_dropout.signals.aside import eager, evaluating, replaced, unchanged, with_gradient
 from adaptive_dropout.signals.steered import Steered, steered_layers
 
 __all__ = ["Response"]
@@ -102,8 +102,7 @@ class Response:
 
     def draw(self, batch_size: int) -> None:
         """Draw the rates of ``batch_size`` examples, for all layers and forward passes until the next `draw`."""
-        device = self._layers[0].layer.rate.value.device
-        self._changes = SPREAD * torch.randn(batch_size, len(self._columns), dtype=torch.float32, device=device)
+        self._changes = SPREAD * torch.randn(batch_size, len(self._columns), dtype=torch.float32, device=self._device)
 
     def parameters(self) -> list[Tensor]:
         """Return A and C of each layer that was run so far, with their gradients."""
@@ -125,15 +124,11 @@ class Response:
         Raises:
             ValueError: the loss has no gradient.
         """
-        device = self._layers[0].layer.rate.value.device
-        change = torch.zeros(1, len(self._columns), dtype=torch.float32, device=device, requires_grad=True)
+        change = torch.zeros(1, len(self._columns), dtype=torch.float32, device=self._device, requires_grad=True)
         with unchanged(self._model), eager(), evaluating(self._model), torch.enable_grad(), ExitStack() as stack:
             for steered in self._layers:
                 stack.enter_context(replaced(steered.layer, forward=partial(self._responded, steered, change)))
-            loss = validation_loss()
-            if not loss.requires_grad:
-                raise ValueError("the validation loss has no gradient; it has to be the loss itself, not loss.item()")
-            (gradient,) = torch.autograd.grad(loss, change)
+            (gradient,) = torch.autograd.grad(with_gradient(validation_loss()), change)
         return dict(zip(self._columns, gradient[0].tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
@@ -145,8 +140,12 @@ class Response:
         """Go on from where `state_dict` was taken."""
         self._learned, self._adam = {}, torch.optim.Adam([{"params": []}], lr=LR)
         for path, pair in state["learned"].items():
-            self._add(path, [tensor.to(self._layers[0].layer.rate.value.device) for tensor in pair])
+            self._add(path, [tensor.to(self._device) for tensor in pair])
         self._adam.load_state_dict(state["adam"])
+
+    @property
+    def _device(self) -> torch.device:
+        return self._layers[0].layer.rate.value.device
 
     def _noise(self, steered: Steered, x: Tensor, p: Tensor) -> Tensor:
         changes = self._changes

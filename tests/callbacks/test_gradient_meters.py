@@ -21,9 +21,7 @@ from adaptive_dropout.controllers import State
 from adaptive_dropout.data import Digits
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Classifier
-from tests.callbacks.test_rewinding import StopAfter, fit
-from tests.callbacks.toy import Memory
-from tests.test_hypergradient import Once
+from tests.callbacks.scripted import StopAfter, fit
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -68,22 +66,6 @@ def task(p: float = 0.3, wide: int = 32, **settings: Any) -> Classifier:
 
 def weights(model: nn.Module) -> Tensor:
     return nn.utils.parameters_to_vector(model.parameters()).detach()
-
-
-def test_a_run_that_measures_the_hypergradient_is_that_which_does_not_to_the_last_bit(tmp_path: Path) -> None:
-    found, rows = [], []
-    for asks in ((), ("hypergradient",)):
-        torch.manual_seed(3)
-        hidden = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), ad.Dropout(0.3), nn.Linear(8, 10))
-        model, logger = Classifier(hidden, 10), Memory()
-        control = DropoutRateControl(Listener(asks))
-        fit(model, tmp_path, [control], logger=logger, log_every_n_steps=1)
-        found.append(torch.cat([weights(model), hidden[2].running_var, hidden[2].num_batches_tracked[None]]))
-        rows.append(logger.rows)
-    assert torch.equal(*found)
-    assert rows[0] == rows[1]
-    measured = [signals["hypergradient/network.3"] for signals in log_of(control)]
-    assert len({*measured}) == 5
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -149,40 +131,6 @@ def test_it_steers_and_can_be_replayed_without_a_model(tmp_path: Path, kind: str
     assert state == control.state
     assert state.rates == ad.get_rates(model)
     assert state.rates["network.dropout1"] != state.rates["network.dropout2"]
-
-
-def test_the_response_ends_with_the_run_also_where_it_is_broken_off(tmp_path: Path) -> None:
-    class Breaks(Classifier):
-        def on_train_epoch_start(self) -> None:
-            assert "noise" in vars(self.network.dropout1)
-            if self.current_epoch == 1:
-                raise RuntimeError("broken off")
-
-    whole, broken = task(), Breaks(MLP(64, 10, (8,), lambda: ad.Dropout(0.3)), 10)
-    names = list(whole.state_dict())
-    fit(whole, tmp_path, [DropoutRateControl(Listener(("response",)))])
-    with pytest.raises(RuntimeError, match="broken off"):
-        fit(broken, tmp_path, [DropoutRateControl(Listener(("response",)))])
-    assert not {"noise", "forward"} & {*vars(whole.network.dropout1), *vars(broken.network.dropout1)}
-    assert list(whole.state_dict()) == names
-
-
-class Squared(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return Once.apply(x)
-
-
-def test_what_cannot_be_differentiated_twice_is_told_before_anything_is_trained(tmp_path: Path) -> None:
-    torch.manual_seed(3)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), ad.Dropout(0.3), Squared(), nn.Linear(8, 10))
-    model = Classifier(network, 10)
-    before = weights(model)
-    with pytest.raises(RuntimeError, match=r"\(Once is marked with @once_differentiable\); ResponseController needs"):
-        fit(model, tmp_path, [DropoutRateControl(ad.HypergradientController())])
-    assert torch.equal(weights(model), before)
-    assert model.trainer.global_step == 0
-    fit(model, tmp_path, [DropoutRateControl(ad.ResponseController())])
-    assert not torch.equal(weights(model), before)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,8 +13,6 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
-from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
 
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import AdaptiveDropout, DropoutRateControl
@@ -22,8 +20,7 @@ from adaptive_dropout.controllers import State
 from adaptive_dropout.data import Digits
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Classifier
-from tests.callbacks.scripted import Script, StopAfter, Turn, Watch, adaptive_run, fit, task
-from tests.callbacks.toy import Memory
+from tests.callbacks.scripted import Script, StopAfter, Watch, adaptive_run, fit, task
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -65,51 +62,6 @@ def test_batch_norm_comes_back_too(tmp_path: Path) -> None:
     fit(Classifier(network, 10), tmp_path, [DropoutRateControl(Script("i.r..")), Mean()])
     assert torch.equal(seen[3], seen[1])
     assert not torch.equal(seen[2], seen[1])
-
-
-class Counting(Classifier):
-    """Logs its metrics as objects and as a collection, and counts what they are shown."""
-
-    def __init__(self) -> None:
-        super().__init__(MLP(64, 10, (32,), lambda: ad.Dropout(0.3)), 10)
-        self.shown = MulticlassAccuracy(10, average="micro")
-        self.extra = MetricCollection({"a": MulticlassAccuracy(10), "b": MulticlassAccuracy(10, average="micro")})
-        self.counts: list[int] = []
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        super().validation_step(batch, batch_idx)
-        self.shown.update(self(batch[0]), batch[1])
-        self.extra.update(self(batch[0]), batch[1])
-        self.log("shown", self.shown)
-        self.log_dict(self.extra)
-
-    def on_validation_epoch_end(self) -> None:
-        self.counts.append(int((self.shown.tp + self.shown.fn).sum()))
-
-
-def test_measuring_the_clean_loss_touches_neither_metrics_nor_logs_nor_noise(tmp_path: Path) -> None:
-    rows, watches = [], []
-    for controller in (ad.FixedController(), ad.RewindController(ad.FixedController())):
-        torch.manual_seed(3)
-        model, logger, watch = Counting(), Memory(), Watch()
-        torch.manual_seed(4)
-        fit(model, tmp_path, [DropoutRateControl(controller), watch], logger=logger, log_every_n_steps=1)
-        assert model.counts == [360] * 5
-        assert model.training
-        rows.append([r for r in logger.rows if "val_loss" in r[1] or "train_loss" in r[1]])
-        watches.append(watch)
-    assert rows[0] == rows[1]
-    assert all(torch.equal(a, b) for a, b in zip(watches[0].weights, watches[1].weights, strict=True))
-
-
-def test_the_clean_loss_is_of_training_data_without_dropout(tmp_path: Path) -> None:
-    control, model = DropoutRateControl(Script("i....")), task()
-    fit(model, tmp_path, [control])
-    assert isinstance(control.state, Turn)
-    seen = control.state.seen
-    assert seen[0]["trivial_loss"] == pytest.approx(2.3, abs=0.1)  # ln 10, before any training
-    assert [s["clean_loss"] for s in seen] == sorted((s["clean_loss"] for s in seen), reverse=True)
-    assert [s["clean_drop_z"] > 2 for s in seen] == [False, True, True, True, True]
 
 
 def test_a_validation_step_that_logs_no_number_is_told(tmp_path: Path) -> None:

@@ -1,20 +1,31 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import lightning.pytorch as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
 
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import DropoutRateControl, DropoutRateMonitor, DropoutRateScheduler
-from tests.callbacks.toy import Memory, Toy, fit
+from tests.callbacks.toy import Memory, Toy, fit, loader
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`"),  # resumed without the ModelCheckpoint
 ]
+
+
+class Stream(IterableDataset[Tensor]):
+    """Examples without a number of them known in advance."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter([torch.ones(1)] * 4)
 
 
 def linear(steps: float = 1.0) -> ad.Dropout:
@@ -44,6 +55,16 @@ def test_a_resumed_run_follows_the_same_curve(tmp_path: Path) -> None:
 def test_a_fraction_of_an_endless_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a run without an end"):
         fit(Toy([1.0], linear()), tmp_path, [DropoutRateScheduler()], max_epochs=-1)
+
+
+def test_a_fraction_of_a_stream_of_unknown_length_is_refused(tmp_path: Path) -> None:
+    settings: Any = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    trainer = L.Trainer(
+        callbacks=[DropoutRateScheduler()], logger=False, default_root_dir=tmp_path, accelerator="cpu", max_epochs=1,
+        **settings,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"'drop' is a fraction of a run without an end; .* or the trainer max_steps"):
+        trainer.fit(Toy([1.0], linear()), DataLoader(Stream()), loader(1))
 
 
 def test_a_scheduler_with_nothing_to_do_is_told(tmp_path: Path) -> None:
@@ -95,6 +116,14 @@ def test_the_history_survives_a_checkpoint(tmp_path: Path) -> None:
     model.batches = 8
     fit(model, tmp_path, [monitor], ckpt_path=tmp_path / "saved" / "last.ckpt", num_sanity_val_steps=0)
     assert monitor.history.losses() == [(4, 2.5, 5.0), (8, 6.5, 4.0), (12, 10.5, 3.0)]
+
+
+def test_a_second_fit_with_the_same_monitor_has_a_history_of_its_own(tmp_path: Path) -> None:
+    monitor = DropoutRateMonitor()
+    for p in (0.3, 0.5):
+        fit(Toy([5.0, 4.0, 3.0], ad.Dropout(p)), tmp_path, [monitor])
+    assert monitor.history.losses() == [(4, 2.5, 5.0), (8, 6.5, 4.0), (12, 10.5, 3.0)]
+    assert {point.rates["drop"] for point in monitor.history.points} == {0.5}
 
 
 def test_a_model_without_dropout_is_told(tmp_path: Path) -> None:

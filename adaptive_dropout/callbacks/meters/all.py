@@ -7,11 +7,11 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from adaptive_dropout.callbacks.hypergradient import HypergradientMeter
-from adaptive_dropout.callbacks.meter import Meter
-from adaptive_dropout.callbacks.probe import Probe
-from adaptive_dropout.callbacks.response import ResponseMeter
-from adaptive_dropout.callbacks.train_loss import TrainLossMeter
+from adaptive_dropout.callbacks.meters.base import Meter
+from adaptive_dropout.callbacks.meters.hypergradient import HypergradientMeter
+from adaptive_dropout.callbacks.meters.probe import Probe
+from adaptive_dropout.callbacks.meters.response import ResponseMeter
+from adaptive_dropout.callbacks.meters.train_loss import TrainLossMeter
 from adaptive_dropout.controllers import State
 
 __all__ = ["Meters"]

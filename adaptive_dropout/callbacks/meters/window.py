@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import lightning.pytorch as L
 from lightning.pytorch.utilities.data import extract_batch_size
 
-from adaptive_dropout.callbacks.measure import batches_between_validations
-from adaptive_dropout.callbacks.pieces import cut
+from adaptive_dropout.callbacks.meters.pieces import cut
+from adaptive_dropout.callbacks.run_length import batches_between_validations
 
 __all__ = ["Budget", "Window"]
 

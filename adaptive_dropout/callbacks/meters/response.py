@@ -9,9 +9,9 @@ from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.utilities.data import extract_batch_size
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from adaptive_dropout.callbacks.meter import Meter
-from adaptive_dropout.callbacks.quiet import check_differentiable, quiet_validation_losses
-from adaptive_dropout.callbacks.window import Budget, Window
+from adaptive_dropout.callbacks.meters.base import Meter
+from adaptive_dropout.callbacks.meters.quiet import check_differentiable, quiet_validation_losses
+from adaptive_dropout.callbacks.meters.window import Budget, Window
 from adaptive_dropout.controllers import State
 from adaptive_dropout.rates import SettableRate, get_rates
 from adaptive_dropout.signals import Response

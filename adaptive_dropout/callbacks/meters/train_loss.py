@@ -7,7 +7,7 @@ from typing import Any
 import lightning.pytorch as L
 
 from adaptive_dropout.callbacks.losses import add_batch_loss
-from adaptive_dropout.callbacks.meter import Meter
+from adaptive_dropout.callbacks.meters.base import Meter
 from adaptive_dropout.controllers import State
 from adaptive_dropout.signals import RunningLoss
 

@@ -10,10 +10,10 @@ import torch
 from lightning.pytorch.utilities.data import extract_batch_size
 from torch import Tensor
 
-from adaptive_dropout.callbacks.measure import batches_between_validations
-from adaptive_dropout.callbacks.meter import Meter
-from adaptive_dropout.callbacks.pieces import cut
-from adaptive_dropout.callbacks.quiet import quiet_validation_loss
+from adaptive_dropout.callbacks.meters.base import Meter
+from adaptive_dropout.callbacks.meters.pieces import cut
+from adaptive_dropout.callbacks.meters.quiet import quiet_validation_loss
+from adaptive_dropout.callbacks.run_length import batches_between_validations
 from adaptive_dropout.controllers import State
 from adaptive_dropout.signals import CleanLoss
 
@@ -69,7 +69,7 @@ class Probe(Meter):
         pl_module.__dict__["log"] = log
 
     def stop(self, pl_module: L.LightningModule) -> None:
-        """End what `listen` began."""
+        """Let the model log as it did before `listen`."""
         pl_module.__dict__.pop("log", None)
 
     def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, val_loss: float) -> dict[str, float]:

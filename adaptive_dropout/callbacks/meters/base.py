@@ -44,7 +44,7 @@ class Meter(ABC):
         """``batch``, on its device, is about to be validated on; not in the sanity check."""
 
     def stop(self, pl_module: L.LightningModule) -> None:  # noqa: B027
-        """A validation of ``fit`` ends."""
+        """A validation of ``fit`` ends, by itself or by an exception; what `listen` began ends with it."""
 
     @abstractmethod
     def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, val_loss: float) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
+from adaptive_dropout.callbacks.losses import loss_in
 from adaptive_dropout.signals.aside import evaluating, replaced
 
 __all__ = ["check_differentiable", "quiet_training_loss", "quiet_validation_loss", "quiet_validation_losses"]
@@ -67,9 +68,11 @@ def quiet_training_loss(trainer: L.Trainer, pl_module: L.LightningModule, batch:
     aside = replaced(pl_module, log=_nothing, log_dict=_nothing)
     with _muted(pl_module), aside, trainer.precision_plugin.train_step_context():
         output = pl_module.training_step(batch, *_numbers(pl_module.training_step))
-    loss = output.get("loss") if isinstance(output, Mapping) else output
-    if not isinstance(loss, Tensor):
-        raise ValueError(f"training_step has to return its loss, a tensor, to be differentiated, but returned {loss!r}")
+    loss = loss_in(output)
+    if loss is None:
+        raise ValueError(
+            f"training_step has to return its loss, a tensor, to be differentiated, but returned {output!r}"
+        )
     return loss
 
 
