@@ -27,8 +27,10 @@ from adaptive_dropout.controllers import (
     Controller,
     FixedController,
     GapController,
+    HypergradientController,
     Partition,
     PlateauController,
+    ResponseController,
     RewindController,
     SlopeController,
     SpeedLimit,
@@ -77,6 +79,9 @@ EVERY = [
     Chain((GapController(change=0.1), BalanceController())),
     RewindController(),
     RewindController(Clip(PlateauController(patience=1), high=0.5)),
+    HypergradientController(),
+    RewindController(ResponseController(span=5.0)),
+    ResponseController(),
     Remembering(Partition({"*": PlateauController(patience=1)})),
 ]
 PACKAGED = EVERY[:-1]
@@ -90,8 +95,12 @@ def signal_log(n=60, seed=0):
     rng = random.Random(seed)
     ranges = {"train_loss": 1.0, "val_loss": 1.2, "clean_loss": 1.0, "gap_z": 5.0, "clean_drop_z": 5.0}
     clock = {"epoch": 0.0, "total_steps": float(n)}
+    gradients = [f"{kind}/{name}" for kind in ("hypergradient", "response") for name in RATES]
     return [
-        {name: rng.uniform(0.0, high) for name, high in ranges.items()} | clock | {"step": float(step)}
+        {name: rng.uniform(0.0, high) for name, high in ranges.items()}
+        | {name: rng.gauss(0.0, 1e-3) for name in gradients}
+        | clock
+        | {"step": float(step)}
         for step in range(n)
     ]
 

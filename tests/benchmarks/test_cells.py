@@ -48,10 +48,9 @@ def test_a_cell_trains_for_real_and_gives_the_same_row_again(method: str) -> Non
 
 
 @pytest.mark.usefixtures("_tiny")
-def test_a_rate_trained_again_has_other_noise_and_nothing_else() -> None:
-    none, half = ({m: run_cell(Cell(TINY, 1, f"{m}:{p}")).test_loss for m in ("fixed", "again")} for p in ("0", "0.5"))
-    assert none["again"] == none["fixed"], "without noise the same run"
-    assert half["again"] != half["fixed"]
+def test_a_rate_trained_again_has_other_noise() -> None:
+    once, again = (run_cell(Cell(TINY, 1, method)) for method in ("fixed:0.5", "again:0.5"))
+    assert once.test_loss != again.test_loss
 
 
 @pytest.mark.usefixtures("_tiny")
