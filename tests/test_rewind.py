@@ -104,8 +104,8 @@ def test_a_training_loss_with_nothing_left_to_fall_is_a_sign_too() -> None:
     assert run([1.0] * 3 + [2.0] * 5, **learned_by_heart)[-1].rates["a"] > 0.3
 
 
-def test_a_raise_ends_at_a_tenth_at_least() -> None:
-    assert run([1.0] * 3 + [2.0] * 5, start=0.01, **OVERFITTING)[-1].rates["a"] == pytest.approx(0.1)
+def test_a_raise_ends_at_a_fifth_at_least() -> None:
+    assert run([1.0] * 3 + [2.0] * 5, start=0.01, **OVERFITTING)[-1].rates["a"] == pytest.approx(0.2)
 
 
 def test_rates_stay_where_a_logit_is_finite() -> None:
@@ -196,7 +196,7 @@ def one_loop(log: list[dict[str, float]], start: float) -> list[tuple[float, boo
                 lost = (sum(window) / len(window) - best) / (s["trivial_loss"] - best)
                 weak = max(th_s, th_b) if fails else th_s
                 if best < poor:
-                    weak = max(min(weak + min(1.5, max(0.5, 10 * lost)), high), logit(0.1))
+                    weak = max(min(weak + min(1.5, max(0.5, 10 * lost)), high), logit(0.2))
                 th = max(th, weak)
             else:
                 th = min(th, th_s - 0.5**fails)
@@ -219,7 +219,7 @@ def one_loop(log: list[dict[str, float]], start: float) -> list[tuple[float, boo
                     u = min(u, 0.0)
                 th += 6 * u * share
                 if u > 0.5:
-                    th = max(th, logit(0.1))
+                    th = max(th, logit(0.2))
             if share is not None and tr > reference:
                 th = max(min(th, high), low) - 6 * share
             pace = [t]

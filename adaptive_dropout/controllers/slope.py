@@ -14,7 +14,7 @@ from adaptive_dropout.probability import clip
 
 __all__ = ["AUDIBLE", "SlopeController", "SlopeState", "hardly_learned"]
 
-AUDIBLE = 0.1
+AUDIBLE = 0.2
 """Below this p a rise does next to nothing, so a strong push starts here."""
 
 
