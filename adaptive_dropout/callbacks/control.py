@@ -28,15 +28,14 @@ class DropoutRateControl(RateCallback):
     The controller is given ``train_loss`` (mean minibatch loss with dropout on since the last decision), ``val_loss``
     (the ``monitor``), ``step``, ``total_steps``, ``epoch``, every other metric by its name, and, if it asks, what
     `adaptive_dropout.signals` measures. Every number of its state is logged: the rates as
-    ``dropout/<rate>``, its memory and the losses as ``dropout_control/<field>``.
+    ``dropout/<rate>``, its memory and the signals as ``dropout_control/<name>``.
 
     A rewind restores the best weights, the averages that `WeightAveraging` keeps of them, buffers and optimizer state,
     when the next batch begins: checkpoints written after a validation hold what it measured. Half-accumulated gradients
     are dropped; the step count, the learning-rate schedule, the scale of mixed precision, the loggers and the order of
-    the data go on. The checkpoint holds the state, what can be rewound to and the state of torch's generator, so that a
-    run resumed after a validation goes on as the unbroken one. With several processes the signals that all have are
-    averaged, one decides, and all carry it out. A validation without an optimizer step since the last one decides
-    nothing.
+    the data go on. The checkpoint holds the state, what can be rewound to and the state of torch's CPU generator: on a
+    CPU a run resumed after a validation goes on as the unbroken one. With several processes the signals that all have
+    are averaged, one decides, and all carry it out. A validation without an optimizer step decides nothing.
 
     >>> from adaptive_dropout import PlateauController
     >>> callbacks = [DropoutRateControl(PlateauController(patience=2), monitor="val_loss")]

@@ -13,7 +13,6 @@ from adaptive_dropout.functional.bernoulli import ALPHA_PRIME
 from adaptive_dropout.functional.shapes import channel_shape
 from adaptive_dropout.modules import (
     AlphaDropout,
-    Dropout,
     Dropout1d,
     Dropout2d,
     Dropout3d,
@@ -21,7 +20,7 @@ from adaptive_dropout.modules import (
     NoiseLayer,
 )
 from adaptive_dropout.signals.aside import replaced
-from adaptive_dropout.signals.steered import Steered
+from adaptive_dropout.signals.steered import MASKED, Steered
 
 __all__ = ["relaxed", "relaxed_noise"]
 
@@ -35,7 +34,7 @@ def relaxed(layers: Sequence[Steered], p: Mapping[str, Tensor]) -> Iterator[None
     """
     with ExitStack() as stack:
         for path, layer, rate in layers:
-            if not (layer.learnable or isinstance(layer, KNOWN)):
+            if not (layer.learnable or isinstance(layer, MASKED)):
                 raise TypeError(
                     f"the noise of {path!r}, a {type(layer).__name__}, passes no gradient to its rate; "
                     "make it learnable, or use Dropout or GaussianDropout"
@@ -63,9 +62,6 @@ def relaxed_noise(layer: NoiseLayer, x: Tensor, p: Tensor) -> Tensor:
         a = (q * (1 + ALPHA_PRIME**2 * p)).rsqrt()
         return (a * (q * x + (p * q).sqrt() * (x - ALPHA_PRIME) * e)).to(x.dtype)
     return (x * (1 + (p / q).sqrt() * e)).to(x.dtype)
-
-
-KNOWN = (AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout)
 
 
 def _noise(layer: NoiseLayer, p: Tensor, x: Tensor, _: Tensor) -> Tensor:

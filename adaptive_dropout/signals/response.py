@@ -14,17 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_dropout.controllers.logits import HIGH, LOW
-from adaptive_dropout.modules import (
-    AlphaDropout,
-    Dropout,
-    Dropout1d,
-    Dropout2d,
-    Dropout3d,
-    FeatureAlphaDropout,
-    GaussianDropout,
-)
+from adaptive_dropout.modules import Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout, GaussianDropout
 from adaptive_dropout.signals.aside import eager, evaluating, replaced, unchanged, with_gradient
-from adaptive_dropout.signals.steered import Steered, steered_layers
+from adaptive_dropout.signals.steered import MASKED, Steered, steered_layers
 
 __all__ = ["Response"]
 
@@ -32,7 +24,7 @@ SPREAD = 0.5  # logits; the standard deviation of an example's rate around the r
 LR = 1e-3
 
 CHANNELS = (Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout)
-PER_EXAMPLE = (AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout, GaussianDropout)
+PER_EXAMPLE = (*MASKED, GaussianDropout)
 """Layers whose noise takes a p of shape (batch, 1, ...)."""
 
 
@@ -49,6 +41,7 @@ class Response:
 
     ``draw`` comes before each training batch, ``learn`` after its backward pass; ``signal`` measures at any time.
 
+    >>> from adaptive_dropout import Dropout
     >>> model = nn.Sequential(nn.Linear(2, 8), Dropout(0.3), nn.Linear(8, 1))
     >>> response = Response(model)
     >>> response.install()

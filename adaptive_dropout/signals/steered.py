@@ -6,10 +6,21 @@ from typing import NamedTuple
 
 from torch import nn
 
-from adaptive_dropout.modules import NoiseLayer
+from adaptive_dropout.modules import (
+    AlphaDropout,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    FeatureAlphaDropout,
+    NoiseLayer,
+)
 from adaptive_dropout.rates import SettableRate, named_rates
 
-__all__ = ["Steered", "steered_layers"]
+__all__ = ["MASKED", "Steered", "steered_layers"]
+
+MASKED = (AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout)
+"""Layers whose noise is a mask: it passes no gradient to p, and takes a p of shape (batch, 1, ...)."""
 
 
 class Steered(NamedTuple):
