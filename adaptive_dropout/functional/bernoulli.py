@@ -1,30 +1,24 @@
 """Noise that keeps or drops: inverted dropout by element and by channel, and its form for SELU networks.
 
-A 24-bit integer is drawn for each mask entry, whatever the dtype of ``x``, and compared with p in units of 2^-24. The
-scale uses the p of that integer threshold, so that the mean is exact: uniforms in bfloat16 come in steps of 1/256 and
-would drop 0.003 at p = 0.001.
+A 16-bit integer is drawn for each mask entry, whatever the dtype of ``x``, and compared with p in units of 2^-16, to
+which p is rounded. The scale uses the p of that integer threshold, so that the mean is exact: uniforms in bfloat16 come
+in steps of 1/256 and would drop 0.003 at p = 0.001. The bits are those of `adaptive_dropout.noise`.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from adaptive_dropout.functional.shapes import channel_shape
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.functional.strength import as_p, check_input
+from adaptive_dropout.noise.backend import work_dtype
+from adaptive_dropout.noise.mask import LEVELS, mask
+from adaptive_dropout.noise.philox import draw_key
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
-LEVELS = 1 << 24  # as many as float32 holds exactly
 ALPHA_PRIME = -1.7580993408473766  # where SELU saturates: -lambda alpha (Klambauer et al., 2017)
-
-
-class _Mask(NamedTuple):
-    keep: Tensor  # bool, the noise shape
-    p: Tensor  # 0-dim, the probability really used
-    q: Tensor  # 0-dim, 1 - p; never 0, so that nothing divides by zero where all is dropped
 
 
 def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tuple[int, ...] | None = None) -> Tensor:
@@ -44,8 +38,9 @@ def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tu
 
     Source: Srivastava et al. (2014), section 4, in the inverted form that leaves evaluation alone.
     """
-    mask = _draw_mask(x, p, noise_shape)
-    y = (x * torch.where(mask.keep, 1 / mask.q, 0.0)).to(x.dtype)
+    dropped, q = _threshold(x, p)
+    none = torch.full_like(q, -0.0)  # -0.0 + -0.0 is -0.0: p = 0 changes no sign
+    y = _masked(x, torch.stack((dropped, 1 / q, none, none)), noise_shape)
     return x.copy_(y) if inplace else y
 
 
@@ -84,10 +79,11 @@ def alpha_dropout(
 
     Source: Klambauer et al. (2017), "Alpha Dropout" in section 2.
     """
-    mask = _draw_mask(x, p, noise_shape)
-    a = (mask.q * (1 + ALPHA_PRIME**2 * mask.p)).rsqrt()
-    saturated = torch.where(mask.keep, 0.0, a * ALPHA_PRIME)
-    y = (x * torch.where(mask.keep, a, 0.0) + (saturated - a * mask.p * ALPHA_PRIME)).to(x.dtype)
+    dropped, q = _threshold(x, p)
+    p = dropped / LEVELS
+    a = (q * (1 + ALPHA_PRIME**2 * p)).rsqrt()
+    shift = -a * p * ALPHA_PRIME
+    y = _masked(x, torch.stack((dropped, a, shift, a * ALPHA_PRIME + shift)), noise_shape)
     return x.copy_(y) if inplace else y
 
 
@@ -98,17 +94,19 @@ def feature_alpha_dropout(x: Tensor, p: float | Tensor, inplace: bool = False) -
     return alpha_dropout(x, p, inplace, tuple(x.shape[:2]) + (1,) * (x.dim() - 2))
 
 
-def _draw_mask(x: Tensor, p: float | Tensor, noise_shape: tuple[int, ...] | None) -> _Mask:
-    if not x.is_floating_point():
-        raise RuntimeError(f"dropout takes floating-point input, but got {x.dtype}; convert it with x.float()")
-    if not isinstance(p, Tensor):
-        p = torch.full((), check_p(p), dtype=torch.float32, device=x.device)
-    elif p.requires_grad:
+def _threshold(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Return the integer below which an entry is dropped, and 1 - p, never 0: nothing divides by 0 at p = 1."""
+    check_input(x)
+    p = as_p(p, x)
+    if p.requires_grad:
         raise ValueError("a mask of zeros and ones passes no gradient to p; use gaussian_dropout or concrete_dropout")
-    dropped = (p * LEVELS).round().to(torch.int32)
+    dropped = (p * LEVELS).round().to(work_dtype(x))
+    return dropped, (LEVELS - dropped).clamp(min=1) / LEVELS
+
+
+def _masked(x: Tensor, levels: Tensor, noise_shape: tuple[int, ...] | None) -> Tensor:
+    key = draw_key(x)
     if noise_shape is None:
-        lanes = torch.randint_like(x, LEVELS, dtype=torch.int32)  # keeps the strides of x
-    else:
-        lanes = torch.randint(LEVELS, noise_shape, dtype=torch.int32, device=x.device)
-    work = torch.promote_types(x.dtype, torch.float32)
-    return _Mask(lanes >= dropped, dropped.to(work) / LEVELS, (LEVELS - dropped).clamp(min=1).to(work) / LEVELS)
+        return mask(x, levels, key)
+    scaling, shift = torch.tensor([[1.0], [0.0]], dtype=levels.dtype, device=x.device)
+    ones = torch.ones(noise_shape, dtype=levels.dtype, device=x.device)

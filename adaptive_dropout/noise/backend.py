@@ -1,0 +1,114 @@
+"""Which implementation a call takes: a kernel of `cpu` where there is one for it, else the slow twin in torch operations.
+
+Kernels for other devices have their place beside those for the CPU, in `run` and `run_sums`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adaptive_dropout.noise.philox import BLOCK
+from adaptive_dropout.noise.threads import over_threads
+
+__all__ = ["columns", "run", "run_sums", "traced", "work_dtype"]
+
+
+def traced() -> bool:
+    """Return whether torch records operations now, for `torch.compile` or `torch.jit.trace`; kernels are none."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def work_dtype(x: Tensor) -> torch.dtype:
+    """Return the dtype that the noise of ``x`` is computed in: float64 for float64, else float32."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def run(name: str, x: Tensor, levels: Tensor, key: Tensor, lanes: int) -> Tensor | None:
+    """Return what the kernel ``name`` makes of ``x``, in its dtype and strides; None where it cannot run.
+
+    ``levels`` is (settings, ...), where what follows the settings broadcasts over ``x``. ``lanes`` is how many elements
+    the kernel takes from a counter.
+    """
+    if not _on_cpu(x):
+        return None
+    given = x.detach().to(work_dtype(x)).contiguous()
+    out = torch.empty_like(given)
+    if not _call(name, (_flat(given), _flat(out), *_settings(key, levels, given)), _blocks(given, lanes)):
+        return None
+    return out if out.dtype == x.dtype and x.is_contiguous() else torch.empty_like(x).copy_(out)
+
+
+def run_sums(name: str, factors: tuple[Tensor, Tensor], levels: Tensor, key: Tensor, lanes: int) -> Tensor | None:
+    """Return the two sums that the kernel ``name`` makes of the product of ``factors``; None where it cannot run."""
+    if not all(map(_on_cpu, factors)):
+        return None
+    given = [factor.detach().to(work_dtype(factors[0])).contiguous() for factor in factors]
+    blocks = _blocks(given[0], lanes)
+    sums = np.empty((2, blocks))
+    if not _call(name, (tuple(map(_flat, given)), sums, *_settings(key, levels, given[0])), blocks):
+        return None
+    return torch.from_numpy(sums.sum(1)).to(given[0].dtype)
+
+
+def columns(levels: Tensor, shape: torch.Size) -> Tensor:
+    """Return ``levels``, (settings, ...), as (settings, n): each of the n for as many neighbours in a ``shape``."""
+    sizes = [1] * (len(shape) - levels.dim() + 1) + list(levels.shape[1:])
+    used = max((dim + 1 for dim, size in enumerate(sizes) if size > 1), default=0)
+    spread = levels.reshape(len(levels), *sizes[:used]).expand(len(levels), *shape[:used])
+    return spread.reshape(len(levels), -1).contiguous()
+
+
+def _on_cpu(x: Tensor) -> bool:
+    # No subclass: what would be a kernel's pointer to its elements is for the subclass to say.
+    return x.device.type == "cpu" and type(x) in (Tensor, nn.Parameter)
+
+
+def _blocks(x: Tensor, lanes: int) -> int:
+    return -(-x.numel() // (BLOCK * lanes))
+
+
+def _flat(x: Tensor) -> Any:
+    return x.view(-1).numpy()
+
+
+def _settings(key: Tensor, levels: Tensor, x: Tensor) -> tuple[Any, Any]:
+    return np.uint64(key.item()), columns(levels.detach().to(x.dtype), x.shape).numpy()
+
+
+class _Kernels:
+    """The module with the kernels, imported when first used; none after a failure, which warns once."""
+
+    def __init__(self) -> None:
+        self.module: ModuleType | None = None
+        self.failed = False
+
+    def fail(self, error: Exception) -> None:
+        self.failed = True
+        warnings.warn(
+            f"the noise is the same but slow, in torch operations, because numba failed: {error!r}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+KERNELS = _Kernels()
+
+
+def _call(name: str, arguments: tuple[Any, ...], blocks: int) -> bool:
+    """Run the kernel ``name``, and return whether that worked: numba may be missing, or fail to compile or to load."""
+    if KERNELS.failed:
+        return False
+    try:
+        KERNELS.module = KERNELS.module or importlib.import_module("adaptive_dropout.noise.cpu")
+        over_threads(getattr(KERNELS.module, name), arguments, blocks)
+    except Exception as error:
+        KERNELS.fail(error)
+        return False
+    return True

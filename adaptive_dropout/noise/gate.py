@@ -1,0 +1,120 @@
+"""The concrete gate: a soft mask k = 1 / (1 + (r v)^a) with v = u / (1 - u), u uniform in (0, 1).
+
+With r = p / (1 - p) and a = 1 / T this is the 1 - z of the concrete distribution at temperature T.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function, forward_ad
+
+from adaptive_dropout.noise.backend import run, run_sums, traced, work_dtype
+from adaptive_dropout.noise.normal import rounded_sqrt
+from adaptive_dropout.noise.philox import words
+
+__all__ = ["gate", "gate_twin", "keep"]
+
+SIZE = 120  # (r v)^a is cut off at 2^120, a little below the largest float32: k is then 0, and its slope not inf / inf
+
+
+def gate(x: Tensor, odds: Tensor, scale: Tensor, exponent: float, key: Tensor) -> Tensor:
+    """Return ``x scale k``; r is ``odds``, a the ``exponent``. ``odds`` and ``scale`` broadcast over ``x``.
+
+    Its gradient reaches ``x``, ``odds`` and ``scale``, to any order and in forward mode. Nothing of the size of ``x`` is
+    saved but ``x`` itself where ``odds`` or ``scale`` gets a gradient.
+    """
+    return gate_twin(x, odds, scale, exponent, key) if traced() else _Gate.apply(x, odds, scale, exponent, key)
+
+
+def gate_twin(x: Tensor, odds: Tensor, scale: Tensor, exponent: float, key: Tensor) -> Tensor:
+    """Return the same in torch operations."""
+    return (x * (scale.to(work_dtype(x)) * keep(x, odds, exponent, key))).to(x.dtype)
+
+
+def keep(x: Tensor, odds: Tensor, exponent: float, key: Tensor) -> Tensor:
+    """Return k in the shape of ``x``, in float64 for float64, else in float32; differentiable in ``odds``."""
+    work = work_dtype(x)
+    u = ((words(key, x.numel()) >> 9).to(work) + 0.5) * 2.0**-23  # exact in float32, like 1 - u
+    u = u.reshape(x.shape)
+    base = (odds.to(work) * (u / (1 - u))).clamp(max=_limit(exponent))
+    return 1 / (1 + _power(base, exponent))
+
+
+def _power(base: Tensor, exponent: float) -> Tensor:
+    """Return ``base`` to the ``exponent``; a multiple of 1/2 up to 32 by multiplications, as the kernels do it."""
+    twice = int(2 * exponent)
+    if twice != 2 * exponent or twice > 64:
+        return base**exponent
+    power = rounded_sqrt(base) if twice % 2 else torch.ones_like(base)
+    for bit in reversed(format(twice // 2, "b")):
+        power = power * base if bit == "1" else power
+        base = base * base
+    return power
+
+
+class _Gate(Function):
+    @staticmethod
+    def forward(x: Tensor, odds: Tensor, scale: Tensor, exponent: float, key: Tensor) -> Tensor:
+        y = run("gate", x, _levels(odds, scale, exponent), key, lanes=4)
+        return gate_twin(x, odds, scale, exponent, key) if y is None else y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, odds, scale, ctx.exponent, key = inputs
+        moves = any(ctx.needs_input_grad[1:3])
+        moves = moves or any(forward_ad.unpack_dual(setting).tangent is not None for setting in (odds, scale))
+        saved = (x if moves else None, odds, scale, key)
+        ctx.save_for_backward(*saved)
+        ctx.save_for_forward(*saved)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, odds, scale, key = ctx.saved_tensors
+        to_x = _Gate.apply(gradient, odds, scale, ctx.exponent, key) if ctx.needs_input_grad[0] else None
+        if not any(ctx.needs_input_grad[1:3]):
+            return to_x, None, None, None, None
+        sums = None
+        if not torch.is_grad_enabled() and odds.dim() == scale.dim() == 0:
+            sums = run_sums("gate_sums", (x, gradient), _levels(odds, scale, ctx.exponent), key, lanes=4)
+        if sums is None:
+            k = keep(x, odds, ctx.exponent, key)
+            product = gradient.to(k.dtype) * x * k
+            sums = (product, product * (1 - k))
+        to_scale = sums[0].sum_to_size(scale.shape)
+        to_odds = (sums[1] * scale * _steepness(odds, ctx.exponent)).sum_to_size(odds.shape)
+        return to_x, to_odds.to(odds.dtype), to_scale.to(scale.dtype), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, x_tangent: Tensor | None, *tangents: Tensor | None) -> Tensor:
+        x, odds, scale, key = ctx.saved_tensors
+        odds_tangent, scale_tangent = tangents[:2]
+        tangent = 0 if x_tangent is None else _Gate.apply(x_tangent, odds, scale, ctx.exponent, key)
+        if odds_tangent is None and scale_tangent is None:
+            return tangent
+        k = keep(x, odds, ctx.exponent, key)
+        change = 0 if scale_tangent is None else scale_tangent * k
+        if odds_tangent is not None:
+            change = change + scale * k * (1 - k) * _steepness(odds, ctx.exponent) * odds_tangent
+        return tangent + (x * change).to(x.dtype)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
+        return torch.vmap(gate_twin, in_dims)(*inputs), 0
+
+
+def _levels(odds: Tensor, scale: Tensor, exponent: float) -> Tensor:
+    """Return the settings of the kernels: odds, scale, exponent and where (r v) is cut off."""
+    odds, scale = torch.broadcast_tensors(odds.double(), scale.double())  # the exponent of a float64 x is not rounded
+    return torch.stack((odds, scale, torch.full_like(odds, exponent), torch.full_like(odds, _limit(exponent))))
+
+
+def _limit(exponent: float) -> float:
+    return 2.0 ** min(SIZE / exponent, 127)
+
+
+def _steepness(odds: Tensor, exponent: float) -> Tensor:
+    """Return dk / d odds over k (1 - k)."""
+    return -exponent / odds.clamp(min=torch.finfo(odds.dtype).tiny)

@@ -1,0 +1,67 @@
+"""The Bernoulli mask: 16 random bits for each element, compared with p in units of 2^-16.
+
+What a noise does with the mask is in its ``levels``, (4, ...): the threshold below which an element is lost, the scale
+of the kept ones, and the shifts of the kept and the lost. What follows the 4 is the shape of p, broadcast over x.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from adaptive_dropout.noise.backend import run, traced, work_dtype
+from adaptive_dropout.noise.philox import halves
+
+__all__ = ["LEVELS", "mask", "mask_twin"]
+
+LEVELS = 1 << 16
+
+
+def mask(x: Tensor, levels: Tensor, key: Tensor) -> Tensor:
+    """Return ``x`` times the scale plus a shift where it is kept, only the other shift where it is lost.
+
+    Its gradient reaches ``x``, to any order and in forward mode, and is computed from the key: nothing of the size of
+    ``x`` is saved.
+    """
+    return mask_twin(x, levels, key) if traced() else _Mask.apply(x, levels, key)
+
+
+def mask_twin(x: Tensor, levels: Tensor, key: Tensor) -> Tensor:
+    """Return the same in torch operations."""
+    dropped, scale, kept, lost = levels.to(work_dtype(x)).unbind()
+    keep = halves(key, x.numel()).reshape(x.shape) >= dropped
+    return (x * torch.where(keep, scale, 0.0) + torch.where(keep, kept, lost)).to(x.dtype)
+
+
+class _Mask(Function):
+    @staticmethod
+    def forward(x: Tensor, levels: Tensor, key: Tensor) -> Tensor:
+        y = run("mask", x, levels, key, lanes=8)
+        return mask_twin(x, levels, key) if y is None else y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[1:])
+        ctx.save_for_forward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        levels, key = ctx.saved_tensors
+        return _Mask.apply(gradient, _without_shifts(levels), key), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
+        levels, key = ctx.saved_tensors
+        return _Mask.apply(tangent, _without_shifts(levels), key)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
+        return torch.vmap(mask_twin, in_dims)(*inputs), 0
+
+
+def _without_shifts(levels: Tensor) -> Tensor:
+    # -0.0, because -0.0 + 0.0 is 0.0: what is multiplied by 1 shall stay as it is.
+    return torch.cat((levels[:2], torch.full_like(levels[2:], -0.0)))
