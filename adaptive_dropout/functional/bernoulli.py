@@ -13,7 +13,7 @@ from torch import Tensor
 from adaptive_dropout.functional.shapes import channel_shape
 from adaptive_dropout.functional.strength import as_p, check_input
 from adaptive_dropout.noise.backend import work_dtype
-from adaptive_dropout.noise.mask import LEVELS, mask
+from adaptive_dropout.noise.mask import LEVELS, mask, scaling_levels
 from adaptive_dropout.noise.philox import draw_key
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
@@ -28,7 +28,8 @@ def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tu
 
     Args:
         x: any shape, floating point.
-        p: in [0, 1]; a 0-dim tensor is not checked, because that would wait for its device.
+        p: in [0, 1]; a tensor that broadcasts to ``x`` gives each element its own, and is checked on a CPU only, because
+            that would wait for another device.
         inplace: write the result into ``x``.
         noise_shape: shape of the mask, broadcast over ``x``; by default that of ``x``.
 
@@ -39,8 +40,11 @@ def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tu
     Source: Srivastava et al. (2014), section 4, in the inverted form that leaves evaluation alone.
     """
     dropped, q = _threshold(x, p)
-    none = torch.full_like(q, -0.0)  # -0.0 + -0.0 is -0.0: p = 0 changes no sign
-    y = _masked(x, torch.stack((dropped, 1 / q, none, none)), noise_shape)
+    levels, key = scaling_levels(dropped, 1 / q), draw_key(x)
+    if noise_shape is None:
+        y = mask(x, levels, key)
+    else:
+        y = (x * mask(x.new_ones(noise_shape, dtype=levels.dtype), levels, key)).to(x.dtype)
     return x.copy_(y) if inplace else y
 
 
@@ -80,10 +84,15 @@ def alpha_dropout(
     Source: Klambauer et al. (2017), "Alpha Dropout" in section 2.
     """
     dropped, q = _threshold(x, p)
-    p = dropped / LEVELS
-    a = (q * (1 + ALPHA_PRIME**2 * p)).rsqrt()
-    shift = -a * p * ALPHA_PRIME
-    y = _masked(x, torch.stack((dropped, a, shift, a * ALPHA_PRIME + shift)), noise_shape)
+    p_used = dropped / LEVELS
+    a = (q * (1 + ALPHA_PRIME**2 * p_used)).rsqrt()
+    shift = -a * p_used * ALPHA_PRIME
+    levels, key = torch.stack((dropped, a, shift, a * ALPHA_PRIME + shift)), draw_key(x)
+    if noise_shape is None:
+        y = mask(x, levels, key)
+    else:
+        ones = x.new_ones(noise_shape, dtype=levels.dtype)
+        y = (x * mask(ones, scaling_levels(dropped, a), key) + mask(0 * ones, levels, key)).to(x.dtype)
     return x.copy_(y) if inplace else y
 
 
@@ -102,11 +111,3 @@ def _threshold(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError("a mask of zeros and ones passes no gradient to p; use gaussian_dropout or concrete_dropout")
     dropped = (p * LEVELS).round().to(work_dtype(x))
     return dropped, (LEVELS - dropped).clamp(min=1) / LEVELS
-
-
-def _masked(x: Tensor, levels: Tensor, noise_shape: tuple[int, ...] | None) -> Tensor:
-    key = draw_key(x)
-    if noise_shape is None:
-        return mask(x, levels, key)
-    scaling, shift = torch.tensor([[1.0], [0.0]], dtype=levels.dtype, device=x.device)
-    ones = torch.ones(noise_shape, dtype=levels.dtype, device=x.device)

@@ -17,12 +17,17 @@ from torch import Tensor, nn
 from adaptive_dropout.noise.philox import BLOCK
 from adaptive_dropout.noise.threads import over_threads
 
-__all__ = ["columns", "run", "run_sums", "traced", "work_dtype"]
+__all__ = ["columns", "readable", "run", "run_sums", "traced", "work_dtype"]
 
 
 def traced() -> bool:
     """Return whether torch records operations now, for `torch.compile` or `torch.jit.trace`; kernels are none."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def readable(x: Tensor) -> bool:
+    """Return whether kernels and Python may read ``x`` now: a plain tensor on the CPU, neither traced nor vmapped."""
+    return _on_cpu(x) and not traced() and not torch._C._are_functorch_transforms_active()  # as torch's Function asks
 
 
 def work_dtype(x: Tensor) -> torch.dtype:

@@ -15,7 +15,7 @@ from torch.autograd import Function
 from adaptive_dropout.noise.backend import run, traced, work_dtype
 from adaptive_dropout.noise.philox import halves
 
-__all__ = ["LEVELS", "mask", "mask_twin"]
+__all__ = ["LEVELS", "mask", "mask_twin", "scaling_levels"]
 
 LEVELS = 1 << 16
 
@@ -27,6 +27,12 @@ def mask(x: Tensor, levels: Tensor, key: Tensor) -> Tensor:
     ``x`` is saved.
     """
     return mask_twin(x, levels, key) if traced() else _Mask.apply(x, levels, key)
+
+
+def scaling_levels(dropped: Tensor, scale: Tensor) -> Tensor:
+    """Return the levels of a mask that scales and does not shift."""
+    none = torch.full_like(scale, -0.0)  # -0.0 and not 0.0, which would turn an element of -0.0 into 0.0
+    return torch.stack((dropped, scale, none, none))
 
 
 def mask_twin(x: Tensor, levels: Tensor, key: Tensor) -> Tensor:
@@ -50,18 +56,13 @@ class _Mask(Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         levels, key = ctx.saved_tensors
-        return _Mask.apply(gradient, _without_shifts(levels), key), None, None
+        return _Mask.apply(gradient, scaling_levels(levels[0], levels[1]), key), None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
         levels, key = ctx.saved_tensors
-        return _Mask.apply(tangent, _without_shifts(levels), key)
+        return _Mask.apply(tangent, scaling_levels(levels[0], levels[1]), key)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
         return torch.vmap(mask_twin, in_dims)(*inputs), 0
-
-
-def _without_shifts(levels: Tensor) -> Tensor:
-    # -0.0, because -0.0 + 0.0 is 0.0: what is multiplied by 1 shall stay as it is.
-    return torch.cat((levels[:2], torch.full_like(levels[2:], -0.0)))

@@ -1,0 +1,40 @@
+"""What every noise checks before it draws: the dtype of x, and that p is a probability for each of its elements."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from adaptive_dropout.noise.backend import readable, work_dtype
+from adaptive_dropout.probability import check_p
+
+__all__ = ["as_p", "check_input"]
+
+
+def check_input(x: Tensor) -> None:
+    """Raise a RuntimeError, as torch does, unless ``x`` is floating point."""
+    if not x.is_floating_point():
+        raise RuntimeError(f"dropout takes floating-point input, but got {x.dtype}; convert it with x.float()")
+
+
+def as_p(p: float | Tensor, x: Tensor) -> Tensor:
+    """Return ``p`` as a tensor in the dtype and on the device that the noise of ``x`` is computed in and on.
+
+    A tensor is checked where that waits for no device: on a CPU, and while nothing is compiled or vmapped.
+
+    Raises:
+        TypeError: ``p`` is neither a number nor a tensor.
+        ValueError: ``p`` is NaN or outside [0, 1], on another device than ``x``, or does not broadcast to its shape.
+    """
+    work = work_dtype(x)
+    if not isinstance(p, Tensor):
+        return torch.full((), check_p(p), dtype=work, device=x.device)
+    if p.dim() and (p.device != x.device or torch.broadcast_shapes(p.shape, x.shape) != x.shape):
+        raise ValueError(
+            f"p has to be 0-dim or broadcast to x, of shape {tuple(x.shape)} on {x.device}, but got shape "
+            f"{tuple(p.shape)} on {p.device}"
+        )
+    if readable(p) and not ((p >= 0) & (p <= 1)).all():  # NaN fails both comparisons
+        wrong = p.detach()[~((p >= 0) & (p <= 1))].flatten()[0].item()
+        raise ValueError(f"p has to be between 0 and 1, but got a tensor with {wrong}")
+    return p.to(work)
