@@ -28,7 +28,7 @@ def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tu
 
     Args:
         x: any shape, floating point.
-        p: in [0, 1]; a tensor that broadcasts to ``x`` gives each element its own, and is checked on a CPU only, because
+        p: in [0, 1]; a tensor that broadcasts to ``x`` gives each element its own. It is checked on a CPU only, because
             that would wait for another device.
         inplace: write the result into ``x``.
         noise_shape: shape of the mask, broadcast over ``x``; by default that of ``x``.

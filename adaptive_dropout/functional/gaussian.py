@@ -21,7 +21,7 @@ def gaussian_dropout(x: Tensor, p: float | Tensor) -> Tensor:
 
     Args:
         x: any shape, floating point.
-        p: in [0, 1]; a tensor that broadcasts to ``x`` gives each element its own, and is checked on a CPU only, because
+        p: in [0, 1]; a tensor that broadcasts to ``x`` gives each element its own. It is checked on a CPU only, because
             that would wait for another device.
 
     Raises:

@@ -29,7 +29,8 @@ def as_p(p: float | Tensor, x: Tensor) -> Tensor:
     work = work_dtype(x)
     if not isinstance(p, Tensor):
         return torch.full((), check_p(p), dtype=work, device=x.device)
-    if p.dim() and (p.device != x.device or torch.broadcast_shapes(p.shape, x.shape) != x.shape):
+    sizes = zip(reversed(p.shape), reversed(x.shape), strict=False)
+    if p.dim() and (p.device != x.device or p.dim() > x.dim() or any(own not in (1, size) for own, size in sizes)):
         raise ValueError(
             f"p has to be 0-dim or broadcast to x, of shape {tuple(x.shape)} on {x.device}, but got shape "
             f"{tuple(p.shape)} on {p.device}"

@@ -1,4 +1,4 @@
-"""Which implementation a call takes: a kernel of `cpu` where there is one for it, else the slow twin in torch operations.
+"""Which implementation a call takes: a kernel of `cpu` where there is one for it, else the twin in torch operations.
 
 Kernels for other devices have their place beside those for the CPU, in `run` and `run_sums`.
 """
@@ -20,9 +20,12 @@ from adaptive_dropout.noise.threads import over_threads
 __all__ = ["columns", "readable", "run", "run_sums", "traced", "work_dtype"]
 
 
+Pair = tuple[Tensor, Tensor]
+
+
 def traced() -> bool:
     """Return whether torch records operations now, for `torch.compile` or `torch.jit.trace`; kernels are none."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
 
 
 def readable(x: Tensor) -> bool:
@@ -50,7 +53,7 @@ def run(name: str, x: Tensor, levels: Tensor, key: Tensor, lanes: int) -> Tensor
     return out if out.dtype == x.dtype and x.is_contiguous() else torch.empty_like(x).copy_(out)
 
 
-def run_sums(name: str, factors: tuple[Tensor, Tensor], levels: Tensor, key: Tensor, lanes: int) -> Tensor | None:
+def run_sums(name: str, factors: Pair, levels: Tensor, key: Tensor, lanes: int) -> Pair | None:
     """Return the two sums that the kernel ``name`` makes of the product of ``factors``; None where it cannot run."""
     if not all(map(_on_cpu, factors)):
         return None
@@ -59,7 +62,8 @@ def run_sums(name: str, factors: tuple[Tensor, Tensor], levels: Tensor, key: Ten
     sums = np.empty((2, blocks))
     if not _call(name, (tuple(map(_flat, given)), sums, *_settings(key, levels, given[0])), blocks):
         return None
-    return torch.from_numpy(sums.sum(1)).to(given[0].dtype)
+    first, second = torch.from_numpy(sums.sum(1)).to(given[0].dtype)
+    return first, second
 
 
 def columns(levels: Tensor, shape: torch.Size) -> Tensor:
@@ -87,7 +91,7 @@ def _settings(key: Tensor, levels: Tensor, x: Tensor) -> tuple[Any, Any]:
     return np.uint64(key.item()), columns(levels.detach().to(x.dtype), x.shape).numpy()
 
 
-class _Kernels:
+class Kernels:
     """The module with the kernels, imported when first used; none after a failure, which warns once."""
 
     def __init__(self) -> None:
@@ -103,7 +107,7 @@ class _Kernels:
         )
 
 
-KERNELS = _Kernels()
+KERNELS = Kernels()
 
 
 def _call(name: str, arguments: tuple[Any, ...], blocks: int) -> bool:

@@ -1,8 +1,8 @@
 """Kernels for the CPU: the bits of `philox`, used while they are in the cache.
 
-Each takes flat arrays; a key; ``levels``, (settings, rows), where each column serves as many neighbouring elements; and
-``span``, the blocks from and to. They release the GIL, are compiled when first called and then kept on disk. They are in
-one file because numba compiles anew when the file of a kernel changes, not when that of a function it calls does.
+Each takes flat arrays; a key; ``levels``, (settings, columns), where each column serves as many neighbouring elements;
+and ``span``, the blocks from and to. They release the GIL, are compiled when first called and then kept on disk. They
+share a file because numba compiles anew when the file of a kernel changes, not when that of a function it calls does.
 """
 
 # mypy: ignore-errors
@@ -73,7 +73,7 @@ def gate(x, out, key, levels, span):
 
 @compiled
 def gate_sums(factors, sums, key, levels, span):
-    """Write the sums of a b k and a b k (1 - k) over each block, ``factors`` a and b; ``sums`` (2, blocks) in float64."""
+    """Write the sums of a b k and a b k (1 - k) over each block, ``factors`` a and b, into ``sums``, (2, blocks)."""
     x, gradient = factors
     words, settings = np.empty((4, BLOCK), np.uint32), _settings(levels)
     scratch = np.empty((2, BLOCK), x.dtype)

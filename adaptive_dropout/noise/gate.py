@@ -5,11 +5,12 @@ With r = p / (1 - p) and a = 1 / T this is the 1 - z of the concrete distributio
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function, forward_ad
+from torch.autograd import Function
 
 from adaptive_dropout.noise.backend import run, run_sums, traced, work_dtype
 from adaptive_dropout.noise.normal import rounded_sqrt
@@ -21,12 +22,14 @@ SIZE = 120  # (r v)^a is cut off at 2^120, a little below the largest float32: k
 
 
 def gate(x: Tensor, odds: Tensor, scale: Tensor, exponent: float, key: Tensor) -> Tensor:
-    """Return ``x scale k``; r is ``odds``, a the ``exponent``. ``odds`` and ``scale`` broadcast over ``x``.
+    """Return ``x scale k``; r is ``odds``, a the ``exponent``. ``odds`` and ``scale``, of one shape, broadcast
+    over ``x``.
 
-    Its gradient reaches ``x``, ``odds`` and ``scale``, to any order and in forward mode. Nothing of the size of ``x`` is
-    saved but ``x`` itself where ``odds`` or ``scale`` gets a gradient.
+    Its gradient reaches ``x``, ``odds`` and ``scale``, to any order and in forward mode. Nothing of the size of ``x``
+    is saved but ``x`` itself where ``odds`` or ``scale`` gets a gradient.
     """
-    return gate_twin(x, odds, scale, exponent, key) if traced() else _Gate.apply(x, odds, scale, exponent, key)
+    y: Tensor = (gate_twin if traced() else _Gate.apply)(x, odds, scale, exponent, key)
+    return y
 
 
 def gate_twin(x: Tensor, odds: Tensor, scale: Tensor, exponent: float, key: Tensor) -> Tensor:
@@ -64,11 +67,10 @@ class _Gate(Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, odds, scale, ctx.exponent, key = inputs
-        moves = any(ctx.needs_input_grad[1:3])
-        moves = moves or any(forward_ad.unpack_dual(setting).tangent is not None for setting in (odds, scale))
-        saved = (x if moves else None, odds, scale, key)
+        saved = (x if any(ctx.needs_input_grad[1:3]) else None, odds, scale, key)
         ctx.save_for_backward(*saved)
         ctx.save_for_forward(*saved)
+        ctx.input = weakref.ref(x)  # for jvp, which is called before the caller of apply can let go of x
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -76,43 +78,47 @@ class _Gate(Function):
         to_x = _Gate.apply(gradient, odds, scale, ctx.exponent, key) if ctx.needs_input_grad[0] else None
         if not any(ctx.needs_input_grad[1:3]):
             return to_x, None, None, None, None
-        sums = None
-        if not torch.is_grad_enabled() and odds.dim() == scale.dim() == 0:
-            sums = run_sums("gate_sums", (x, gradient), _levels(odds, scale, ctx.exponent), key, lanes=4)
-        if sums is None:
-            k = keep(x, odds, ctx.exponent, key)
-            product = gradient.to(k.dtype) * x * k
-            sums = (product, product * (1 - k))
-        to_scale = sums[0].sum_to_size(scale.shape)
-        to_odds = (sums[1] * scale * _steepness(odds, ctx.exponent)).sum_to_size(odds.shape)
-        return to_x, to_odds.to(odds.dtype), to_scale.to(scale.dtype), None, None
+        of_k, of_slope = _products(x, gradient, odds, ctx.exponent, key)
+        to_odds = (of_slope * scale * _steepness(odds, ctx.exponent)).sum_to_size(odds.shape)
+        return to_x, to_odds.to(odds.dtype), of_k.sum_to_size(scale.shape).to(scale.dtype), None, None
 
     @staticmethod
     def jvp(ctx: Any, x_tangent: Tensor | None, *tangents: Tensor | None) -> Tensor:
-        x, odds, scale, key = ctx.saved_tensors
+        _, odds, scale, key = ctx.saved_tensors
+        x = ctx.input()
         odds_tangent, scale_tangent = tangents[:2]
-        tangent = 0 if x_tangent is None else _Gate.apply(x_tangent, odds, scale, ctx.exponent, key)
-        if odds_tangent is None and scale_tangent is None:
-            return tangent
         k = keep(x, odds, ctx.exponent, key)
-        change = 0 if scale_tangent is None else scale_tangent * k
+        change = torch.zeros_like(x) if x_tangent is None else x_tangent * scale * k
+        if scale_tangent is not None:
+            change = change + x * k * scale_tangent
         if odds_tangent is not None:
-            change = change + scale * k * (1 - k) * _steepness(odds, ctx.exponent) * odds_tangent
-        return tangent + (x * change).to(x.dtype)
+            change = change + x * scale * k * (1 - k) * _steepness(odds, ctx.exponent) * odds_tangent
+        return change.to(x.dtype)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
         return torch.vmap(gate_twin, in_dims)(*inputs), 0
 
 
+def _products(x: Tensor, gradient: Tensor, odds: Tensor, exponent: float, key: Tensor) -> tuple[Tensor, Tensor]:
+    """Return gradient x k and gradient x k (1 - k), or their sums where those are enough and come from a kernel."""
+    if odds.dim() == 0 and not torch.is_grad_enabled():
+        sums = run_sums("gate_sums", (x, gradient), _levels(odds, odds, exponent), key, lanes=4)
+        if sums is not None:
+            return sums
+    k = keep(x, odds, exponent, key)
+    product = gradient * x * k
+    return product, product * (1 - k)
+
+
 def _levels(odds: Tensor, scale: Tensor, exponent: float) -> Tensor:
     """Return the settings of the kernels: odds, scale, exponent and where (r v) is cut off."""
-    odds, scale = torch.broadcast_tensors(odds.double(), scale.double())  # the exponent of a float64 x is not rounded
-    return torch.stack((odds, scale, torch.full_like(odds, exponent), torch.full_like(odds, _limit(exponent))))
+    odds = odds.double()  # not float32, which would round the exponent
+    return torch.stack((odds, scale.double(), torch.full_like(odds, exponent), torch.full_like(odds, _limit(exponent))))
 
 
 def _limit(exponent: float) -> float:
-    return 2.0 ** min(SIZE / exponent, 127)
+    return float(2 ** min(SIZE / exponent, 127))
 
 
 def _steepness(odds: Tensor, exponent: float) -> Tensor:

@@ -26,7 +26,8 @@ def mask(x: Tensor, levels: Tensor, key: Tensor) -> Tensor:
     Its gradient reaches ``x``, to any order and in forward mode, and is computed from the key: nothing of the size of
     ``x`` is saved.
     """
-    return mask_twin(x, levels, key) if traced() else _Mask.apply(x, levels, key)
+    y: Tensor = (mask_twin if traced() else _Mask.apply)(x, levels, key)
+    return y
 
 
 def scaling_levels(dropped: Tensor, scale: Tensor) -> Tensor:
@@ -61,7 +62,8 @@ class _Mask(Function):
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
         levels, key = ctx.saved_tensors
-        return _Mask.apply(tangent, scaling_levels(levels[0], levels[1]), key)
+        y: Tensor = _Mask.apply(tangent, scaling_levels(levels[0], levels[1]), key)
+        return y
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:

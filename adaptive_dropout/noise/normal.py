@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function, forward_ad
+from torch.autograd import Function
 
 from adaptive_dropout.noise.backend import run, traced, work_dtype
 from adaptive_dropout.noise.philox import lanes_in_order, word_blocks
 
 __all__ = ["box_muller", "gaussian", "gaussian_twin", "normals", "rounded_sqrt"]
 
-# Polynomials in place of library functions, whose last bits differ between backends. Lowest power first.
-SIN = (3.1415927410, -5.1677126884, 2.5501632690, -0.59925216436, 0.082050353289, -0.0070283035748)  # sin(pi t) / t, t^2
-COS = (1.0, -4.9348020554, 4.0587120056, -1.3352622986, 0.23532544076, -0.025776322931, 0.0018399977125)  # cos(pi t), t^2
+# Polynomials in place of library functions, whose last bits differ between backends: sin(pi t) / t, cos(pi t), and
+# (ln(1 + f) - f + f^2 / 2) / f^3 of f (Moshier, Cephes, logf). Lowest power first.
+SIN = (
+    3.1415927410,
+    -5.1677126884,
+    2.5501632690,
+    -0.59925216436,
+    0.082050353289,
+    -0.0070283035748,
+)  # of t^2
+COS = (
+    1.0,
+    -4.9348020554,
+    4.0587120056,
+    -1.3352622986,
+    0.23532544076,
+    -0.025776322931,
+    0.0018399977125,
+)  # of t^2
 LN = (
     3.3333331174e-1,
     -2.4999993993e-1,
@@ -26,18 +43,19 @@ LN = (
     1.1676998740e-1,
     -1.1514610310e-1,
     7.0376836292e-2,
-)  # (ln(1 + f) - f + f^2 / 2) / f^3; Moshier, Cephes, logf
+)
 LN_2 = (0.693359375, -2.12194440e-4)  # the sum of a short number, exact times any exponent, and the rest
 SQRT_HALF = 0x3F3504F3  # the bits of sqrt(1/2) in float32
 
 
 def gaussian(x: Tensor, offset: Tensor, std: Tensor, key: Tensor) -> Tensor:
-    """Return ``x (offset + std e)`` with standard normal e; ``offset`` and ``std`` broadcast over ``x``.
+    """Return ``x (offset + std e)`` with standard normal e; ``offset`` and ``std``, of one shape, broadcast over ``x``.
 
     Its gradient reaches ``x`` and ``std``, to any order and in forward mode. Nothing of the size of ``x`` is saved but
     ``x`` itself where ``std`` gets a gradient.
     """
-    return gaussian_twin(x, offset, std, key) if traced() else _Gaussian.apply(x, offset, std, key)
+    y: Tensor = (gaussian_twin if traced() else _Gaussian.apply)(x, offset, std, key)
+    return y
 
 
 def gaussian_twin(x: Tensor, offset: Tensor, std: Tensor, key: Tensor) -> Tensor:
@@ -91,16 +109,16 @@ def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
 class _Gaussian(Function):
     @staticmethod
     def forward(x: Tensor, offset: Tensor, std: Tensor, key: Tensor) -> Tensor:
-        y = run("gaussian", x, torch.stack(torch.broadcast_tensors(offset, std)), key, lanes=4)
+        y = run("gaussian", x, torch.stack((offset, std)), key, lanes=4)
         return gaussian_twin(x, offset, std, key) if y is None else y
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         x, offset, std, key = inputs
-        moves = ctx.needs_input_grad[2] or forward_ad.unpack_dual(std).tangent is not None
-        saved = (x if moves else None, offset, std, key)
+        saved = (x if ctx.needs_input_grad[2] else None, offset, std, key)
         ctx.save_for_backward(*saved)
         ctx.save_for_forward(*saved)
+        ctx.input = weakref.ref(x)  # for jvp, which is called before the caller of apply can let go of x
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -114,11 +132,10 @@ class _Gaussian(Function):
 
     @staticmethod
     def jvp(ctx: Any, x_tangent: Tensor | None, _: None, std_tangent: Tensor | None, *__: None) -> Tensor:
-        x, offset, std, key = ctx.saved_tensors
-        tangent = 0 if x_tangent is None else _Gaussian.apply(x_tangent, offset, std, key)
-        if std_tangent is not None:
-            tangent = tangent + (_noise_alone(x, key) * std_tangent).to(x.dtype)
-        return tangent
+        _, offset, std, key = ctx.saved_tensors
+        x = ctx.input()
+        change = torch.zeros_like(x) if x_tangent is None else _Gaussian.apply(x_tangent, offset, std, key)
+        return change if std_tangent is None else (change + _noise_alone(x, key) * std_tangent).to(x.dtype)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
@@ -128,4 +145,5 @@ class _Gaussian(Function):
 def _noise_alone(x: Tensor, key: Tensor) -> Tensor:
     """Return ``x e``."""
     zero, one = torch.tensor([0.0, 1.0], device=x.device)
-    return _Gaussian.apply(x, zero, one, key)
+    y: Tensor = _Gaussian.apply(x, zero, one, key)
+    return y

@@ -6,6 +6,7 @@ Python threads rather than numba's own: a kernel releases the GIL, and these sur
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ def over_threads(kernel: Callable[..., None], arguments: tuple[Any, ...], blocks
     """Call ``kernel(*arguments, (first, last))`` for parts of ``blocks`` side by side, and wait for all of them."""
     threads = max(min(torch.get_num_threads(), blocks // LEAST), 1)
     edges = [blocks * part // threads for part in range(threads + 1)]
-    spans = list(zip(edges[:-1], edges[1:], strict=True))
+    spans = list(itertools.pairwise(edges))
     others = [_pool(os.getpid()).submit(kernel, *arguments, span) for span in spans[1:]]
     kernel(*arguments, spans[0])
     for other in others:
