@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from adaptive_dropout.functional.shapes import channel_shape
-from adaptive_dropout.functional.strength import as_p, check_input
-from adaptive_dropout.noise.backend import work_dtype
-from adaptive_dropout.noise.mask import LEVELS, mask, scaling_levels
+from adaptive_dropout.functional.strength import as_number, as_p, check_input
+from adaptive_dropout.noise.backend import readable, work_dtype
+from adaptive_dropout.noise.mask import LEVELS, SMALL, mask, mask_small, scaling_levels
 from adaptive_dropout.noise.philox import draw_key
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
@@ -39,12 +39,13 @@ def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tu
 
     Source: Srivastava et al. (2014), section 4, in the inverted form that leaves evaluation alone.
     """
-    dropped, q = _threshold(x, p)
-    levels, key = scaling_levels(dropped, 1 / q), draw_key(x)
-    if noise_shape is None:
-        y = mask(x, levels, key)
+    check_input(x)
+    number = as_number(p)
+    if number is None:
+        dropped, q = _threshold(x, p)
+        y = _scaled(x, scaling_levels(dropped, 1 / q), draw_key(x), noise_shape)
     else:
-        y = (x * mask(x.new_ones(noise_shape, dtype=levels.dtype), levels, key)).to(x.dtype)
+        y = _scaled_by_number(x, number, draw_key(x), noise_shape)
     return x.copy_(y) if inplace else y
 
 
@@ -83,6 +84,7 @@ def alpha_dropout(
 
     Source: Klambauer et al. (2017), "Alpha Dropout" in section 2.
     """
+    check_input(x)
     dropped, q = _threshold(x, p)
     p_used = dropped / LEVELS
     a = (q * (1 + ALPHA_PRIME**2 * p_used)).rsqrt()
@@ -103,9 +105,26 @@ def feature_alpha_dropout(x: Tensor, p: float | Tensor, inplace: bool = False) -
     return alpha_dropout(x, p, inplace, tuple(x.shape[:2]) + (1,) * (x.dim() - 2))
 
 
+def _scaled_by_number(x: Tensor, p: float, key: Tensor, noise_shape: tuple[int, ...] | None) -> Tensor:
+    """Do the same as `_scaled` with numbers, which are faster than tensors of one element."""
+    dropped = round(p * LEVELS)
+    scale = LEVELS / max(LEVELS - dropped, 1)
+    if noise_shape is None and 0 < x.numel() <= SMALL and x.is_contiguous() and readable(x):
+        y = mask_small(x, dropped, scale, key)
+        if y is not None:
+            return y
+    levels = torch.tensor((dropped, scale, -0.0, -0.0), dtype=work_dtype(x), device=x.device)
+    return _scaled(x, levels, key, noise_shape)
+
+
+def _scaled(x: Tensor, levels: Tensor, key: Tensor, noise_shape: tuple[int, ...] | None) -> Tensor:
+    if noise_shape is None:
+        return mask(x, levels, key)
+    return (x * mask(x.new_ones(noise_shape, dtype=levels.dtype), levels, key)).to(x.dtype)
+
+
 def _threshold(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:
     """Return the integer below which an entry is dropped, and 1 - p, never 0: nothing divides by 0 at p = 1."""
-    check_input(x)
     p = as_p(p, x)
     if p.requires_grad:
         raise ValueError("a mask of zeros and ones passes no gradient to p; use gaussian_dropout or concrete_dropout")

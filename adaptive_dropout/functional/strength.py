@@ -8,13 +8,20 @@ from torch import Tensor
 from adaptive_dropout.noise.backend import readable, work_dtype
 from adaptive_dropout.probability import check_p
 
-__all__ = ["as_p", "check_input"]
+__all__ = ["as_number", "as_p", "check_input"]
 
 
 def check_input(x: Tensor) -> None:
     """Raise a RuntimeError, as torch does, unless ``x`` is floating point."""
     if not x.is_floating_point():
         raise RuntimeError(f"dropout takes floating-point input, but got {x.dtype}; convert it with x.float()")
+
+
+def as_number(p: float | Tensor) -> float | None:
+    """Return ``p`` as a checked number where that waits for nothing and loses no gradient, else None."""
+    if not isinstance(p, Tensor):
+        return check_p(p)
+    return check_p(p.item()) if p.dim() == 0 and not p.requires_grad and readable(p) else None
 
 
 def as_p(p: float | Tensor, x: Tensor) -> Tensor:
@@ -35,7 +42,9 @@ def as_p(p: float | Tensor, x: Tensor) -> Tensor:
             f"p has to be 0-dim or broadcast to x, of shape {tuple(x.shape)} on {x.device}, but got shape "
             f"{tuple(p.shape)} on {p.device}"
         )
-    if readable(p) and not ((p >= 0) & (p <= 1)).all():  # NaN fails both comparisons
+    if p.dim() == 0 and readable(p):
+        check_p(p.item())
+    elif readable(p) and not ((p >= 0) & (p <= 1)).all():  # NaN fails both comparisons
         wrong = p.detach()[~((p >= 0) & (p <= 1))].flatten()[0].item()
         raise ValueError(f"p has to be between 0 and 1, but got a tensor with {wrong}")
     return p.to(work)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from adaptive_dropout.noise.philox import BLOCK
 from adaptive_dropout.noise.threads import over_threads
 
-__all__ = ["columns", "readable", "run", "run_sums", "traced", "work_dtype"]
+__all__ = ["columns", "readable", "run", "run_sums", "run_values", "traced", "work_dtype"]
 
 
 Pair = tuple[Tensor, Tensor]
@@ -48,7 +49,8 @@ def run(name: str, x: Tensor, levels: Tensor, key: Tensor, lanes: int) -> Tensor
         return None
     given = x.detach().to(work_dtype(x)).contiguous()
     out = torch.empty_like(given)
-    if not _call(name, (_flat(given), _flat(out), *_settings(key, levels, given)), _blocks(given, lanes)):
+    arguments, blocks = (_flat(given), _flat(out), *_settings(key, levels, given)), _blocks(given, lanes)
+    if not KERNELS.call(name, lambda kernel: over_threads(kernel, arguments, blocks)):
         return None
     return out if out.dtype == x.dtype and x.is_contiguous() else torch.empty_like(x).copy_(out)
 
@@ -60,14 +62,24 @@ def run_sums(name: str, factors: Pair, levels: Tensor, key: Tensor, lanes: int) 
     given = [factor.detach().to(work_dtype(factors[0])).contiguous() for factor in factors]
     blocks = _blocks(given[0], lanes)
     sums = np.empty((2, blocks))
-    if not _call(name, (tuple(map(_flat, given)), sums, *_settings(key, levels, given[0])), blocks):
+    arguments = (tuple(map(_flat, given)), sums, *_settings(key, levels, given[0]))
+    if not KERNELS.call(name, lambda kernel: over_threads(kernel, arguments, blocks)):
         return None
     first, second = torch.from_numpy(sums.sum(1)).to(given[0].dtype)
     return first, second
 
 
+def run_values(name: str, x: Tensor, key: Tensor, *settings: float) -> Tensor | None:
+    """Return the numbers that the kernel ``name`` writes for each element of a small ``x``; None where it cannot run."""
+    values = torch.empty(x.shape, dtype=work_dtype(x))
+    arguments = (_flat(values), np.uint64(key.item()), *settings)
+    return values if KERNELS.call(name, lambda kernel: kernel(*arguments)) else None
+
+
 def columns(levels: Tensor, shape: torch.Size) -> Tensor:
     """Return ``levels``, (settings, ...), as (settings, n): each of the n for as many neighbours in a ``shape``."""
+    if levels.dim() == 1:
+        return levels.unsqueeze(1)
     sizes = [1] * (len(shape) - levels.dim() + 1) + list(levels.shape[1:])
     used = max((dim + 1 for dim, size in enumerate(sizes) if size > 1), default=0)
     spread = levels.reshape(len(levels), *sizes[:used]).expand(len(levels), *shape[:used])
@@ -98,26 +110,24 @@ class Kernels:
         self.module: ModuleType | None = None
         self.failed = False
 
-    def fail(self, error: Exception) -> None:
-        self.failed = True
-        warnings.warn(
-            f"the noise is the same but slow, in torch operations, because numba failed: {error!r}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+    def call(self, name: str, use: Callable[[Callable[..., None]], None]) -> bool:
+        """Let ``use`` call the kernel ``name``, and return whether it could.
+
+        numba may be missing, find no folder for what it compiles, or fail to compile.
+        """
+        if self.failed:
+            return False
+        try:
+            self.module = self.module or importlib.import_module("adaptive_dropout.noise.cpu")
+            use(getattr(self.module, name))
+        except Exception as error:
+            self.failed = True
+            warnings.warn(
+                f"the noise is the same but slow, in torch operations, because numba failed: {error!r}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return not self.failed
 
 
 KERNELS = Kernels()
-
-
-def _call(name: str, arguments: tuple[Any, ...], blocks: int) -> bool:
-    """Run the kernel ``name``, and return whether that worked: numba may be missing, or fail to compile or to load."""
-    if KERNELS.failed:
-        return False
-    try:
-        KERNELS.module = KERNELS.module or importlib.import_module("adaptive_dropout.noise.cpu")
-        over_threads(getattr(KERNELS.module, name), arguments, blocks)
-    except Exception as error:
-        KERNELS.fail(error)
-        return False
-    return True

@@ -15,9 +15,9 @@ from numba import njit
 from adaptive_dropout.noise.normal import COS, LN, LN_2, SIN, SQRT_HALF
 from adaptive_dropout.noise.philox import BLOCK, MULTIPLIERS, ROUNDS, WEYL
 
-__all__ = ["gate", "gate_sums", "gaussian", "mask"]
+__all__ = ["gate", "gate_sums", "gaussian", "mask", "mask_values"]
 
-compiled = njit(cache=True, nogil=True)
+compiled = njit(cache=True, nogil=True, error_model="numpy")  # Python's would test each divisor
 
 M0, M1 = (np.uint64(multiplier) for multiplier in MULTIPLIERS)
 W0, W1 = (np.uint32(weyl) for weyl in WEYL)
@@ -33,57 +33,76 @@ LN_2_HIGH, LN_2_LOW = (np.float32(c) for c in LN_2)
 @compiled
 def mask(x, out, key, levels, span):
     """Write ``x`` times the scale, plus the shift; settings as in `adaptive_dropout.noise.mask`."""
-    words, settings = np.empty((4, BLOCK), np.uint32), _settings(levels)
+    words = np.empty((4, BLOCK), np.uint32)
     for block in range(span[0], span[1]):
         _fill_words(words, key, block)
         for lane in range(8):
             start, stop = _lane(8 * block + lane, x.size)
-            _spread(settings, levels, x.size, start, stop)
-            _mask_lane(x[start:stop], out[start:stop], words[lane // 2], np.uint32(16 * (lane % 2)), settings)
+            i = start
+            while i < stop:
+                end, settings = _piece(levels, x.size, i, stop)
+                _mask_lane(x[i:end], out[i:end], words[lane // 2, i - start :], np.uint32(16 * (lane % 2)), settings)
+                i = end
+
+
+@compiled
+def mask_values(out, key, dropped, scale):
+    """Write what `mask` multiplies by: the scale where an element is kept, else 0; one block at most."""
+    words = np.empty((4, BLOCK), np.uint32)
+    _fill_words(words, key, 0)
+    for i in range(out.size):
+        shift = np.uint32(16 * (i // BLOCK % 2))
+        keep = np.int32(words[i // (2 * BLOCK), i % BLOCK] >> shift & np.uint32(0xFFFF)) >= dropped
+        out[i] = scale if keep else 0
 
 
 @compiled
 def gaussian(x, out, key, levels, span):
     """Write ``x (offset + std e)``; settings as in `adaptive_dropout.noise.normal`."""
-    words, settings = np.empty((4, BLOCK), np.uint32), _settings(levels)
-    normals = np.empty((4, BLOCK), np.float32)
+    words, normals = np.empty((4, BLOCK), np.uint32), np.empty((4, BLOCK), np.float32)
     for block in range(span[0], span[1]):
         _fill_words(words, key, block)
         _fill_normals(normals[:2], words[:2])
         _fill_normals(normals[2:], words[2:])
         for lane in range(4):
             start, stop = _lane(4 * block + lane, x.size)
-            _spread(settings, levels, x.size, start, stop)
-            _gaussian_lane(x[start:stop], out[start:stop], normals[lane], settings)
+            i = start
+            while i < stop:
+                end, settings = _piece(levels, x.size, i, stop)
+                _gaussian_lane(x[i:end], out[i:end], normals[lane, i - start :], settings)
+                i = end
 
 
 @compiled
 def gate(x, out, key, levels, span):
     """Write ``x scale k``; settings as in `adaptive_dropout.noise.gate`."""
-    words, settings = np.empty((4, BLOCK), np.uint32), _settings(levels)
-    scratch = np.empty((2, BLOCK), x.dtype)
+    words, scratch = np.empty((4, BLOCK), np.uint32), np.empty((2, BLOCK), x.dtype)
     for block in range(span[0], span[1]):
         _fill_words(words, key, block)
         for lane in range(4):
             start, stop = _lane(4 * block + lane, x.size)
-            _spread(settings, levels, x.size, start, stop)
-            _fill_gates(scratch, words[lane], settings, stop - start)
-            _gate_lane(x[start:stop], out[start:stop], scratch[0], settings)
+            i = start
+            while i < stop:
+                end, settings = _piece(levels, x.size, i, stop)
+                _fill_gates(scratch[0], scratch[1], words[lane, i - start :], settings, end - i)
+                _gate_lane(x[i:end], out[i:end], scratch[0], settings[1])
+                i = end
 
 
 @compiled
 def gate_sums(factors, sums, key, levels, span):
     """Write the sums of a b k and a b k (1 - k) over each block, ``factors`` a and b, into ``sums``, (2, blocks)."""
     x, gradient = factors
-    words, settings = np.empty((4, BLOCK), np.uint32), _settings(levels)
-    scratch = np.empty((2, BLOCK), x.dtype)
+    words, scratch = np.empty((4, BLOCK), np.uint32), np.empty((2, BLOCK), x.dtype)
+    parts = np.empty((2, BLOCK))
     for block in range(span[0], span[1]):
         _fill_words(words, key, block)
-        sums[0, block] = sums[1, block] = 0
+        parts[:] = 0
         for lane in range(4):
             start, stop = _lane(4 * block + lane, x.size)
-            _fill_gates(scratch, words[lane], settings, stop - start)
-            _add_sums(x[start:stop], gradient[start:stop], scratch[0], sums[:, block])
+            _fill_gates(scratch[0], scratch[1], words[lane], levels[:, 0], stop - start)
+            _add_products(x[start:stop], gradient[start:stop], scratch, parts)
+        sums[0, block], sums[1, block] = _sum(parts[0]), _sum(parts[1])
 
 
 @compiled
@@ -92,25 +111,11 @@ def _lane(number, size):
 
 
 @compiled
-def _settings(levels):
-    settings = np.empty((levels.shape[0], BLOCK), levels.dtype)
-    if levels.shape[1] == 1:
-        settings[:] = levels
-    return settings
-
-
-@compiled
-def _spread(settings, levels, size, start, stop):
-    """Write the settings of the elements from ``start`` to ``stop``, unless there is one column for all."""
-    if levels.shape[1] == 1 or start >= stop:
-        return
+def _piece(levels, size, start, stop):
+    """Return where the elements from ``start`` on that have the same settings end, and these settings."""
     inner = size // levels.shape[1]
-    if start // inner == (stop - 1) // inner:
-        for s in range(levels.shape[0]):
-            settings[s] = levels[s, start // inner]
-    else:
-        for i in range(start, stop):
-            settings[:, i - start] = levels[:, i // inner]
+    column = start // inner
+    return min(stop, (column + 1) * inner), levels[:, column]
 
 
 @compiled
@@ -129,11 +134,11 @@ def _fill_words(words, key, block):
 
 @compiled
 def _mask_lane(x, out, words, shift, settings):
-    dropped, scale, kept, lost = settings[0], settings[1], settings[2], settings[3]
+    dropped, scale, kept, lost = np.int32(settings[0]), settings[1], settings[2], settings[3]
     zero = x.dtype.type(0)
     for c in range(x.size):
-        keep = np.int32(words[c] >> shift & np.uint32(0xFFFF)) >= np.int32(dropped[c])
-        out[c] = x[c] * (scale[c] if keep else zero) + (kept[c] if keep else lost[c])
+        keep = np.int32(words[c] >> shift & np.uint32(0xFFFF)) >= dropped
+        out[c] = x[c] * (scale if keep else zero) + (kept if keep else lost)
 
 
 @compiled
@@ -169,54 +174,69 @@ def _polynomial(coefficients, x):
 def _gaussian_lane(x, out, normals, settings):
     offset, std = settings[0], settings[1]
     for c in range(x.size):
-        out[c] = x[c] * (offset[c] + std[c] * normals[c])
+        out[c] = x[c] * (offset + std * normals[c])
 
 
 @compiled
-def _fill_gates(scratch, words, settings, size):
-    """Write k into the first row, with the operations of `gate.keep` in order."""
-    keep, base = scratch
-    odds, limit, exponent = settings[0], settings[3], settings[2, 0]
+def _fill_gates(keep, base, words, settings, size):
+    """Write k into ``keep``, with the operations of `gate.keep` in order; ``base`` is scratch."""
+    odds, exponent, limit = settings[0], settings[2], settings[3]
     one, half, tick = keep.dtype.type(1), keep.dtype.type(0.5), keep.dtype.type(2.0**-23)
     for c in range(size):
         u = (keep.dtype.type(words[c] >> np.uint32(9)) + half) * tick
-        base[c] = min(odds[c] * (u / (one - u)), limit[c])
-    _raise(keep[:size], base[:size], exponent)
+        value = odds * (u / (one - u))
+        base[c] = value if value < limit else limit
+    _raise(keep, base, exponent, size)
     for c in range(size):
         keep[c] = one / (one + keep[c])
 
 
 @compiled
-def _raise(power, base, exponent):
+def _raise(power, base, exponent, size):
     """Write ``base`` to the ``exponent``; a multiple of 1/2 up to 32 by multiplications, which vectorise."""
     twice = int(2 * exponent)
     if twice != 2 * exponent or twice > 64:
-        for c in range(base.size):
+        for c in range(size):
             power[c] = base[c] ** exponent
         return
-    for c in range(base.size):
-        power[c] = np.sqrt(base[c]) if twice % 2 else base.dtype.type(1)
+    if twice % 2:
+        for c in range(size):
+            power[c] = np.sqrt(base[c])
+    else:
+        power[:size] = 1
     n = twice // 2
     while n:
         if n % 2:
-            power *= base
-        base *= base
+            for c in range(size):
+                power[c] *= base[c]
+        for c in range(size):
+            base[c] *= base[c]
         n //= 2
 
 
 @compiled
-def _gate_lane(x, out, keep, settings):
-    scale = settings[1]
+def _gate_lane(x, out, keep, scale):
     for c in range(x.size):
-        out[c] = x[c] * (scale[c] * keep[c])
+        out[c] = x[c] * (scale * keep[c])
 
 
 @compiled
-def _add_sums(x, gradient, keep, sums):
-    one, total, slope = x.dtype.type(1), 0.0, 0.0
+def _add_products(x, gradient, scratch, parts):
+    keep, product, one = scratch[0], scratch[1], x.dtype.type(1)
+    for c in range(x.size):  # three loops, each of few enough arrays to be vectorised
+        product[c] = gradient[c] * x[c] * keep[c]
     for c in range(x.size):
-        kept = gradient[c] * x[c] * keep[c]
-        total += kept
-        slope += kept * (one - keep[c])
-    sums[0] += total
-    sums[1] += slope
+        parts[0, c] += product[c]
+    for c in range(x.size):
+        parts[1, c] += product[c] * (one - keep[c])
+
+
+@compiled
+def _sum(parts):
+    """Return the sum of ``parts``, which it overwrites, in halves: one after the other would not vectorise."""
+    half = parts.size // 2
+    while half:
+        for c in range(half):
+            parts[c] += parts[c + half]
+        half //= 2
+    return parts[0]
