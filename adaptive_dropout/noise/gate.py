@@ -52,9 +52,11 @@ def _power(base: Tensor, exponent: float) -> Tensor:
     if twice != 2 * exponent or twice > 64:
         return base**exponent
     power = rounded_sqrt(base) if twice % 2 else torch.ones_like(base)
-    for bit in reversed(format(twice // 2, "b")):
-        power = power * base if bit == "1" else power
+    n = twice // 2
+    while n:
+        power = power * base if n % 2 else power
         base = base * base
+        n //= 2
     return power
 
 
