@@ -70,7 +70,7 @@ def run_sums(name: str, factors: Pair, levels: Tensor, key: Tensor, lanes: int) 
 
 
 def run_values(name: str, x: Tensor, key: Tensor, *settings: float) -> Tensor | None:
-    """Return the numbers that the kernel ``name`` writes for each element of a small ``x``; None where it cannot run."""
+    """Return the number that the kernel ``name`` writes for each element of a small ``x``; None where it cannot run."""
     values = torch.empty(x.shape, dtype=work_dtype(x))
     arguments = (_flat(values), np.uint64(key.item()), *settings)
     return values if KERNELS.call(name, lambda kernel: kernel(*arguments)) else None

@@ -15,7 +15,7 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
     """Yield a table for each place and kind of pass: how many times as fast as nn.Dropout, by size."""
     yield "# Noise against nn.Dropout"
     yield ""
-    yield "Medians of nn.Dropout over those of each layer, in the same rounds: above 1 is faster. Written by `table.py`."
+    yield "Median of nn.Dropout over that of each layer, in the same rounds: above 1 is faster. Written by `table.py`."
     for place, group in itertools.groupby(rows, _place):
         measured = {(row.contender, row.elements): row for row in group}
         sizes = sorted({elements for _, elements in measured})
@@ -28,7 +28,8 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _place(row: Row) -> str:
-    return f"**{row.what}**, threads: {row.threads}, allocator: {row.allocator} ({row.machine}; {row.versions}; {row.commit})"
+    where = f"{row.machine}; {row.versions}; {row.commit}"
+    return f"**{row.what}**, threads: {row.threads}, allocator: {row.allocator} ({where})"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Times that can be compared on a busy machine: in each round every contender runs once, and the medians are compared."""
+"""Times that can be compared: in each round every contender runs once, and then the medians are compared."""
 
 from __future__ import annotations
 
