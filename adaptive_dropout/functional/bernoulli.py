@@ -13,7 +13,7 @@ from torch import Tensor
 from adaptive_dropout.functional.shapes import channel_shape
 from adaptive_dropout.functional.strength import as_number, as_p, check_input
 from adaptive_dropout.noise.backend import readable, work_dtype
-from adaptive_dropout.noise.mask import LEVELS, SMALL, mask, mask_small, scaling_levels
+from adaptive_dropout.noise.mask import LEVELS, SMALL, mask, mask_small
 from adaptive_dropout.noise.philox import draw_key
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
@@ -43,7 +43,7 @@ def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tu
     number = as_number(p)
     if number is None:
         dropped, q = _threshold(x, p)
-        y = _scaled(x, scaling_levels(dropped, 1 / q), draw_key(x), noise_shape)
+        y = _scaled(x, torch.stack((dropped, 1 / q)), draw_key(x), noise_shape)
     else:
         y = _scaled_by_number(x, number, draw_key(x), noise_shape)
     return x.copy_(y) if inplace else y
@@ -94,7 +94,7 @@ def alpha_dropout(
         y = mask(x, levels, key)
     else:
         ones = x.new_ones(noise_shape, dtype=levels.dtype)
-        y = (x * mask(ones, scaling_levels(dropped, a), key) + mask(0 * ones, levels, key)).to(x.dtype)
+        y = (x * mask(ones, levels[:2], key) + mask(0 * ones, levels, key)).to(x.dtype)
     return x.copy_(y) if inplace else y
 
 
@@ -113,7 +113,7 @@ def _scaled_by_number(x: Tensor, p: float, key: Tensor, noise_shape: tuple[int, 
         y = mask_small(x, dropped, scale, key)
         if y is not None:
             return y
-    levels = torch.tensor((dropped, scale, -0.0, -0.0), dtype=work_dtype(x), device=x.device)
+    levels = torch.tensor((dropped, scale), dtype=work_dtype(x), device=x.device)
     return _scaled(x, levels, key, noise_shape)
 
 

@@ -134,8 +134,10 @@ def _fill_words(words, key, block):
 
 @compiled
 def _mask_lane(x, out, words, shift, settings):
-    dropped, scale, kept, lost = np.int32(settings[0]), settings[1], settings[2], settings[3]
-    zero = x.dtype.type(0)
+    dropped, scale, zero = np.int32(settings[0]), settings[1], x.dtype.type(0)
+    kept = lost = -zero  # which leaves an x of -0.0 as it is
+    if settings.size > 2:
+        kept, lost = settings[2], settings[3]
     for c in range(x.size):
         keep = np.int32(words[c] >> shift & np.uint32(0xFFFF)) >= dropped
         out[c] = x[c] * (scale if keep else zero) + (kept if keep else lost)

@@ -1,7 +1,8 @@
 """The Bernoulli mask: 16 random bits for each element, compared with p in units of 2^-16.
 
-What a noise does with the mask is in its ``levels``, (4, ...): the threshold below which an element is lost, the scale
-of the kept ones, and the shifts of the kept and the lost. What follows the 4 is the shape of p, broadcast over x.
+What a noise does with it is in its ``levels``, (2, ...) or (4, ...): the threshold below which an element is lost, the
+scale of the kept ones, and, if any, the shifts of the kept and of the lost. The rest is the shape of p, broadcast over
+x.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch.autograd import Function
 from adaptive_dropout.noise.backend import run, run_values, traced, work_dtype
 from adaptive_dropout.noise.philox import BLOCK, halves
 
-__all__ = ["LEVELS", "SMALL", "mask", "mask_small", "mask_twin", "scaling_levels"]
+__all__ = ["LEVELS", "SMALL", "mask", "mask_small", "mask_twin"]
 
 LEVELS = 1 << 16
 SMALL = 8 * BLOCK
@@ -40,17 +41,12 @@ def mask_small(x: Tensor, dropped: int, scale: float, key: Tensor) -> Tensor | N
     return None if values is None else (x * values).to(x.dtype)
 
 
-def scaling_levels(dropped: Tensor, scale: Tensor) -> Tensor:
-    """Return the levels of a mask that scales and does not shift."""
-    none = torch.full_like(scale, -0.0)  # -0.0 and not 0.0, which would turn an element of -0.0 into 0.0
-    return torch.stack((dropped, scale, none, none))
-
-
 def mask_twin(x: Tensor, levels: Tensor, key: Tensor) -> Tensor:
     """Return the same in torch operations."""
-    dropped, scale, kept, lost = levels.to(work_dtype(x)).unbind()
+    dropped, scale, *shifts = levels.to(work_dtype(x)).unbind()
     keep = halves(key, x.numel()).reshape(x.shape) >= dropped
-    return (x * torch.where(keep, scale, 0.0) + torch.where(keep, kept, lost)).to(x.dtype)
+    y = x * torch.where(keep, scale, 0.0)
+    return (y + torch.where(keep, shifts[0], shifts[1]) if shifts else y).to(x.dtype)
 
 
 class _Mask(Function):
@@ -67,12 +63,12 @@ class _Mask(Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         levels, key = ctx.saved_tensors
-        return _Mask.apply(gradient, scaling_levels(levels[0], levels[1]), key), None, None
+        return _Mask.apply(gradient, levels[:2], key), None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
         levels, key = ctx.saved_tensors
-        y: Tensor = _Mask.apply(tangent, scaling_levels(levels[0], levels[1]), key)
+        y: Tensor = _Mask.apply(tangent, levels[:2], key)
         return y
 
     @staticmethod

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from adaptive_dropout.noise.gate import gate, gate_twin
-from adaptive_dropout.noise.mask import LEVELS, mask, mask_twin, scaling_levels
+from adaptive_dropout.noise.mask import LEVELS, mask, mask_twin
 from adaptive_dropout.noise.normal import gaussian, gaussian_twin
 
 Noise = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -17,7 +17,7 @@ Noise = Callable[[Tensor, Tensor, Tensor], Tensor]
 def masked(function: Callable[..., Tensor]) -> Noise:
     def noise(x: Tensor, p: Tensor, key: Tensor) -> Tensor:
         dropped = (p * LEVELS).round()
-        return function(x, scaling_levels(dropped, LEVELS / (LEVELS - dropped).clamp(min=1)), key)
+        return function(x, torch.stack((dropped, LEVELS / (LEVELS - dropped).clamp(min=1))), key)
 
     return noise
 
