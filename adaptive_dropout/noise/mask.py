@@ -38,7 +38,10 @@ def mask_small(x: Tensor, dropped: int, scale: float, key: Tensor) -> Tensor | N
     The multiplication is torch's and saves its factor, which for so few takes less time than a function of our own.
     """
     values = run_values("mask_values", x, key, dropped, scale)
-    return None if values is None else (x * values).to(x.dtype)
+    if values is None:
+        return None
+    y = x * values
+    return y if y.dtype == x.dtype else y.to(x.dtype)
 
 
 def mask_twin(x: Tensor, levels: Tensor, key: Tensor) -> Tensor:
