@@ -25,6 +25,7 @@ HIGH = np.uint64(32)
 TICK = np.float32(2.0**-32)
 HALF_TICK = np.float32(2.0**-23)
 HALF = np.float32(0.5)
+SQRT_HALF_BITS = np.float32(SQRT_HALF).view(np.int32)
 MINUS_2 = np.float32(-2)
 SINE, COSINE, LOG = (tuple(np.float32(c) for c in polynomial) for polynomial in (SIN, COS, LN))
 LN_2_HIGH, LN_2_LOW = (np.float32(c) for c in LN_2)
@@ -151,7 +152,7 @@ def _fill_normals(normals, words):
         u[c] = (np.float32(words[0, c]) + HALF) * TICK
     bits = u.view(np.int32)
     for c in range(BLOCK):
-        exponent = np.int32(bits[c] - np.int32(SQRT_HALF)) >> np.int32(23)
+        exponent = np.int32(bits[c] - SQRT_HALF_BITS) >> np.int32(23)
         normals[1, c] = np.float32(exponent)
         bits[c] -= exponent << np.int32(23)
     for c in range(BLOCK):

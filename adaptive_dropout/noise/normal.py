@@ -45,7 +45,7 @@ LN = (
     7.0376836292e-2,
 )
 LN_2 = (0.693359375, -2.12194440e-4)  # the sum of a short number, exact times any exponent, and the rest
-SQRT_HALF = 0x3F3504F3  # the bits of sqrt(1/2) in float32
+SQRT_HALF = 0.70710676908493042  # the float32 next to sqrt(1/2)
 
 
 def gaussian(x: Tensor, offset: Tensor, std: Tensor, key: Tensor) -> Tensor:
@@ -92,10 +92,10 @@ def rounded_sqrt(x: Tensor) -> Tensor:
 
 def _log(u: Tensor) -> Tensor:
     """Return ln u of a float32 u = 2^n (1 + f), 1 + f in [sqrt(1/2), sqrt(2)); errs by less than 1e-7 of it."""
-    bits = u.view(torch.int32)
-    n = bits - SQRT_HALF >> 23
-    f = (bits - (n << 23)).view(torch.float32) - 1
-    n = n.float()
+    mantissa, exponent = torch.frexp(u)  # in [1/2, 1)
+    low = mantissa < SQRT_HALF
+    n = exponent.float() - low.float()
+    f = torch.where(low, 2 * mantissa, mantissa) - 1
     return _polynomial(LN, f) * f * (f * f) + n * LN_2[1] - 0.5 * (f * f) + f + n * LN_2[0]
 
 
