@@ -15,7 +15,7 @@ import adaptive_dropout
 PACKAGE = Path(adaptive_dropout.__file__).parent
 ROWS = [
     {"probability", "counts"},
-    {"schedules", "controllers"},
+    {"schedules", "controllers", "noise"},
     {"functional", "rates", "nested"},
     {"modules"},
     {"signals", "snapshot", "convert"},

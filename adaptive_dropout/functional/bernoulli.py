@@ -1,30 +1,24 @@
 """Noise that keeps or drops: inverted dropout by element and by channel, and its form for SELU networks.
 
-A 24-bit integer is drawn for each mask entry, whatever the dtype of ``x``, and compared with p in units of 2^-24. The
-scale uses the p of that integer threshold, so that the mean is exact: uniforms in bfloat16 come in steps of 1/256 and
-would drop 0.003 at p = 0.001.
+A 16-bit integer is drawn for each mask entry, whatever the dtype of ``x``, and compared with p in units of 2^-16, to
+which p is rounded. The scale uses the p of that integer threshold, so that the mean is exact: uniforms in bfloat16 come
+in steps of 1/256 and would drop 0.003 at p = 0.001. The bits are those of `adaptive_dropout.noise`.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from adaptive_dropout.functional.shapes import channel_shape
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.functional.strength import as_number, as_p, check_input
+from adaptive_dropout.noise.backend import has_kernels, on_kernels, readable, work_dtype
+from adaptive_dropout.noise.mask import SMALL, mask, mask_drawn, mask_small
+from adaptive_dropout.noise.philox import LEVELS, draw_key
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
-LEVELS = 1 << 24  # as many as float32 holds exactly
 ALPHA_PRIME = -1.7580993408473766  # where SELU saturates: -lambda alpha (Klambauer et al., 2017)
-
-
-class _Mask(NamedTuple):
-    keep: Tensor  # bool, the noise shape
-    p: Tensor  # 0-dim, the probability really used
-    q: Tensor  # 0-dim, 1 - p; never 0, so that nothing divides by zero where all is dropped
 
 
 def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tuple[int, ...] | None = None) -> Tensor:
@@ -34,7 +28,8 @@ def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tu
 
     Args:
         x: any shape, floating point.
-        p: in [0, 1]; a 0-dim tensor is not checked, because that would wait for its device.
+        p: in [0, 1]; a tensor that broadcasts to ``x`` gives each element its own. It is checked on a CPU only, because
+            that would wait for another device.
         inplace: write the result into ``x``.
         noise_shape: shape of the mask, broadcast over ``x``; by default that of ``x``.
 
@@ -44,8 +39,10 @@ def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tu
 
     Source: Srivastava et al. (2014), section 4, in the inverted form that leaves evaluation alone.
     """
-    mask = _draw_mask(x, p, noise_shape)
-    y = (x * torch.where(mask.keep, 1 / mask.q, 0.0)).to(x.dtype)
+    check_input(x)
+    if noise_shape is None:
+        return _scaled(x, p, inplace)
+    y = (x * _scaled(x.new_ones(noise_shape, dtype=work_dtype(x)), p)).to(x.dtype)
     return x.copy_(y) if inplace else y
 
 
@@ -84,10 +81,16 @@ def alpha_dropout(
 
     Source: Klambauer et al. (2017), "Alpha Dropout" in section 2.
     """
-    mask = _draw_mask(x, p, noise_shape)
-    a = (mask.q * (1 + ALPHA_PRIME**2 * mask.p)).rsqrt()
-    saturated = torch.where(mask.keep, 0.0, a * ALPHA_PRIME)
-    y = (x * torch.where(mask.keep, a, 0.0) + (saturated - a * mask.p * ALPHA_PRIME)).to(x.dtype)
+    check_input(x)
+    dropped, q = _threshold(x, p)
+    p_used = dropped / LEVELS
+    a = (q * (1 + ALPHA_PRIME**2 * p_used)).rsqrt()
+    shift = -a * p_used * ALPHA_PRIME
+    levels, key = torch.stack((dropped, a, shift, a * ALPHA_PRIME + shift)), draw_key(x)
+    if noise_shape is None:
+        return mask(x, levels, key, inplace)
+    ones = x.new_ones(noise_shape, dtype=levels.dtype)
+    y = (x * mask(ones, levels[:2], key) + mask(0 * ones, levels, key)).to(x.dtype)
     return x.copy_(y) if inplace else y
 
 
@@ -98,17 +101,28 @@ def feature_alpha_dropout(x: Tensor, p: float | Tensor, inplace: bool = False) -
     return alpha_dropout(x, p, inplace, tuple(x.shape[:2]) + (1,) * (x.dim() - 2))
 
 
-def _draw_mask(x: Tensor, p: float | Tensor, noise_shape: tuple[int, ...] | None) -> _Mask:
-    if not x.is_floating_point():
-        raise RuntimeError(f"dropout takes floating-point input, but got {x.dtype}; convert it with x.float()")
-    if not isinstance(p, Tensor):
-        p = torch.full((), check_p(p), dtype=torch.float32, device=x.device)
-    elif p.requires_grad:
+def _scaled(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
+    number = as_number(p)
+    if number is None:
+        dropped, q = _threshold(x, p)
+        return mask(x, torch.stack((dropped, 1 / q)), draw_key(x), inplace)
+    lost = round(number * LEVELS)
+    scale = LEVELS / max(LEVELS - lost, 1)
+    y = None
+    if on_kernels(x) and not has_kernels(x):
+        y = mask_drawn(x, lost, scale)
+    elif 0 < x.numel() <= SMALL and readable(x):
+        y = mask_small(x, lost, scale, draw_key(x))
+    if y is not None:
+        return x.copy_(y) if inplace else y
+    levels = torch.tensor((lost, scale), dtype=work_dtype(x), device=x.device)
+    return mask(x, levels, draw_key(x), inplace)
+
+
+def _threshold(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Return the integer below which an entry is dropped, and 1 - p, never 0: nothing divides by 0 at p = 1."""
+    p = as_p(p, x)
+    if p.requires_grad:
         raise ValueError("a mask of zeros and ones passes no gradient to p; use gaussian_dropout or concrete_dropout")
-    dropped = (p * LEVELS).round().to(torch.int32)
-    if noise_shape is None:
-        lanes = torch.randint_like(x, LEVELS, dtype=torch.int32)  # keeps the strides of x
-    else:
-        lanes = torch.randint(LEVELS, noise_shape, dtype=torch.int32, device=x.device)
-    work = torch.promote_types(x.dtype, torch.float32)
-    return _Mask(lanes >= dropped, dropped.to(work) / LEVELS, (LEVELS - dropped).clamp(min=1).to(work) / LEVELS)
+    dropped = (p * LEVELS).round().to(work_dtype(x))
+    return dropped, (LEVELS - dropped).clamp(min=1) / LEVELS

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from adaptive_dropout.functional.shapes import channel_shape
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.functional.strength import as_p, check_input
+from adaptive_dropout.noise.gate import gate
+from adaptive_dropout.noise.philox import draw_key
 
 __all__ = [
     "concrete_dropout",
@@ -29,7 +31,7 @@ def concrete_dropout(
 
     Args:
         x: any shape, floating point.
-        p: in [0, 1]; a 0-dim tensor is not checked, because that would wait for its device.
+        p: in [0, 1]; 0-dim. A tensor is checked on a CPU only, because that would wait for another device.
         temperature: T > 0, how soft the mask is.
         noise_shape: shape of the mask, broadcast over ``x``; by default that of ``x``.
 
@@ -39,17 +41,15 @@ def concrete_dropout(
 
     Source: Gal, Hron and Kendall (2017), equation 5.
     """
-    if not x.is_floating_point():
-        raise RuntimeError(f"dropout takes floating-point input, but got {x.dtype}; convert it with x.float()")
-    work = torch.promote_types(x.dtype, torch.float32)
-    p = p.to(work) if isinstance(p, Tensor) else torch.full((), check_p(p), dtype=work, device=x.device)
-    shape = x.shape if noise_shape is None else noise_shape
-    u = torch.rand(shape, dtype=work, device=x.device)
-    # Open at both ends: at u = 0 and p = 1 the logits would add up to inf - inf.
-    u = u.clamp(2.0**-25, 1 - 2.0**-24)
-    keep = torch.sigmoid(-(torch.logit(p) + torch.logit(u)) / temperature)
-    mean = concrete_keep_mean(p, temperature).clamp(min=torch.finfo(work).tiny)
-    return (x * (keep / mean)).to(x.dtype)
+    check_input(x)
+    p = as_p(p, x)
+    below_one = (p < 1).to(p.dtype)
+    mean = concrete_keep_mean(p, temperature).clamp(min=torch.finfo(p.dtype).tiny)
+    odds = p / (1 - p).clamp(min=torch.finfo(p.dtype).eps / 2)
+    settings = (odds, below_one / mean, 1 / temperature, draw_key(x))
+    if noise_shape is None:
+        return gate(x, *settings)
+    return (x * gate(x.new_ones(noise_shape, dtype=p.dtype), *settings)).to(x.dtype)
 
 
 def concrete_dropout1d(x: Tensor, p: float | Tensor, temperature: float = 2 / 3) -> Tensor:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.functional.strength import as_p, check_input
+from adaptive_dropout.noise.normal import gaussian
+from adaptive_dropout.noise.philox import draw_key
 
 __all__ = ["gaussian_dropout"]
 
@@ -19,7 +21,8 @@ def gaussian_dropout(x: Tensor, p: float | Tensor) -> Tensor:
 
     Args:
         x: any shape, floating point.
-        p: in [0, 1]; a 0-dim tensor is not checked, because that would wait for its device.
+        p: in [0, 1]; a tensor that broadcasts to ``x`` gives each element its own. It is checked on a CPU only, because
+            that would wait for another device.
 
     Raises:
         RuntimeError: ``x`` is not floating point.
@@ -27,10 +30,8 @@ def gaussian_dropout(x: Tensor, p: float | Tensor) -> Tensor:
 
     Source: Srivastava et al. (2014), section 10; Kingma et al. (2015) call the variance alpha.
     """
-    if not x.is_floating_point():
-        raise RuntimeError(f"dropout takes floating-point input, but got {x.dtype}; convert it with x.float()")
-    work = torch.promote_types(x.dtype, torch.float32)
-    p = p.to(work) if isinstance(p, Tensor) else torch.full((), check_p(p), dtype=work, device=x.device)
-    std = (p / (1 - p).clamp(min=torch.finfo(work).tiny)).sqrt()
-    noise = 1 + std * torch.randn_like(x, dtype=work)
-    return torch.where(p < 1, x * noise, 0.0).to(x.dtype)
+    check_input(x)
+    p = as_p(p, x)
+    below_one = (p < 1).to(p.dtype)
+    std = (p / (1 - p).clamp(min=torch.finfo(p.dtype).eps / 2)).sqrt()
+    return gaussian(x, below_one, below_one * std, draw_key(x))

@@ -1,0 +1,121 @@
+"""The concrete gate: a soft mask k = 1 / (1 + (r v)^a) with v = u / (1 - u), u uniform in (0, 1).
+
+With r = p / (1 - p) and a = 1 / T this is the 1 - z of the concrete distribution at temperature T.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from adaptive_dropout.noise.backend import on_kernels, run, run_backward, work_dtype
+from adaptive_dropout.noise.normal import rounded_sqrt
+from adaptive_dropout.noise.philox import LEVELS, halves
+
+__all__ = ["gate", "gate_twin", "keep"]
+
+SIZE = 120  # (r v)^a is cut off at 2^120, a little below the largest float32: k is then 0, and its slope not inf / inf
+
+
+def gate(x: Tensor, odds: Tensor, scale: Tensor, exponent: float, key: Tensor) -> Tensor:
+    """Return ``x scale k``; r is ``odds``, a the ``exponent``. ``odds`` and ``scale``, of one shape, broadcast
+    over ``x``.
+
+    Its gradient reaches ``x``, ``odds`` and ``scale``, to any order and in forward mode. Nothing of the size of ``x``
+    is saved but ``x`` itself where ``odds`` or ``scale`` gets a gradient.
+    """
+    y: Tensor = (_Gate.apply if on_kernels(x) else gate_twin)(x, odds, scale, exponent, key)
+    return y
+
+
+def gate_twin(x: Tensor, odds: Tensor, scale: Tensor, exponent: float, key: Tensor) -> Tensor:
+    """Return the same in torch operations."""
+    return (x * (scale.to(work_dtype(x)) * keep(x, odds, exponent, key))).to(x.dtype)
+
+
+def keep(x: Tensor, odds: Tensor, exponent: float, key: Tensor) -> Tensor:
+    """Return k in the shape of ``x``, in float64 for float64, else in float32; differentiable in ``odds``."""
+    work = work_dtype(x)
+    u = (halves(key, x.numel()).reshape(x.shape).to(work) + 0.5) / LEVELS  # exact in float32, like 1 - u
+    base = (odds.to(work) * (u / (1 - u))).clamp(max=_limit(exponent))
+    return 1 / (1 + _power(base, exponent))
+
+
+def _power(base: Tensor, exponent: float) -> Tensor:
+    """Return ``base`` to the ``exponent``; a multiple of 1/2 up to 32 by multiplications, as the kernels do it."""
+    twice = int(2 * exponent)
+    if twice != 2 * exponent or twice > 64:
+        return base**exponent
+    power = rounded_sqrt(base) if twice % 2 else torch.ones_like(base)
+    n = twice // 2
+    while n:
+        power = power * base if n % 2 else power
+        base = base * base
+        n //= 2
+    return power
+
+
+class _Gate(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, odds: Tensor, scale: Tensor, exponent: float, key: Tensor) -> Tensor:
+        saved = (x if any(ctx.needs_input_grad[1:3]) else None, odds, scale, key)
+        ctx.save_for_backward(*saved)
+        ctx.save_for_forward(*saved)
+        ctx.input = weakref.ref(x)  # for jvp, which is called before the caller of apply can let go of x
+        ctx.exponent = exponent
+        y = run("gate", x, _levels(odds, scale, exponent), key, lanes=8)
+        return gate_twin(x, odds, scale, exponent, key) if y is None else y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, odds, scale, key = ctx.saved_tensors
+        if not any(ctx.needs_input_grad[1:3]):
+            return gate(gradient, odds, scale, ctx.exponent, key), None, None, None, None
+        to_x, of_k, of_slope = _backward(x, gradient, odds, scale, ctx.exponent, key)
+        to_odds = (of_slope * scale * _steepness(odds, ctx.exponent)).sum_to_size(odds.shape)
+        return to_x, to_odds.to(odds.dtype), of_k.sum_to_size(scale.shape).to(scale.dtype), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, x_tangent: Tensor | None, *tangents: Tensor | None) -> Tensor:
+        _, odds, scale, key = ctx.saved_tensors
+        x = ctx.input()
+        odds_tangent, scale_tangent = tangents[:2]
+        k = keep(x, odds, ctx.exponent, key)
+        change = torch.zeros_like(x) if x_tangent is None else x_tangent * scale * k
+        if scale_tangent is not None:
+            change = change + x * k * scale_tangent
+        if odds_tangent is not None:
+            change = change + x * scale * k * (1 - k) * _steepness(odds, ctx.exponent) * odds_tangent
+        return change.to(x.dtype)
+
+
+def _backward(
+    x: Tensor, gradient: Tensor, odds: Tensor, scale: Tensor, exponent: float, key: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return gradient scale k, and x gradient k and x gradient k (1 - k), as sums where those are all that is asked."""
+    if odds.dim() == 0 and not torch.is_grad_enabled() and on_kernels(gradient):
+        results = run_backward("gate_backward", x, gradient, _levels(odds, scale, exponent), key, lanes=8)
+        if results is not None:
+            return results
+    k = keep(x, odds, exponent, key)
+    product = gradient * x * k
+    return gate(gradient, odds, scale, exponent, key), product, product * (1 - k)
+
+
+def _levels(odds: Tensor, scale: Tensor, exponent: float) -> Tensor:
+    """Return the settings of the kernels: odds, scale, exponent and where (r v) is cut off."""
+    odds = odds.double()  # not float32, which would round the exponent
+    return torch.stack((odds, scale.double(), torch.full_like(odds, exponent), torch.full_like(odds, _limit(exponent))))
+
+
+def _limit(exponent: float) -> float:
+    return float(2 ** min(SIZE / exponent, 127))
+
+
+def _steepness(odds: Tensor, exponent: float) -> Tensor:
+    """Return dk / d odds over k (1 - k)."""
+    return -exponent / odds.clamp(min=torch.finfo(odds.dtype).tiny)

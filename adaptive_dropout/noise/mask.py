@@ -1,0 +1,92 @@
+"""The Bernoulli mask: 16 random bits for each element, compared with p in units of 2^-16.
+
+What a noise does with it is in its ``levels``, (2, ...) or (4, ...): the threshold below which an element is lost, the
+scale of the kept ones, and, if any, the shifts of the kept and of the lost. The rest is the shape of p, broadcast over
+x.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from adaptive_dropout.noise.backend import on_kernels, run, run_values, work_dtype
+from adaptive_dropout.noise.philox import KEYS, LEVELS, halves
+
+__all__ = ["SMALL", "mask", "mask_drawn", "mask_small", "mask_twin"]
+
+SMALL = 2048
+
+
+def mask(x: Tensor, levels: Tensor, key: Tensor, inplace: bool = False) -> Tensor:
+    """Return ``x`` times the scale plus a shift where it is kept, only the other shift where it is lost.
+
+    Its gradient reaches ``x``, to any order and in forward mode, and is computed from the key: nothing of the size of
+    ``x`` is saved. ``inplace`` writes into ``x``.
+    """
+    if on_kernels(x):
+        y: Tensor = _Mask.apply(x, levels, key, inplace)
+        return y
+    y = mask_twin(x, levels, key)
+    return x.copy_(y) if inplace else y
+
+
+def mask_small(x: Tensor, dropped: int, scale: float, key: Tensor) -> Tensor | None:
+    """Return the same, without shifts, for a ``x`` on the CPU of 1 to `SMALL` elements; None where no kernel can run.
+
+    The multiplication is torch's and saves its factor, which for so few takes less time than a function of our own.
+    """
+    values = run_values("mask_values", x, key, dropped, scale)
+    if values is None:
+        return None
+    y = x * values
+    return y if y.dtype == x.dtype else y.to(x.dtype)
+
+
+def mask_drawn(x: Tensor, dropped: int, scale: float) -> Tensor:
+    """Return the same, without shifts, with bits of torch's own generator: the fastest that torch operations can do.
+
+    A byte for each element is saved for the backward pass.
+    """
+    if dropped == LEVELS:
+        return x * 0
+    words = torch.randint(-KEYS - 1, KEYS, (-(-x.numel() // 4),), dtype=torch.int64, device=x.device)
+    keep = words.view(torch.int16)[: x.numel()].reshape(x.shape) >= dropped - LEVELS // 2
+    return x * keep * scale
+
+
+def mask_twin(x: Tensor, levels: Tensor, key: Tensor) -> Tensor:
+    """Return the same in torch operations."""
+    dropped, scale, *shifts = levels.to(work_dtype(x)).unbind()
+    keep = halves(key, x.numel()).reshape(x.shape) >= dropped
+    y = x * torch.where(keep, scale, 0.0)
+    return (y + torch.where(keep, shifts[0], shifts[1]) if shifts else y).to(x.dtype)
+
+
+class _Mask(Function):
+    # Without setup_context: torch then calls it several times as fast, and its transforms take the twin anyway.
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, levels: Tensor, key: Tensor, inplace: bool) -> Tensor:
+        ctx.save_for_backward(levels, key)
+        ctx.save_for_forward(levels, key)
+        ctx.inplace = inplace
+        y = run("mask", x, levels, key, 8, inplace)
+        if y is None:
+            y = mask_twin(x, levels, key)
+            y = x.copy_(y) if inplace else y
+        if inplace:
+            ctx.mark_dirty(x)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        levels, key = ctx.saved_tensors
+        return mask(gradient, levels[:2], key), None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
+        levels, key = ctx.saved_tensors
+        return mask(tangent, levels[:2], key, ctx.inplace)

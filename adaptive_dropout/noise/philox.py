@@ -1,0 +1,73 @@
+"""Random bits as a pure function of (key, position): Philox4x32-10 in torch integer operations.
+
+This is the definition, and what every kernel is compared with. The generator maps a key of 64 bits and a counter to
+four words of 32 bits. Positions are those of the elements in row-major order, whatever the strides. A block is 512
+counters, so that kernels load and store 512 neighbours at a time. With L numbers to a counter, position i has
+
+    block b = i // (512 L), lane l = (i % (512 L)) // 512, counter c = 512 b + i % 512
+
+and takes lane l of the words of c: `words` has four lanes, the words themselves, `halves` eight, low half first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["BLOCK", "LEVELS", "draw_key", "halves", "lanes_in_order", "philox4x32", "word_blocks", "words"]
+
+BLOCK = 512  # counters
+LEVELS = 1 << 16  # of a 16-bit number
+ROUNDS = 10
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
+LOW = 0xFFFFFFFF
+KEYS = 2**63 - 1
+
+Four = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def draw_key(x: Tensor) -> Tensor:
+    """Draw a key from torch's global generator on the device of ``x``; 0-dim, int64, waits for nothing."""
+    return torch.randint(KEYS, (), dtype=torch.int64, device=x.device)
+
+
+def words(key: Tensor, n: int) -> Tensor:
+    """Return the 32-bit words of the positions 0 to ``n`` - 1; int64, (n,)."""
+    return lanes_in_order(word_blocks(key, n, 4), n)
+
+
+def halves(key: Tensor, n: int) -> Tensor:
+    """Return the 16-bit numbers of the positions 0 to ``n`` - 1; int32, (n,)."""
+    lanes = [half.to(torch.int32) for word in word_blocks(key, n, 8) for half in (word & 0xFFFF, word >> 16)]
+    return lanes_in_order(lanes, n)
+
+
+def philox4x32(counter: Four, key: tuple[Tensor, Tensor]) -> Four:
+    """Return four words for each counter; all are int64 tensors in [0, 2^32), keys and counters broadcast.
+
+    Source: Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3", section 3.3.
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(ROUNDS):
+        # Products of 64 bits wrap in int64, and the shift fills with the sign: after the mask the bits are right.
+        a, b = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
+        c0, c1, c2, c3 = (b >> 32 & LOW) ^ c1 ^ k0, b & LOW, (a >> 32 & LOW) ^ c3 ^ k1, a & LOW
+        k0, k1 = k0 + WEYL[0] & LOW, k1 + WEYL[1] & LOW
+    return c0, c1, c2, c3
+
+
+def word_blocks(key: Tensor, n: int, lanes: int) -> Four:
+    """Return the four words of the counters that ``n`` positions need, ``lanes`` of them each; int64, (blocks, 512)."""
+    size = BLOCK * lanes
+    counter = torch.arange((n + size - 1) // size * BLOCK, dtype=torch.int64, device=key.device).reshape(-1, BLOCK)
+    zero = torch.zeros_like(counter)
+    return philox4x32((counter & LOW, counter >> 32, zero, zero), (key & LOW, key >> 32 & LOW))
+
+
+def lanes_in_order(lanes: Sequence[Tensor], n: int) -> Tensor:
+    """Return the numbers of the positions 0 to ``n`` - 1 from each lane of them, (blocks, 512)."""
+    return torch.stack(list(lanes), 1).flatten()[:n]

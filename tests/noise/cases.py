@@ -1,0 +1,71 @@
+"""The three noises as functions of (x, p, key), each with its slow twin, and inputs of many shapes and strides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from adaptive_dropout.noise.gate import gate, gate_twin
+from adaptive_dropout.noise.mask import LEVELS, mask, mask_twin
+from adaptive_dropout.noise.normal import gaussian, gaussian_twin
+
+Noise = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def masked(function: Callable[..., Tensor]) -> Noise:
+    def noise(x: Tensor, p: Tensor, key: Tensor) -> Tensor:
+        dropped = (p * LEVELS).round()
+        return function(x, torch.stack((dropped, LEVELS / (LEVELS - dropped).clamp(min=1))), key)
+
+    return noise
+
+
+def shifted(function: Callable[..., Tensor]) -> Noise:
+    def noise(x: Tensor, p: Tensor, key: Tensor) -> Tensor:
+        dropped = (p * LEVELS).round()
+        return function(x, torch.stack((dropped, 1 + p, p / 3, -p)), key)
+
+    return noise
+
+
+def normal(function: Callable[..., Tensor]) -> Noise:
+    return lambda x, p, key: function(x, (p < 1).to(p.dtype), p + p * p, key)
+
+
+def concrete(function: Callable[..., Tensor], temperature: float) -> Noise:
+    return lambda x, p, key: function(x, p / (1 - p).clamp(min=1e-7), 1 + p, 1 / temperature, key)
+
+
+PAIRS: dict[str, tuple[Noise, Noise]] = {
+    "mask": (masked(mask), masked(mask_twin)),
+    "shifted mask": (shifted(mask), shifted(mask_twin)),
+    "gaussian": (normal(gaussian), normal(gaussian_twin)),
+    "gate at 0.1": (concrete(gate, 0.1), concrete(gate_twin, 0.1)),
+    "gate at 2/3": (concrete(gate, 2 / 3), concrete(gate_twin, 2 / 3)),
+}
+PS = [0.0, 0.001, 0.3, 0.999, 1.0]
+KEY = torch.tensor(0x123456789ABCDEF)
+
+
+def layouts(dtype: torch.dtype) -> dict[str, Tensor]:
+    x = torch.randn(3, 5, 7, 41, dtype=torch.float64).to(dtype)  # 4305 elements, no multiple of anything
+    return {
+        "one": x[0, 0, 0, :1],
+        "0-dim": x[0, 0, 0, 0],
+        "empty": x[:0],
+        "a prime": x.flatten()[:2053],
+        "whole blocks": torch.randn(2, 2048).to(dtype),
+        "contiguous": x,
+        "channels last": x.to(memory_format=torch.channels_last),
+        "transposed": x.transpose(0, 3),
+        "sliced": x[:, ::2, :, 1::3],
+        "expanded": x[:1, :, :1].expand(3, 5, 7, 41),
+    }
+
+
+def p_shapes(x: Tensor) -> list[tuple[int, ...]]:
+    """A p for all, for each example, for each channel, for each feature, and for each element."""
+    shapes = [(), (x.shape[0], *[1] * (x.dim() - 1)), (1, x.shape[1], *[1] * (x.dim() - 2)), tuple(x.shape[-1:])]
+    return [*shapes, tuple(x.shape)]
