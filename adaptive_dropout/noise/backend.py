@@ -50,33 +50,41 @@ def work_dtype(x: Tensor) -> torch.dtype:
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def run(name: str, x: Tensor, levels: Tensor, key: Tensor, lanes: int, inplace: bool = False) -> Tensor | None:
+def run(
+    name: str,
+    x: Tensor,
+    levels: Tensor,
+    key: Tensor,
+    lanes: int,
+    numbers: tuple[float, ...] = (),
+    inplace: bool = False,
+) -> Tensor | None:
     """Return what the kernel ``name`` makes of ``x``, in its dtype and strides; None where it cannot run.
 
-    ``levels`` is (settings, ...), where what follows the settings broadcasts over ``x``. ``lanes`` is how many elements
-    the kernel takes from a counter. ``inplace`` writes into ``x`` and returns it.
+    ``levels`` is (settings, ...), where what follows the settings broadcasts over ``x``; ``numbers`` are settings that
+    do not. ``lanes`` is how many elements the kernel takes from a counter. ``inplace`` writes into ``x``.
     """
     if not has_kernels(x):
         return None
     given = x.detach().contiguous()
     out = given if inplace else torch.empty_like(given)
-    if not _launch(name, (given, out), (), levels, key, lanes):
+    if not _launch(name, (given, out), (), (levels, key, lanes, numbers)):
         return None
-    if inplace and given.data_ptr() == x.data_ptr():
-        return x
-    return x.copy_(out) if inplace else out if x.is_contiguous() else torch.empty_like(x).copy_(out)
+    if inplace:
+        return x if given.data_ptr() == x.data_ptr() else x.copy_(out)
+    return out if x.is_contiguous() else torch.empty_like(x).copy_(out)
 
 
 def run_backward(
-    name: str, x: Tensor, gradient: Tensor, levels: Tensor, key: Tensor, lanes: int
+    name: str, factors: tuple[Tensor, Tensor], levels: Tensor, key: Tensor, lanes: int, numbers: tuple[float, ...]
 ) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Return the gradient of x and the two sums that the kernel ``name`` makes; None where it cannot run."""
+    """Return the gradient of x and the two sums that the kernel ``name`` makes of x and the gradient of y; or None."""
+    x, gradient = (factor.detach().contiguous() for factor in factors)
     if not has_kernels(x) or gradient.device != x.device:
         return None
-    given, arriving = x.detach().contiguous(), gradient.detach().contiguous()
-    out = torch.empty_like(arriving)
+    out = torch.empty_like(gradient)
     sums = torch.empty((2, _blocks(x, lanes)), dtype=work_dtype(x), device=x.device)
-    if not _launch(name, (given, arriving, out), (sums,), levels, key, lanes):
+    if not _launch(name, (x, gradient, out), (sums,), (levels, key, lanes, numbers)):
         return None
     first, second = sums.sum(1, dtype=torch.float64).to(work_dtype(x)).unbind()
     return out, first, second
@@ -101,17 +109,20 @@ def columns(levels: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _launch(
-    name: str, arrays: tuple[Tensor, ...], sums: tuple[Tensor, ...], levels: Tensor, key: Tensor, lanes: int
+    name: str,
+    arrays: tuple[Tensor, ...],
+    sums: tuple[Tensor, ...],
+    settings: tuple[Tensor, Tensor, int, tuple[float, ...]],
 ) -> bool:
     """Let the kernel ``name`` read the first ``arrays``, write the last and the ``sums``; return whether it could."""
     x, work = arrays[0], work_dtype(arrays[0])
-    settings = columns(levels.detach().to(work), x.shape)
-    blocks = _blocks(x, lanes)
+    levels, key, lanes, numbers = settings
+    table, blocks = columns(levels.detach().to(work), x.shape), _blocks(x, lanes)
     if x.is_cuda:
-        return KERNELS["cuda"].call(name, lambda kernel: kernel(*arrays, *sums, key, settings, blocks))
+        return KERNELS["cuda"].call(name, lambda kernel: kernel(*arrays, *sums, key, table, blocks, *numbers))
     held = [array.to(work) for array in arrays]
     addresses = [array.data_ptr() for array in held]
-    rest = (*(part.numpy() for part in sums), x.numel(), key.item(), settings.numpy())
+    rest = (*(part.numpy() for part in sums), x.numel(), key.item(), table.numpy(), *numbers)
     called = KERNELS["cpu"].call(name, lambda kernel: over_threads(kernel, (*addresses, *rest), blocks))
     if called and held[-1] is not arrays[-1]:
         arrays[-1].copy_(held[-1])

@@ -85,7 +85,7 @@ def gaussian(x, out, size, key, levels, first, last):
 
 
 @compiled
-def gate(x, out, size, key, levels, first, last):
+def gate(x, out, size, key, levels, exponent, limit, first, last):
     """Write ``x scale k``; settings as in `adaptive_dropout.noise.gate`."""
     words, keep, base = np.empty((4, BLOCK), np.uint32), np.empty(BLOCK, levels.dtype), np.empty(BLOCK, levels.dtype)
     for block in range(first, last):
@@ -95,13 +95,15 @@ def gate(x, out, size, key, levels, first, last):
             i = start
             while i < stop:
                 column, n = _piece(levels, size, i, stop)
-                _fill_gates(keep, base, _row(words, lane // 2, i - start, n), lane % 2, levels, column)
+                _fill_gates(
+                    keep, base, _row(words, lane // 2, i - start, n), lane % 2, levels[0, column], exponent, limit
+                )
                 _gate_part(_part(x, i, n, levels), _part(out, i, n, levels), keep, levels[1, column])
                 i += n
 
 
 @compiled
-def gate_backward(x, gradient, out, sums, size, key, levels, first, last):
+def gate_backward(x, gradient, out, sums, size, key, levels, exponent, limit, first, last):
     """Write ``gradient scale k``, and the sums of x gradient k and of it times 1 - k over each block into ``sums``."""
     words, keep, base = np.empty((4, BLOCK), np.uint32), np.empty(BLOCK, levels.dtype), np.empty(BLOCK, levels.dtype)
     parts = np.empty((2, BLOCK), levels.dtype)
@@ -112,7 +114,7 @@ def gate_backward(x, gradient, out, sums, size, key, levels, first, last):
             start, stop = _lane(8 * block + lane, size)
             n = stop - start
             if n > 0:
-                _fill_gates(keep, base, _row(words, lane // 2, 0, n), lane % 2, levels, 0)
+                _fill_gates(keep, base, _row(words, lane // 2, 0, n), lane % 2, levels[0, 0], exponent, limit)
                 given = _part(gradient, start, n, levels)
                 _gate_part(given, _part(out, start, n, levels), keep, levels[1, 0])
                 _add_products(_part(x, start, n, levels), given, keep, base, parts)
@@ -227,15 +229,14 @@ def _gaussian_part(x, out, normals, offset, std):
 
 
 @compiled
-def _fill_gates(keep, base, words, high, levels, column):
+def _fill_gates(keep, base, words, high, odds, exponent, limit):
     """Write k into ``keep``, with the operations of `gate.keep` in order; ``base`` is scratch."""
-    odds, exponent, limit = levels[0, column], levels[2, column], levels[3, column]
-    one, half, tick = keep.dtype.type(1), keep.dtype.type(0.5), keep.dtype.type(2.0**-16)
+    most, one, half, tick = keep.dtype.type(limit), keep.dtype.type(1), keep.dtype.type(0.5), keep.dtype.type(2.0**-16)
     right, n = np.uint32(16 if high else 0), words.size
     for c in range(n):
         u = (keep.dtype.type(np.uint32(words[c] >> right & np.uint32(0xFFFF))) + half) * tick
         value = odds * (u / (one - u))
-        base[c] = value if value < limit else limit
+        base[c] = value if value < most else most
     if exponent == 10:  # the papers' temperature of 0.1, four times as fast as one multiplication at a time
         for c in range(n):
             second = base[c] * base[c]

@@ -67,7 +67,7 @@ class _Gate(Function):
         ctx.save_for_forward(*saved)
         ctx.input = weakref.ref(x)  # for jvp, which is called before the caller of apply can let go of x
         ctx.exponent = exponent
-        y = run("gate", x, _levels(odds, scale, exponent), key, lanes=8)
+        y = run("gate", x, torch.stack((odds, scale)), key, 8, (exponent, _limit(exponent)))
         return gate_twin(x, odds, scale, exponent, key) if y is None else y
 
     @staticmethod
@@ -98,18 +98,13 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return gradient scale k, and x gradient k and x gradient k (1 - k), as sums where those are all that is asked."""
     if odds.dim() == 0 and not torch.is_grad_enabled() and on_kernels(gradient):
-        results = run_backward("gate_backward", x, gradient, _levels(odds, scale, exponent), key, lanes=8)
+        numbers = (exponent, _limit(exponent))
+        results = run_backward("gate_backward", (x, gradient), torch.stack((odds, scale)), key, 8, numbers)
         if results is not None:
             return results
     k = keep(x, odds, exponent, key)
     product = gradient * x * k
     return gate(gradient, odds, scale, exponent, key), product, product * (1 - k)
-
-
-def _levels(odds: Tensor, scale: Tensor, exponent: float) -> Tensor:
-    """Return the settings of the kernels: odds, scale, exponent and where (r v) is cut off."""
-    odds = odds.double()  # not float32, which would round the exponent
-    return torch.stack((odds, scale.double(), torch.full_like(odds, exponent), torch.full_like(odds, _limit(exponent))))
 
 
 def _limit(exponent: float) -> float:

@@ -73,7 +73,7 @@ class _Mask(Function):
         ctx.save_for_backward(levels, key)
         ctx.save_for_forward(levels, key)
         ctx.inplace = inplace
-        y = run("mask", x, levels, key, 8, inplace)
+        y = run("mask", x, levels, key, 8, inplace=inplace)
         if y is None:
             y = mask_twin(x, levels, key)
             y = x.copy_(y) if inplace else y

@@ -1,0 +1,73 @@
+"""The kernels of `cuda` under Triton's interpreter, in a process of its own: that is chosen when Triton is imported.
+
+``python -m tests.noise.interpreted FILE`` writes what each kernel makes of each case, `torch.load` reads it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+from torch import Tensor
+
+from adaptive_dropout.noise.backend import columns, work_dtype
+from adaptive_dropout.noise.philox import BLOCK
+from tests.noise.cases import KEY
+
+SHAPES = [(1,), (511,), (4096,), (3, 5, 7, 41), (9001,)]
+DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
+EXPONENTS = [10.0, 1.5, 1.0, 7.0]
+LIMIT = 2.0**12
+LANES = {"mask": 8, "shifted": 8, "gaussian": 4, "gate": 8}
+
+
+def case(name: str, shape: tuple[int, ...], dtype: torch.dtype, per_channel: bool) -> tuple[Tensor, Tensor]:
+    """Return x and the settings, (settings,) or with a p for each channel."""
+    generator = torch.Generator().manual_seed(len(shape) + shape[0])
+    x = torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+    p = torch.rand((1, shape[1], *[1] * (len(shape) - 2)) if per_channel else (), generator=generator).double()
+    settings = {
+        "mask": ((p * 65536).round(), 1 + p),
+        "shifted": ((p * 65536).round(), 1 + p, p / 3, -p),
+        "gaussian": (1 - p, p),
+        "gate": (p / (1.01 - p), 1 + p),
+    }
+    return x, torch.stack(settings[name]).to(work_dtype(x))
+
+
+def results() -> dict[str, Tensor]:
+    from adaptive_dropout.noise import cuda
+
+    made = {}
+    for name, lanes in LANES.items():
+        for shape in SHAPES:
+            for dtype in DTYPES:
+                for per_channel in (False, True)[: len(shape)]:
+                    x, settings = case(name, shape, dtype, per_channel)
+                    # The interpreter cuts bfloat16 off where devices round, so that is left to torch.
+                    kept = torch.float32 if dtype == torch.bfloat16 else dtype
+                    blocks = -(-x.numel() // (BLOCK * lanes))
+                    kernel = getattr(cuda, "mask" if name == "shifted" else name)
+                    for exponent in EXPONENTS if name == "gate" else [0.0]:
+                        out = torch.empty_like(x, dtype=kept)
+                        numbers = (exponent, LIMIT) if name == "gate" else ()
+                        kernel(x, out, KEY, columns(settings, x.shape), blocks, *numbers)
+                        made[f"{name} {shape} {dtype} {per_channel} {exponent}"] = out.to(dtype)
+    return made
+
+
+def backward_results() -> dict[str, Tensor]:
+    from adaptive_dropout.noise import cuda
+
+    made = {}
+    for dtype in (torch.float32, torch.float64):
+        x, settings = case("gate", (9001,), dtype, False)
+        gradient, sums = x.flip(0), torch.empty(2, 3, dtype=dtype)
+        out = torch.empty_like(x)
+        cuda.gate_backward(x, gradient, out, sums, KEY, settings.unsqueeze(1), 3, 10.0, LIMIT)
+        made[f"out {dtype}"], made[f"sums {dtype}"] = out.clone(), sums.clone()
+    return made
+
+
+if __name__ == "__main__":
+    torch.save((results(), backward_results()), sys.argv[1])

@@ -1,0 +1,119 @@
+"""The Triton kernels: their bits under Triton's interpreter, and that its compiler takes them for a device."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from adaptive_dropout.noise.gate import gate_twin
+from adaptive_dropout.noise.gate import keep as keep_twin
+from adaptive_dropout.noise.mask import mask_twin
+from adaptive_dropout.noise.normal import gaussian_twin
+from tests.noise import interpreted
+from tests.noise.cases import KEY
+from tests.noise.interpreted import DTYPES, EXPONENTS, LANES, LIMIT, SHAPES
+
+triton = pytest.importorskip("triton")
+
+
+@pytest.fixture(scope="module")
+def interpreter(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    path = tmp_path_factory.mktemp("interpreted") / "results.pt"
+    environment = os.environ | {"TRITON_INTERPRET": "1"}
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.noise.interpreted", str(path)],
+        env=environment,
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    made: tuple[dict[str, Tensor], dict[str, Tensor]] = torch.load(path)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def the_limit_of_the_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adaptive_dropout.noise.gate._limit", lambda exponent: LIMIT)
+
+
+def twin(name: str, x: Tensor, settings: Tensor, exponent: float) -> Tensor:
+    if name == "gaussian":
+        return gaussian_twin(x, settings[0], settings[1], KEY)
+    if name == "gate":
+        return gate_twin(x, settings[0], settings[1], exponent, KEY)
+    return mask_twin(x, settings, KEY)
+
+
+@pytest.mark.parametrize("name", LANES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_kernel_gives_the_bits_of_the_twin(
+    name: str, dtype: torch.dtype, shape: tuple[int, ...], interpreter: Any
+) -> None:
+    for per_channel in (False, True)[: len(shape)]:
+        x, settings = interpreted.case(name, shape, dtype, per_channel)
+        for exponent in EXPONENTS if name == "gate" else [0.0]:
+            made = interpreter[0][f"{name} {shape} {dtype} {per_channel} {exponent}"]
+            # torch's square root in float64 errs by a last bit; three roundings follow it.
+            last_bits = 4 * torch.finfo(dtype).eps if (dtype, exponent) == (torch.float64, 1.5) else 0
+            torch.testing.assert_close(made, twin(name, x, settings, exponent), rtol=last_bits, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_backward_kernel_gives_the_gradient_s_bits_and_the_sums(dtype: torch.dtype, interpreter: Any) -> None:
+    x, settings = interpreted.case("gate", (9001,), dtype, False)
+    gradient, odds, scale = x.flip(0), *settings
+    out, sums = interpreter[1][f"out {dtype}"], interpreter[1][f"sums {dtype}"]
+    assert torch.equal(out, gate_twin(gradient, odds, scale, 10.0, KEY))
+    k = keep_twin(x, odds, 10.0, KEY).double()
+    product = gradient.double() * x.double() * k
+    rounding = 9001**0.5 * torch.finfo(dtype).eps * 10
+    torch.testing.assert_close(sums.double().sum(1)[0], product.sum(), rtol=0, atol=rounding)
+    torch.testing.assert_close(sums.double().sum(1)[1], (product * (1 - k)).sum(), rtol=0, atol=rounding)
+
+
+KERNELS: dict[str, dict[str, Any]] = {
+    "_mask": {"shifted": True, "UNIFORM": False},
+    "_gaussian": {"UNIFORM": True},
+    "_gate": {"exponent": 10.0, "limit": LIMIT, "UNIFORM": True},
+    "_gate_backward": {"exponent": 1.5, "limit": LIMIT},
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_the_compiler_takes_a_kernel_and_accesses_16_bytes_at_a_time(name: str, dtype: str) -> None:
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from adaptive_dropout.noise import cuda
+
+    kernel = getattr(cuda, name)
+    constants = {**KERNELS[name], "WORK": triton.language.float32}
+    types = {"key": "*i64", "settings": "*fp32", "sums": "*fp32", "size": "i64", "columns": "i64"}
+    signature = {
+        argument: "constexpr" if argument in constants else types.get(argument, f"*{dtype}")
+        for argument in kernel.arg_names
+    }
+    aligned = [argument for argument, kind in signature.items() if kind.startswith("*") or argument == "size"]
+    source = ASTSource(
+        fn=kernel,
+        signature=signature,
+        constexprs={(kernel.arg_names.index(argument),): value for argument, value in constants.items()},
+        attrs={(kernel.arg_names.index(argument),): [["tt.divisibility", 16]] for argument in aligned},
+    )
+    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=cuda.OPTIONS)
+    code = compiled.asm["ptx"]
+    assert "ld.global.v4.b32" in code
+    assert "st.global.v4.b32" in code
+    assert "fma.rn" not in code  # a product and a sum in one rounding would be other bits
