@@ -26,6 +26,7 @@ from .modules import (
     Dropout1d as Dropout1d,
     Dropout2d as Dropout2d,
     Dropout3d as Dropout3d,
+    DropPath as DropPath,
     FeatureAlphaDropout as FeatureAlphaDropout,
     GaussianDropout as GaussianDropout,
     NoiseLayer as NoiseLayer,

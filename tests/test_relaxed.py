@@ -29,6 +29,7 @@ def test_relaxed_noise_has_the_mean_and_variance_of_the_layers_own(layer_class: 
         (ad.Dropout2d(0.3), (3, 4, 5, 6)),
         (ad.Dropout3d(0.3), (3, 4, 5, 6, 2)),
         (ad.FeatureAlphaDropout(0.3), (3, 4, 5)),
+        (ad.DropPath(0.3), (12, 1, 5)),
     ],
 )
 def test_channels_share_their_noise(layer: ad.NoiseLayer, shape: tuple[int, ...]) -> None:

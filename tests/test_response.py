@@ -152,6 +152,7 @@ def test_it_goes_on_from_where_it_was_stored(tmp_path: object) -> None:
         (ad.Dropout(0.3), (4, 6, 3, 3), 6),
         (ad.Dropout1d(0.3), (4, 6, 7), 6),
         (ad.Dropout2d(0.3), (4, 6, 3, 3), 6),
+        (ad.DropPath(0.3), (4, 7, 6), 6),
         (ad.GaussianDropout(ad.SettableRate(0.3)), (4, 6), 6),
     ],
 )
@@ -166,7 +167,7 @@ def test_channels_are_the_features_of_maps(layer: ad.NoiseLayer, shape: tuple[in
 def test_a_layer_without_a_rate_for_each_example_is_named() -> None:
     model = nn.Sequential(nn.Linear(4, 4), ad.ConcreteDropout(ad.SettableRate(0.3)))
     with pytest.raises(
-        TypeError, match="which '1', a ConcreteDropout, does not take; use one of AlphaDropout, Dropout"
+        TypeError, match="which '1', a ConcreteDropout, does not take; use one of AlphaDropout, DropPath, Dropout"
     ):
         Response(model)
 

@@ -58,6 +58,7 @@ CASES = {
     "Dropout3d": ((1000, N // 1000, 1, 1, 1), dropped_or_scaled),
     "AlphaDropout": ((N,), alpha),
     "FeatureAlphaDropout": ((1000, N // 1000, 1), alpha),
+    "DropPath": ((N, 1), dropped_or_scaled),
     "GaussianDropout": ((N,), dropped_or_scaled),
     "ConcreteDropout": ((N,), concrete(0.1)),
     "ConcreteDropout1d": ((1000, N // 1000, 1), concrete(2 / 3)),

@@ -2,6 +2,7 @@
 
 from adaptive_dropout.functional.bernoulli import (
     alpha_dropout,
+    drop_path,
     dropout,
     dropout1d,
     dropout2d,
@@ -14,18 +15,22 @@ from adaptive_dropout.functional.concrete import (
     concrete_dropout2d,
     concrete_dropout3d,
 )
+from adaptive_dropout.functional.fused import bias_relu_dropout, dropout_add
 from adaptive_dropout.functional.gaussian import gaussian_dropout
 
 __all__ = [
     "alpha_dropout",
+    "bias_relu_dropout",
     "concrete_dropout",
     "concrete_dropout1d",
     "concrete_dropout2d",
     "concrete_dropout3d",
+    "drop_path",
     "dropout",
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "dropout_add",
     "feature_alpha_dropout",
     "gaussian_dropout",
 ]

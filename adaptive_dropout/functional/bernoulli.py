@@ -16,7 +16,16 @@ from adaptive_dropout.noise.backend import has_kernels, on_kernels, readable, wo
 from adaptive_dropout.noise.mask import SMALL, mask, mask_drawn, mask_small
 from adaptive_dropout.noise.philox import LEVELS, draw_key
 
-__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
+__all__ = [
+    "alpha_dropout",
+    "drop_path",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
+    "mask_levels",
+]
 
 ALPHA_PRIME = -1.7580993408473766  # where SELU saturates: -lambda alpha (Klambauer et al., 2017)
 
@@ -70,6 +79,14 @@ def dropout3d(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
     return dropout(x, p, inplace, channel_shape(x, 3))
 
 
+def drop_path(x: Tensor, p: float | Tensor) -> Tensor:
+    """Drop whole examples of ``x``, (batch, ...), at the end of a residual branch; else as `dropout`.
+
+    Source: Huang et al. (2016), section 3, for each example instead of each batch.
+    """
+    return dropout(x, p, noise_shape=tuple(x.shape[:1]) + (1,) * (x.dim() - 1))
+
+
 def alpha_dropout(
     x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tuple[int, ...] | None = None
 ) -> Tensor:
@@ -103,20 +120,28 @@ def feature_alpha_dropout(x: Tensor, p: float | Tensor, inplace: bool = False) -
 
 def _scaled(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
     number = as_number(p)
-    if number is None:
-        dropped, q = _threshold(x, p)
-        return mask(x, torch.stack((dropped, 1 / q)), draw_key(x), inplace)
-    lost = round(number * LEVELS)
-    scale = LEVELS / max(LEVELS - lost, 1)
     y = None
-    if on_kernels(x) and not has_kernels(x):
-        y = mask_drawn(x, lost, scale)
-    elif 0 < x.numel() <= SMALL and readable(x):
-        y = mask_small(x, lost, scale, draw_key(x))
+    if number is not None and on_kernels(x) and not has_kernels(x):
+        y = mask_drawn(x, *_lost_and_scale(number))
+    elif number is not None and 0 < x.numel() <= SMALL and readable(x):
+        y = mask_small(x, *_lost_and_scale(number), draw_key(x))
     if y is not None:
         return x.copy_(y) if inplace else y
-    levels = torch.tensor((lost, scale), dtype=work_dtype(x), device=x.device)
-    return mask(x, levels, draw_key(x), inplace)
+    return mask(x, mask_levels(x, p if number is None else number), draw_key(x), inplace)
+
+
+def mask_levels(x: Tensor, p: float | Tensor) -> Tensor:
+    """Return what `noise.mask.mask` takes to drop ``x`` with probability ``p``: the threshold and the scale."""
+    number = as_number(p)
+    if number is not None:
+        return torch.tensor(_lost_and_scale(number), dtype=work_dtype(x), device=x.device)
+    dropped, q = _threshold(x, p)
+    return torch.stack((dropped, 1 / q))
+
+
+def _lost_and_scale(p: float) -> tuple[int, float]:
+    lost = round(p * LEVELS)
+    return lost, LEVELS / max(LEVELS - lost, 1)
 
 
 def _threshold(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from adaptive_dropout.modules.concrete import (
     ConcreteDropout2d,
     ConcreteDropout3d,
 )
+from adaptive_dropout.modules.drop_path import DropPath
 from adaptive_dropout.modules.dropout import Dropout
 from adaptive_dropout.modules.gaussian import GaussianDropout
 
@@ -18,6 +19,7 @@ __all__ = [
     "ConcreteDropout1d",
     "ConcreteDropout2d",
     "ConcreteDropout3d",
+    "DropPath",
     "Dropout",
     "Dropout1d",
     "Dropout2d",

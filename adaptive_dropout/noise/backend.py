@@ -57,18 +57,19 @@ def run(
     key: Tensor,
     lanes: int,
     numbers: tuple[float, ...] = (),
+    others: tuple[Tensor, ...] = (),
     inplace: bool = False,
 ) -> Tensor | None:
-    """Return what the kernel ``name`` makes of ``x``, in its dtype and strides; None where it cannot run.
+    """Return what the kernel ``name`` makes of ``x`` and ``others``, in the dtype and strides of x; None if it cannot.
 
     ``levels`` is (settings, ...), where what follows the settings broadcasts over ``x``; ``numbers`` are settings that
     do not. ``lanes`` is how many elements the kernel takes from a counter. ``inplace`` writes into ``x``.
     """
     if not has_kernels(x):
         return None
-    given = x.detach().contiguous()
+    given, *read = (tensor.detach().contiguous() for tensor in (x, *others))
     out = given if inplace else torch.empty_like(given)
-    if not _launch(name, (given, out), (), (levels, key, lanes, numbers)):
+    if not _launch(name, (given, *read, out), (), (levels, key, lanes, numbers)):
         return None
     if inplace:
         return x if given.data_ptr() == x.data_ptr() else x.copy_(out)

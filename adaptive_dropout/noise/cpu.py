@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 from adaptive_dropout.noise.normal import COS, LN, LN_2, SIN, SQRT_HALF
 from adaptive_dropout.noise.philox import BLOCK, LEVELS, LOW, MULTIPLIERS, ROUNDS, WEYL
 
-__all__ = ["gate", "gate_backward", "gaussian", "mask", "mask_values"]
+__all__ = ["gate", "gate_backward", "gaussian", "mask", "mask_add", "mask_values", "relu_mask"]
 
 compiled = njit(cache=True, nogil=True, error_model="numpy")  # Python's would test each divisor
 
@@ -51,6 +51,43 @@ def mask(x, out, size, key, levels, first, last):
                     _part(out, i, n, levels),
                 )
                 _mask_part(given, made, row, lane % 2, levels, column)
+                i += n
+
+
+@compiled
+def mask_add(x, residual, out, size, key, levels, first, last):
+    """Write ``x`` times the scale plus ``residual``; settings as in `mask`."""
+    words = np.empty((4, BLOCK), np.uint32)
+    for block in range(first, last):
+        _fill_words(words, key, block)
+        for lane in range(8):
+            start, stop = _lane(8 * block + lane, size)
+            i = start
+            while i < stop:
+                column, n = _piece(levels, size, i, stop)
+                row, made = _row(words, lane // 2, i - start, n), _part(out, i, n, levels)
+                _mask_add_part(
+                    _part(x, i, n, levels), _part(residual, i, n, levels), made, row, lane % 2, levels, column
+                )
+                i += n
+
+
+@compiled
+def relu_mask(x, bias, out, size, key, levels, features, first, last):
+    """Write max(``x`` + ``bias``, 0) times the scale; settings as in `mask`."""
+    words = np.empty((4, BLOCK), np.uint32)
+    for block in range(first, last):
+        _fill_words(words, key, block)
+        for lane in range(8):
+            start, stop = _lane(8 * block + lane, size)
+            i = start
+            while i < stop:
+                column, n = _piece(levels, size, i, stop)
+                n = min(n, features - i % features)
+                row, made = _row(words, lane // 2, i - start, n), _part(out, i, n, levels)
+                _relu_mask_part(
+                    _part(x, i, n, levels), _part(bias, i % features, n, levels), made, row, lane % 2, levels, column
+                )
                 i += n
 
 
@@ -192,6 +229,26 @@ def _mask_part(x, out, words, high, levels, column):
     for c in range(x.size):
         keep = np.uint32(words[c] << left) >= limit
         out[c] = x[c] * (scale if keep else zero) + (kept if keep else lost)
+
+
+@compiled
+def _mask_add_part(x, residual, out, words, high, levels, column):
+    dropped, zero = np.int64(levels[0, column]), x.dtype.type(0)
+    scale = levels[1, column] if dropped < LEVELS else zero
+    limit, left = np.uint32(dropped << 16), np.uint32(0 if high else 16)
+    for c in range(x.size):
+        out[c] = x[c] * (scale if np.uint32(words[c] << left) >= limit else zero) + residual[c]
+
+
+@compiled
+def _relu_mask_part(x, bias, out, words, high, levels, column):
+    dropped, zero = np.int64(levels[0, column]), x.dtype.type(0)
+    scale = levels[1, column] if dropped < LEVELS else zero
+    limit, left = np.uint32(dropped << 16), np.uint32(0 if high else 16)
+    for c in range(x.size):
+        value = x[c] + bias[c]
+        value = zero if value < zero else value
+        out[c] = value * (scale if np.uint32(words[c] << left) >= limit else zero)
 
 
 @compiled

@@ -17,7 +17,7 @@ import triton.language as tl
 
 from adaptive_dropout.noise import normal, philox
 
-__all__ = ["gate", "gate_backward", "gaussian", "mask"]
+__all__ = ["gate", "gate_backward", "gaussian", "mask", "mask_add", "relu_mask"]
 
 BLOCK = tl.constexpr(philox.BLOCK)
 LEVELS = tl.constexpr(philox.LEVELS)
@@ -31,48 +31,44 @@ OPTIONS = {"num_warps": 2, "enable_fp_fusion": False}
 
 def mask(x, out, key, settings, blocks):
     """Write ``x`` times the scale, plus the shift; settings as in `adaptive_dropout.noise.mask`."""
-    _launch(_mask, blocks, x, out, key, settings, shifted=len(settings) > 2)
+    _launch(_mask, blocks, (x, out), key, settings, shifted=len(settings) > 2)
+
+
+def mask_add(x, residual, out, key, settings, blocks):
+    """Write ``x`` times the scale plus ``residual``; settings as in `mask`."""
+    _launch(_mask_add, blocks, (x, residual, out), key, settings)
+
+
+def relu_mask(x, bias, out, key, settings, blocks, features):
+    """Write max(``x`` + ``bias``, 0) times the scale; settings as in `mask`."""
+    _launch(_relu_mask, blocks, (x, bias, out), key, settings, features=features)
 
 
 def gaussian(x, out, key, settings, blocks):
     """Write ``x (offset + std e)``; settings as in `adaptive_dropout.noise.normal`."""
-    _launch(_gaussian, blocks, x, out, key, settings)
+    _launch(_gaussian, blocks, (x, out), key, settings)
 
 
 def gate(x, out, key, settings, blocks, exponent, limit):
     """Write ``x scale k``; settings as in `adaptive_dropout.noise.gate`."""
-    _launch(_gate, blocks, x, out, key, settings, exponent=exponent, limit=limit)
+    _launch(_gate, blocks, (x, out), key, settings, exponent=exponent, limit=limit)
 
 
 def gate_backward(x, gradient, out, sums, key, settings, blocks, exponent, limit):
     """Write ``gradient scale k``, and the sums of x gradient k and of it times 1 - k over each block into ``sums``."""
     if blocks:
-        with _device(x):
+        with torch.cuda.device_of(settings):
             _gate_backward[(blocks,)](
-                x, gradient, out, sums, key, settings, x.numel(), exponent, limit, WORK=_work(settings), **OPTIONS
+                x, gradient, out, sums, key, settings, x.numel(), exponent, limit, work=_work(settings), **OPTIONS
             )
 
 
-def _launch(kernel, blocks, x, out, key, settings, **choices):
+def _launch(kernel, blocks, arrays, key, settings, **choices):
     if blocks:
-        with _device(x):
-            columns = settings.shape[1]
-            kernel[(blocks,)](
-                x,
-                out,
-                key,
-                settings,
-                x.numel(),
-                columns,
-                UNIFORM=columns == 1,
-                WORK=_work(settings),
-                **choices,
-                **OPTIONS,
-            )
-
-
-def _device(x):
-    return torch.cuda.device_of(x)
+        columns = settings.shape[1]
+        choices |= {"uniform": columns == 1, "work": _work(settings)}
+        with torch.cuda.device_of(settings):
+            kernel[(blocks,)](*arrays, key, settings, arrays[0].numel(), columns, **choices, **OPTIONS)
 
 
 def _work(settings):
@@ -80,28 +76,47 @@ def _work(settings):
 
 
 @triton.jit
-def _mask(x, out, key, settings, size, columns, shifted: tl.constexpr, UNIFORM: tl.constexpr, WORK: tl.constexpr):
+def _mask(x, out, key, settings, size, columns, shifted: tl.constexpr, uniform: tl.constexpr, work: tl.constexpr):
     words = _words(key)
     for lane in tl.static_range(8):
         i, inside = _positions(8 * tl.program_id(0).to(tl.int64) + lane, size)
-        column = _column(i, size, columns, UNIFORM)
-        keep = _half(words, lane) >= tl.load(settings + column).to(tl.int32)
-        factor = tl.where(keep, tl.load(settings + columns + column), tl.zeros_like(keep).to(WORK))
-        y = tl.load(x + i, inside, other=0).to(WORK) * factor
+        column = _column(i, size, columns, uniform)
+        keep, factor = _keep_or_drop(_half(words, lane), settings + column, columns)
+        y = tl.load(x + i, inside, other=0).to(work) * factor
         if shifted:
             y += tl.where(keep, tl.load(settings + 2 * columns + column), tl.load(settings + 3 * columns + column))
         tl.store(out + i, y, inside)
 
 
 @triton.jit
-def _gaussian(x, out, key, settings, size, columns, UNIFORM: tl.constexpr, WORK: tl.constexpr):
+def _mask_add(x, residual, out, key, settings, size, columns, uniform: tl.constexpr, work: tl.constexpr):
+    words = _words(key)
+    for lane in tl.static_range(8):
+        i, inside = _positions(8 * tl.program_id(0).to(tl.int64) + lane, size)
+        _, factor = _keep_or_drop(_half(words, lane), settings + _column(i, size, columns, uniform), columns)
+        y = tl.load(x + i, inside, other=0).to(work) * factor + tl.load(residual + i, inside, other=0).to(work)
+        tl.store(out + i, y, inside)
+
+
+@triton.jit
+def _relu_mask(x, bias, out, key, settings, size, columns, features, uniform: tl.constexpr, work: tl.constexpr):
+    words = _words(key)
+    for lane in tl.static_range(8):
+        i, inside = _positions(8 * tl.program_id(0).to(tl.int64) + lane, size)
+        _, factor = _keep_or_drop(_half(words, lane), settings + _column(i, size, columns, uniform), columns)
+        value = tl.load(x + i, inside, other=0).to(work) + tl.load(bias + i % features).to(work)
+        tl.store(out + i, tl.where(value < 0, 0, value) * factor, inside)
+
+
+@triton.jit
+def _gaussian(x, out, key, settings, size, columns, uniform: tl.constexpr, work: tl.constexpr):
     words = _words(key)
     normals = _box_muller(words[0], words[1]) + _box_muller(words[2], words[3])
     for lane in tl.static_range(4):
         i, inside = _positions(4 * tl.program_id(0).to(tl.int64) + lane, size)
-        column = _column(i, size, columns, UNIFORM)
-        factor = tl.load(settings + column) + tl.load(settings + columns + column) * normals[lane].to(WORK)
-        tl.store(out + i, tl.load(x + i, inside, other=0).to(WORK) * factor, inside)
+        column = _column(i, size, columns, uniform)
+        factor = tl.load(settings + column) + tl.load(settings + columns + column) * normals[lane].to(work)
+        tl.store(out + i, tl.load(x + i, inside, other=0).to(work) * factor, inside)
 
 
 @triton.jit
@@ -114,30 +129,30 @@ def _gate(
     columns,
     exponent: tl.constexpr,
     limit: tl.constexpr,
-    UNIFORM: tl.constexpr,
-    WORK: tl.constexpr,
+    uniform: tl.constexpr,
+    work: tl.constexpr,
 ):
     words = _words(key)
     for lane in tl.static_range(8):
         i, inside = _positions(8 * tl.program_id(0).to(tl.int64) + lane, size)
-        column = _column(i, size, columns, UNIFORM)
-        keep = _keep(_half(words, lane), tl.load(settings + column), exponent, limit, WORK)
+        column = _column(i, size, columns, uniform)
+        keep = _keep(_half(words, lane), tl.load(settings + column), exponent, limit, work)
         factor = tl.load(settings + columns + column) * keep
-        tl.store(out + i, tl.load(x + i, inside, other=0).to(WORK) * factor, inside)
+        tl.store(out + i, tl.load(x + i, inside, other=0).to(work) * factor, inside)
 
 
 @triton.jit
 def _gate_backward(
-    x, gradient, out, sums, key, settings, size, exponent: tl.constexpr, limit: tl.constexpr, WORK: tl.constexpr
+    x, gradient, out, sums, key, settings, size, exponent: tl.constexpr, limit: tl.constexpr, work: tl.constexpr
 ):
     words, program = _words(key), tl.program_id(0).to(tl.int64)
-    of_k, of_slope = tl.zeros((BLOCK,), WORK), tl.zeros((BLOCK,), WORK)
+    of_k, of_slope = tl.zeros((BLOCK,), work), tl.zeros((BLOCK,), work)
     for lane in tl.static_range(8):
         i, inside = _positions(8 * program + lane, size)
-        keep = _keep(_half(words, lane), tl.load(settings), exponent, limit, WORK)
-        arriving = tl.load(gradient + i, inside, other=0).to(WORK)
+        keep = _keep(_half(words, lane), tl.load(settings), exponent, limit, work)
+        arriving = tl.load(gradient + i, inside, other=0).to(work)
         tl.store(out + i, arriving * (tl.load(settings + 1) * keep), inside)
-        product = arriving * tl.load(x + i, inside, other=0).to(WORK) * keep
+        product = arriving * tl.load(x + i, inside, other=0).to(work) * keep
         of_k += product
         of_slope += product * (1 - keep)
     tl.store(sums + program, tl.sum(of_k, 0))
@@ -160,13 +175,9 @@ def _positions(lane, size):
 
 
 @triton.jit
-def _column(i, size, columns, UNIFORM: tl.constexpr):
+def _column(i, size, columns, uniform: tl.constexpr):
     """Return the column of settings for the elements ``i``; the last one for those past the end."""
-    if UNIFORM:
-        column = 0
-    else:
-        column = tl.minimum(i // (size // columns), columns - 1)
-    return column
+    return 0 if uniform else tl.minimum(i // (size // columns), columns - 1)
 
 
 @triton.jit
@@ -175,11 +186,18 @@ def _half(words, lane: tl.constexpr):
 
 
 @triton.jit
-def _keep(half, odds, exponent: tl.constexpr, limit: tl.constexpr, WORK: tl.constexpr):
+def _keep_or_drop(half, settings, columns):
+    """Return which elements are kept, and what each is multiplied by."""
+    keep, scale = half >= tl.load(settings).to(tl.int32), tl.load(settings + columns)
+    return keep, tl.where(keep, scale, 0 * scale)
+
+
+@triton.jit
+def _keep(half, odds, exponent: tl.constexpr, limit: tl.constexpr, work: tl.constexpr):
     """Return k, with the operations of `gate.keep` in order."""
-    u = (half.to(WORK) + 0.5) * (1 / LEVELS)
+    u = (half.to(work) + 0.5) * (1 / LEVELS)
     base = tl.minimum(odds * _divided(u, 1 - u), limit)
-    return _divided(tl.full((BLOCK,), 1, WORK), 1 + _power(base, exponent, WORK))
+    return _divided(tl.full((BLOCK,), 1, work), 1 + _power(base, exponent, work))
 
 
 @triton.jit
@@ -193,13 +211,13 @@ def _rooted(x):
 
 
 @triton.jit
-def _power(base, exponent: tl.constexpr, WORK: tl.constexpr):
+def _power(base, exponent: tl.constexpr, work: tl.constexpr):
     """Return ``base`` to the ``exponent``; a multiple of 1/2 up to 32 by multiplications, as on the CPU."""
     twice: tl.constexpr = int(2 * exponent)
     if twice != 2 * exponent or twice > 64:
         power = tl.exp2(exponent * tl.log2(base))
     else:
-        power = _rooted(base) if twice % 2 else tl.full((BLOCK,), 1, WORK)
+        power = _rooted(base) if twice % 2 else tl.full((BLOCK,), 1, work)
         for bit in tl.static_range(6):
             if (twice // 2) >> bit & 1:
                 power = power * base

@@ -16,6 +16,7 @@ from adaptive_dropout.modules import (
     Dropout1d,
     Dropout2d,
     Dropout3d,
+    DropPath,
     FeatureAlphaDropout,
     NoiseLayer,
 )
@@ -71,6 +72,8 @@ def _noise(layer: NoiseLayer, p: Tensor, x: Tensor, _: Tensor) -> Tensor:
 def _mask_shape(layer: NoiseLayer, x: Tensor) -> tuple[int, ...]:
     if isinstance(layer, FeatureAlphaDropout):
         return tuple(x.shape[:2]) + (1,) * (x.dim() - 2)
+    if isinstance(layer, DropPath):
+        return tuple(x.shape[:1]) + (1,) * (x.dim() - 1)
     for dims, kind in ((1, Dropout1d), (2, Dropout2d), (3, Dropout3d)):
         if isinstance(layer, kind):
             return channel_shape(x, dims)

@@ -12,6 +12,7 @@ from adaptive_dropout.modules import (
     Dropout1d,
     Dropout2d,
     Dropout3d,
+    DropPath,
     FeatureAlphaDropout,
     NoiseLayer,
 )
@@ -19,7 +20,7 @@ from adaptive_dropout.rates import SettableRate, named_rates
 
 __all__ = ["MASKED", "Steered", "steered_layers"]
 
-MASKED = (AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout)
+MASKED = (AlphaDropout, DropPath, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout)
 """Layers whose noise is a mask: it passes no gradient to p, and takes a p of shape (batch, 1, ...)."""
 
 

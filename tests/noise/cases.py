@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from adaptive_dropout.noise.fused import mask_add, mask_add_twin, relu_mask, relu_mask_twin
 from adaptive_dropout.noise.gate import gate, gate_twin
 from adaptive_dropout.noise.mask import LEVELS, mask, mask_twin
 from adaptive_dropout.noise.normal import gaussian, gaussian_twin
@@ -30,6 +31,21 @@ def shifted(function: Callable[..., Tensor]) -> Noise:
     return noise
 
 
+def added(function: Callable[..., Tensor]) -> Noise:
+    """The residual is x in another order."""
+    return masked(lambda x, levels, key: function(x, x.flatten().flip(0).reshape(x.shape), levels, key))
+
+
+def rectified(function: Callable[..., Tensor]) -> Noise:
+    """The bias is that of the first row of x, 0-dim input has none."""
+
+    def noise(x: Tensor, levels: Tensor, key: Tensor) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1] if x.dim() else 1)
+        return function(x if x.dim() else rows[0], rows[:1].sum(0) / 3, levels, key).reshape(x.shape)
+
+    return masked(noise)
+
+
 def normal(function: Callable[..., Tensor]) -> Noise:
     return lambda x, p, key: function(x, (p < 1).to(p.dtype), p + p * p, key)
 
@@ -41,6 +57,8 @@ def concrete(function: Callable[..., Tensor], temperature: float) -> Noise:
 PAIRS: dict[str, tuple[Noise, Noise]] = {
     "mask": (masked(mask), masked(mask_twin)),
     "shifted mask": (shifted(mask), shifted(mask_twin)),
+    "mask and residual": (added(mask_add), added(mask_add_twin)),
+    "bias, relu and mask": (rectified(relu_mask), rectified(relu_mask_twin)),
     "gaussian": (normal(gaussian), normal(gaussian_twin)),
     "gate at 0.1": (concrete(gate, 0.1), concrete(gate_twin, 0.1)),
     "gate at 2/3": (concrete(gate, 2 / 3), concrete(gate_twin, 2 / 3)),

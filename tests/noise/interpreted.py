@@ -18,7 +18,7 @@ SHAPES = [(1,), (511,), (4096,), (3, 5, 7, 41), (9001,)]
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 EXPONENTS = [10.0, 1.5, 1.0, 7.0]
 LIMIT = 2.0**12
-LANES = {"mask": 8, "shifted": 8, "gaussian": 4, "gate": 8}
+LANES = {"mask": 8, "shifted": 8, "mask_add": 8, "relu_mask": 8, "gaussian": 4, "gate": 8}
 
 
 def case(name: str, shape: tuple[int, ...], dtype: torch.dtype, per_channel: bool) -> tuple[Tensor, Tensor]:
@@ -28,11 +28,19 @@ def case(name: str, shape: tuple[int, ...], dtype: torch.dtype, per_channel: boo
     p = torch.rand((1, shape[1], *[1] * (len(shape) - 2)) if per_channel else (), generator=generator).double()
     settings = {
         "mask": ((p * 65536).round(), 1 + p),
+        "mask_add": ((p * 65536).round(), 1 + p),
+        "relu_mask": ((p * 65536).round(), 1 + p),
         "shifted": ((p * 65536).round(), 1 + p, p / 3, -p),
         "gaussian": (1 - p, p),
         "gate": (p / (1.01 - p), 1 + p),
     }
     return x, torch.stack(settings[name]).to(work_dtype(x))
+
+
+def others(name: str, x: Tensor) -> tuple[Tensor, ...]:
+    """Return what the kernel reads beside x: a residual, or a bias."""
+    more = {"mask_add": x.flatten().flip(0).reshape(x.shape), "relu_mask": x.flatten()[-x.shape[-1] :]}
+    return (more[name],) if name in more else ()
 
 
 def results() -> dict[str, Tensor]:
@@ -50,8 +58,8 @@ def results() -> dict[str, Tensor]:
                     kernel = getattr(cuda, "mask" if name == "shifted" else name)
                     for exponent in EXPONENTS if name == "gate" else [0.0]:
                         out = torch.empty_like(x, dtype=kept)
-                        numbers = (exponent, LIMIT) if name == "gate" else ()
-                        kernel(x, out, KEY, columns(settings, x.shape), blocks, *numbers)
+                        numbers = {"gate": (exponent, LIMIT), "relu_mask": (shape[-1],)}.get(name, ())
+                        kernel(x, *others(name, x), out, KEY, columns(settings, x.shape), blocks, *numbers)
                         made[f"{name} {shape} {dtype} {per_channel} {exponent}"] = out.to(dtype)
     return made
 

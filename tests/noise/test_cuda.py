@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptive_dropout.noise.gate import gate_twin
-from adaptive_dropout.noise.gate import keep as keep_twin
+from adaptive_dropout.noise.fused import mask_add_twin, relu_mask_twin
+from adaptive_dropout.noise.gate import gate_twin, keep as keep_twin
 from adaptive_dropout.noise.mask import mask_twin
 from adaptive_dropout.noise.normal import gaussian_twin
 from tests.noise import interpreted
@@ -51,7 +51,8 @@ def twin(name: str, x: Tensor, settings: Tensor, exponent: float) -> Tensor:
         return gaussian_twin(x, settings[0], settings[1], KEY)
     if name == "gate":
         return gate_twin(x, settings[0], settings[1], exponent, KEY)
-    return mask_twin(x, settings, KEY)
+    twins = {"mask_add": mask_add_twin, "relu_mask": relu_mask_twin}
+    return twins.get(name, mask_twin)(x, *interpreted.others(name, x), settings, KEY)
 
 
 @pytest.mark.parametrize("name", LANES)
@@ -83,9 +84,11 @@ def test_the_backward_kernel_gives_the_gradient_s_bits_and_the_sums(dtype: torch
 
 
 KERNELS: dict[str, dict[str, Any]] = {
-    "_mask": {"shifted": True, "UNIFORM": False},
-    "_gaussian": {"UNIFORM": True},
-    "_gate": {"exponent": 10.0, "limit": LIMIT, "UNIFORM": True},
+    "_mask": {"shifted": True, "uniform": False},
+    "_mask_add": {"uniform": True},
+    "_relu_mask": {"uniform": True},
+    "_gaussian": {"uniform": True},
+    "_gate": {"exponent": 10.0, "limit": LIMIT, "uniform": True},
     "_gate_backward": {"exponent": 1.5, "limit": LIMIT},
 }
 
@@ -99,8 +102,8 @@ def test_the_compiler_takes_a_kernel_and_accesses_16_bytes_at_a_time(name: str, 
     from adaptive_dropout.noise import cuda
 
     kernel = getattr(cuda, name)
-    constants = {**KERNELS[name], "WORK": triton.language.float32}
-    types = {"key": "*i64", "settings": "*fp32", "sums": "*fp32", "size": "i64", "columns": "i64"}
+    constants = {**KERNELS[name], "work": triton.language.float32}
+    types = {"key": "*i64", "settings": "*fp32", "sums": "*fp32", "size": "i64", "columns": "i64", "features": "i64"}
     signature = {
         argument: "constexpr" if argument in constants else types.get(argument, f"*{dtype}")
         for argument in kernel.arg_names

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
+from adaptive_dropout.functional import bias_relu_dropout
 from tests.noise.cases import KEY, PAIRS, p_shapes
 
 # Of torch itself, the first time that it differentiates forwards.
@@ -51,13 +52,21 @@ def test_the_gradient_of_p_reduced_in_the_kernel_is_that_of_the_twin(name: str, 
     torch.testing.assert_close(*gradients, rtol=0, atol=5 * 70_001**0.5 * torch.finfo(dtype).eps * 10 * 0.7 / 0.3)
 
 
-@every_noise
+@pytest.mark.parametrize("name", [name for name in PAIRS if "relu" not in name])
 def test_nothing_of_the_size_of_x_is_saved(name: str) -> None:
     saved: list[int] = []
     x = torch.randn(5000, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.numel()) or t, lambda t: t):
         PAIRS[name][0](x, torch.tensor(0.3), KEY).sum().backward()
     assert sum(saved) < 20
+
+
+def test_behind_relu_only_the_result_is_saved() -> None:
+    saved: list[Tensor] = []
+    x = torch.randn(50, 100, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+        y = bias_relu_dropout(x, torch.zeros(100), 0.3)
+    assert {t.data_ptr() for t in saved if t.numel() > 2} == {y.data_ptr()}
 
 
 @learned
