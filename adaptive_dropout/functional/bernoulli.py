@@ -7,24 +7,25 @@ in steps of 1/256 and would drop 0.003 at p = 0.001. The bits are those of `adap
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from adaptive_dropout.functional.shapes import channel_shape
 from adaptive_dropout.functional.strength import as_number, as_p, check_input
-from adaptive_dropout.noise.backend import has_kernels, on_kernels, readable, work_dtype
+from adaptive_dropout.noise.backend import Key, Levels, kernels_for, on_kernels, readable, work_dtype
 from adaptive_dropout.noise.mask import SMALL, mask, mask_drawn, mask_small
-from adaptive_dropout.noise.philox import LEVELS, draw_key
+from adaptive_dropout.noise.philox import LEVELS, draw_key, draw_number
 
 __all__ = [
     "alpha_dropout",
+    "draw",
     "drop_path",
     "dropout",
     "dropout1d",
     "dropout2d",
     "dropout3d",
     "feature_alpha_dropout",
-    "mask_levels",
 ]
 
 ALPHA_PRIME = -1.7580993408473766  # where SELU saturates: -lambda alpha (Klambauer et al., 2017)
@@ -118,25 +119,28 @@ def feature_alpha_dropout(x: Tensor, p: float | Tensor, inplace: bool = False) -
     return alpha_dropout(x, p, inplace, tuple(x.shape[:2]) + (1,) * (x.dim() - 2))
 
 
+def draw(x: Tensor, p: float | Tensor) -> tuple[Levels, Key]:
+    """Return what `noise.mask.mask` takes to drop ``x`` with probability ``p``: threshold and scale, and a new key."""
+    number = as_number(p)
+    if number is None:
+        dropped, q = _threshold(x, p)
+        return torch.stack((dropped, 1 / q)), draw_key(x)
+    lost, scale = _lost_and_scale(number)
+    if readable(x):
+        return np.array(((lost,), (scale,)), np.float64 if x.dtype == torch.float64 else np.float32), draw_number()
+    return torch.tensor((lost, scale), dtype=work_dtype(x), device=x.device), draw_key(x)
+
+
 def _scaled(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
     number = as_number(p)
     y = None
-    if number is not None and on_kernels(x) and not has_kernels(x):
+    if number is not None and 0 < x.numel() <= SMALL and readable(x) and kernels_for(x):
+        y = mask_small(x, *_lost_and_scale(number), draw_number())
+    elif number is not None and on_kernels(x) and not kernels_for(x):
         y = mask_drawn(x, *_lost_and_scale(number))
-    elif number is not None and 0 < x.numel() <= SMALL and readable(x):
-        y = mask_small(x, *_lost_and_scale(number), draw_key(x))
     if y is not None:
         return x.copy_(y) if inplace else y
-    return mask(x, mask_levels(x, p if number is None else number), draw_key(x), inplace)
-
-
-def mask_levels(x: Tensor, p: float | Tensor) -> Tensor:
-    """Return what `noise.mask.mask` takes to drop ``x`` with probability ``p``: the threshold and the scale."""
-    number = as_number(p)
-    if number is not None:
-        return torch.tensor(_lost_and_scale(number), dtype=work_dtype(x), device=x.device)
-    dropped, q = _threshold(x, p)
-    return torch.stack((dropped, 1 / q))
+    return mask(x, *draw(x, p if number is None else number), inplace)
 
 
 def _lost_and_scale(p: float) -> tuple[int, float]:

@@ -92,14 +92,14 @@ def relu_mask(x, bias, out, size, key, levels, features, first, last):
 
 
 @compiled
-def mask_values(out, size, key, dropped, scale):
-    """Write what `mask` multiplies by, of the dtype of ``scale``; one block at most."""
-    words, values = np.empty((4, BLOCK), np.uint32), carray(_pointer(out, scale), (size,))
+def mask_values(out, key, dropped, scale):
+    """Write what `mask` multiplies by; one block at most."""
+    words = np.empty((4, BLOCK), np.uint32)
     _fill_words(words, key, 0)
-    for i in range(size):
+    for i in range(out.size):
         shift = np.uint32(16 * (i // BLOCK % 2))
         keep = np.int32(words[i // (2 * BLOCK), i % BLOCK] >> shift & np.uint32(0xFFFF)) >= dropped
-        values[i] = scale if keep else 0
+        out[i] = scale if keep else 0
 
 
 @compiled

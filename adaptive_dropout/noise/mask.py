@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from adaptive_dropout.noise.backend import on_kernels, run, run_values, work_dtype
+from adaptive_dropout.noise.backend import Key, Levels, as_tensors, on_kernels, run, run_values
 from adaptive_dropout.noise.philox import KEYS, LEVELS, halves
 
 __all__ = ["SMALL", "mask", "mask_drawn", "mask_small", "mask_twin"]
@@ -21,7 +21,7 @@ __all__ = ["SMALL", "mask", "mask_drawn", "mask_small", "mask_twin"]
 SMALL = 2048
 
 
-def mask(x: Tensor, levels: Tensor, key: Tensor, inplace: bool = False) -> Tensor:
+def mask(x: Tensor, levels: Levels, key: Key, inplace: bool = False) -> Tensor:
     """Return ``x`` times the scale plus a shift where it is kept, only the other shift where it is lost.
 
     Its gradient reaches ``x``, to any order and in forward mode, and is computed from the key: nothing of the size of
@@ -34,7 +34,7 @@ def mask(x: Tensor, levels: Tensor, key: Tensor, inplace: bool = False) -> Tenso
     return x.copy_(y) if inplace else y
 
 
-def mask_small(x: Tensor, dropped: int, scale: float, key: Tensor) -> Tensor | None:
+def mask_small(x: Tensor, dropped: int, scale: float, key: int) -> Tensor | None:
     """Return the same, without shifts, for a ``x`` on the CPU of 1 to `SMALL` elements; None where no kernel can run.
 
     The multiplication is torch's and saves its factor, which for so few takes less time than a function of our own.
@@ -58,9 +58,10 @@ def mask_drawn(x: Tensor, dropped: int, scale: float) -> Tensor:
     return x * keep * scale
 
 
-def mask_twin(x: Tensor, levels: Tensor, key: Tensor) -> Tensor:
+def mask_twin(x: Tensor, levels: Levels, key: Key) -> Tensor:
     """Return the same in torch operations."""
-    dropped, scale, *shifts = levels.to(work_dtype(x)).unbind()
+    levels, key = as_tensors(x, levels, key)
+    dropped, scale, *shifts = levels.unbind()
     keep = halves(key, x.numel()).reshape(x.shape) >= dropped
     y = x * torch.where(keep, scale, 0.0)
     return (y + torch.where(keep, shifts[0], shifts[1]) if shifts else y).to(x.dtype)
@@ -69,10 +70,8 @@ def mask_twin(x: Tensor, levels: Tensor, key: Tensor) -> Tensor:
 class _Mask(Function):
     # Without setup_context: torch then calls it several times as fast, and its transforms take the twin anyway.
     @staticmethod
-    def forward(ctx: Any, x: Tensor, levels: Tensor, key: Tensor, inplace: bool) -> Tensor:
-        ctx.save_for_backward(levels, key)
-        ctx.save_for_forward(levels, key)
-        ctx.inplace = inplace
+    def forward(ctx: Any, x: Tensor, levels: Levels, key: Key, inplace: bool) -> Tensor:
+        ctx.levels, ctx.key, ctx.inplace = levels, key, inplace  # a few numbers, which get no gradient
         y = run("mask", x, levels, key, 8, inplace=inplace)
         if y is None:
             y = mask_twin(x, levels, key)
@@ -83,10 +82,8 @@ class _Mask(Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        levels, key = ctx.saved_tensors
-        return mask(gradient, levels[:2], key), None, None, None
+        return mask(gradient, ctx.levels[:2], ctx.key), None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        levels, key = ctx.saved_tensors
-        return mask(tangent, levels[:2], key, ctx.inplace)
+        return mask(tangent, ctx.levels[:2], ctx.key, ctx.inplace)

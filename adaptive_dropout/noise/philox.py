@@ -16,7 +16,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["BLOCK", "LEVELS", "draw_key", "halves", "lanes_in_order", "philox4x32", "word_blocks", "words"]
+__all__ = [
+    "BLOCK",
+    "LEVELS",
+    "draw_key",
+    "draw_number",
+    "halves",
+    "lanes_in_order",
+    "philox4x32",
+    "word_blocks",
+    "words",
+]
 
 BLOCK = 512  # counters
 LEVELS = 1 << 16  # of a 16-bit number
@@ -32,6 +42,11 @@ Four = tuple[Tensor, Tensor, Tensor, Tensor]
 def draw_key(x: Tensor) -> Tensor:
     """Draw a key from torch's global generator on the device of ``x``; 0-dim, int64, waits for nothing."""
     return torch.randint(KEYS, (), dtype=torch.int64, device=x.device)
+
+
+def draw_number() -> int:
+    """Draw the same key for a tensor on the CPU, as a number."""
+    return int(torch.randint(KEYS, ()).item())
 
 
 def words(key: Tensor, n: int) -> Tensor:
