@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adaptive_dropout.noise.philox import BLOCK
+from adaptive_dropout.noise.philox import CHUNK
 from adaptive_dropout.noise.threads import over_threads
 
 __all__ = [
@@ -115,7 +115,7 @@ def run_backward(
     if kernels is None or gradient.device != x.device:
         return None
     out = torch.empty_like(gradient)
-    sums = torch.empty((2, _blocks(x, lanes)), dtype=work_dtype(x), device=x.device)
+    sums = torch.empty((2, _chunks(x, lanes)), dtype=work_dtype(x), device=x.device)
     if not _launch(kernels, name, [x, gradient, out], [sums], (levels, key, lanes, numbers)):
         return None
     first, second = sums.sum(1, dtype=torch.float64).to(work_dtype(x)).unbind()
@@ -151,25 +151,25 @@ def _launch(
     """Let the kernel ``name`` read the first ``arrays``, write the last and the ``sums``; return whether it could."""
     x, out = arrays[0], arrays[-1]
     levels, key, lanes, numbers = settings
-    blocks = _blocks(x, lanes)
+    chunks = _chunks(x, lanes)
     if x.is_cuda:
         levels, key = as_tensors(x, levels, key)
         table = columns(levels.detach(), x.shape)
-        return kernels.call(name, lambda kernel: kernel(*arrays, *sums, key, table, blocks, *numbers))
+        return kernels.call(name, lambda kernel: kernel(*arrays, *sums, key, table, chunks, *numbers))
     if isinstance(levels, Tensor):
         levels = columns(levels.detach().to(work_dtype(x)), x.shape).numpy()
     if x.element_size() < 4:
         arrays = [array.float() for array in arrays]
     addresses = [array.data_ptr() for array in arrays]
     arguments = (*addresses, *[part.numpy() for part in sums], x.numel(), int(key), levels, *numbers)
-    called = kernels.call(name, lambda kernel: over_threads(kernel, arguments, blocks))
+    called = kernels.call(name, lambda kernel: over_threads(kernel, arguments, chunks))
     if called and arrays[-1] is not out:
         out.copy_(arrays[-1])
     return called
 
 
-def _blocks(x: Tensor, lanes: int) -> int:
-    return -(-x.numel() // (BLOCK * lanes))
+def _chunks(x: Tensor, lanes: int) -> int:
+    return -(-x.numel() // (CHUNK * lanes))
 
 
 class Kernels:

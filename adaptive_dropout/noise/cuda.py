@@ -1,6 +1,6 @@
 """Kernels for CUDA devices, in Triton: the bits of `philox`, one pass over memory, nothing that waits for the host.
 
-A program does one block, each thread eight neighbouring counters, so that it loads and stores 16 bytes of bfloat16 or
+A program does one chunk, each thread eight neighbouring counters, so that it loads and stores 16 bytes of bfloat16 or
 32 of float32 at a time. Keys and settings are read from device memory, so a captured CUDA graph replays with whatever
 they hold then. Products and sums are rounded one by one, as on the CPU, hence the contraction of both is off.
 
@@ -19,7 +19,7 @@ from adaptive_dropout.noise import normal, philox
 
 __all__ = ["gate", "gate_backward", "gaussian", "mask", "mask_add", "relu_mask"]
 
-BLOCK = tl.constexpr(philox.BLOCK)
+BLOCK, CHUNK = tl.constexpr(philox.BLOCK), tl.constexpr(philox.CHUNK)
 LEVELS = tl.constexpr(philox.LEVELS)
 LN_2_HIGH, LN_2_LOW = (tl.constexpr(c) for c in normal.LN_2)
 SQRT_HALF = tl.constexpr(normal.SQRT_HALF)
@@ -29,46 +29,46 @@ L0, L1, L2, L3, L4, L5, L6, L7, L8 = map(tl.constexpr, normal.LN)
 OPTIONS = {"num_warps": 2, "enable_fp_fusion": False}
 
 
-def mask(x, out, key, settings, blocks):
+def mask(x, out, key, settings, chunks):
     """Write ``x`` times the scale, plus the shift; settings as in `adaptive_dropout.noise.mask`."""
-    _launch(_mask, blocks, (x, out), key, settings, shifted=len(settings) > 2)
+    _launch(_mask, chunks, (x, out), key, settings, shifted=len(settings) > 2)
 
 
-def mask_add(x, residual, out, key, settings, blocks):
+def mask_add(x, residual, out, key, settings, chunks):
     """Write ``x`` times the scale plus ``residual``; settings as in `mask`."""
-    _launch(_mask_add, blocks, (x, residual, out), key, settings)
+    _launch(_mask_add, chunks, (x, residual, out), key, settings)
 
 
-def relu_mask(x, bias, out, key, settings, blocks, features):
+def relu_mask(x, bias, out, key, settings, chunks, features):
     """Write max(``x`` + ``bias``, 0) times the scale; settings as in `mask`."""
-    _launch(_relu_mask, blocks, (x, bias, out), key, settings, features=features)
+    _launch(_relu_mask, chunks, (x, bias, out), key, settings, features=features)
 
 
-def gaussian(x, out, key, settings, blocks):
+def gaussian(x, out, key, settings, chunks):
     """Write ``x (offset + std e)``; settings as in `adaptive_dropout.noise.normal`."""
-    _launch(_gaussian, blocks, (x, out), key, settings)
+    _launch(_gaussian, chunks, (x, out), key, settings)
 
 
-def gate(x, out, key, settings, blocks, exponent, limit):
+def gate(x, out, key, settings, chunks, exponent, limit):
     """Write ``x scale k``; settings as in `adaptive_dropout.noise.gate`."""
-    _launch(_gate, blocks, (x, out), key, settings, exponent=exponent, limit=limit)
+    _launch(_gate, chunks, (x, out), key, settings, exponent=exponent, limit=limit)
 
 
-def gate_backward(x, gradient, out, sums, key, settings, blocks, exponent, limit):
-    """Write ``gradient scale k``, and the sums of x gradient k and of it times 1 - k over each block into ``sums``."""
-    if blocks:
+def gate_backward(x, gradient, out, sums, key, settings, chunks, exponent, limit):
+    """Write ``gradient scale k``, and the sums of x gradient k and of it times 1 - k over each chunk into ``sums``."""
+    if chunks:
         with torch.cuda.device_of(settings):
-            _gate_backward[(blocks,)](
+            _gate_backward[(chunks,)](
                 x, gradient, out, sums, key, settings, x.numel(), exponent, limit, work=_work(settings), **OPTIONS
             )
 
 
-def _launch(kernel, blocks, arrays, key, settings, **choices):
-    if blocks:
+def _launch(kernel, chunks, arrays, key, settings, **choices):
+    if chunks:
         columns = settings.shape[1]
         choices |= {"uniform": columns == 1, "work": _work(settings)}
         with torch.cuda.device_of(settings):
-            kernel[(blocks,)](*arrays, key, settings, arrays[0].numel(), columns, **choices, **OPTIONS)
+            kernel[(chunks,)](*arrays, key, settings, arrays[0].numel(), columns, **choices, **OPTIONS)
 
 
 def _work(settings):
@@ -79,7 +79,7 @@ def _work(settings):
 def _mask(x, out, key, settings, size, columns, shifted: tl.constexpr, uniform: tl.constexpr, work: tl.constexpr):
     words = _words(key)
     for lane in tl.static_range(8):
-        i, inside = _positions(8 * tl.program_id(0).to(tl.int64) + lane, size)
+        i, inside = _positions(lane, 8, size)
         column = _column(i, size, columns, uniform)
         keep, factor = _keep_or_drop(_half(words, lane), settings + column, columns)
         y = tl.load(x + i, inside, other=0).to(work) * factor
@@ -92,7 +92,7 @@ def _mask(x, out, key, settings, size, columns, shifted: tl.constexpr, uniform: 
 def _mask_add(x, residual, out, key, settings, size, columns, uniform: tl.constexpr, work: tl.constexpr):
     words = _words(key)
     for lane in tl.static_range(8):
-        i, inside = _positions(8 * tl.program_id(0).to(tl.int64) + lane, size)
+        i, inside = _positions(lane, 8, size)
         _, factor = _keep_or_drop(_half(words, lane), settings + _column(i, size, columns, uniform), columns)
         y = tl.load(x + i, inside, other=0).to(work) * factor + tl.load(residual + i, inside, other=0).to(work)
         tl.store(out + i, y, inside)
@@ -102,7 +102,7 @@ def _mask_add(x, residual, out, key, settings, size, columns, uniform: tl.conste
 def _relu_mask(x, bias, out, key, settings, size, columns, features, uniform: tl.constexpr, work: tl.constexpr):
     words = _words(key)
     for lane in tl.static_range(8):
-        i, inside = _positions(8 * tl.program_id(0).to(tl.int64) + lane, size)
+        i, inside = _positions(lane, 8, size)
         _, factor = _keep_or_drop(_half(words, lane), settings + _column(i, size, columns, uniform), columns)
         value = tl.load(x + i, inside, other=0).to(work) + tl.load(bias + i % features).to(work)
         tl.store(out + i, tl.where(value < 0, 0, value) * factor, inside)
@@ -113,7 +113,7 @@ def _gaussian(x, out, key, settings, size, columns, uniform: tl.constexpr, work:
     words = _words(key)
     normals = _box_muller(words[0], words[1]) + _box_muller(words[2], words[3])
     for lane in tl.static_range(4):
-        i, inside = _positions(4 * tl.program_id(0).to(tl.int64) + lane, size)
+        i, inside = _positions(lane, 4, size)
         column = _column(i, size, columns, uniform)
         factor = tl.load(settings + column) + tl.load(settings + columns + column) * normals[lane].to(work)
         tl.store(out + i, tl.load(x + i, inside, other=0).to(work) * factor, inside)
@@ -134,7 +134,7 @@ def _gate(
 ):
     words = _words(key)
     for lane in tl.static_range(8):
-        i, inside = _positions(8 * tl.program_id(0).to(tl.int64) + lane, size)
+        i, inside = _positions(lane, 8, size)
         column = _column(i, size, columns, uniform)
         keep = _keep(_half(words, lane), tl.load(settings + column), exponent, limit, work)
         factor = tl.load(settings + columns + column) * keep
@@ -146,9 +146,9 @@ def _gate_backward(
     x, gradient, out, sums, key, settings, size, exponent: tl.constexpr, limit: tl.constexpr, work: tl.constexpr
 ):
     words, program = _words(key), tl.program_id(0).to(tl.int64)
-    of_k, of_slope = tl.zeros((BLOCK,), work), tl.zeros((BLOCK,), work)
+    of_k, of_slope = tl.zeros((CHUNK,), work), tl.zeros((CHUNK,), work)
     for lane in tl.static_range(8):
-        i, inside = _positions(8 * program + lane, size)
+        i, inside = _positions(lane, 8, size)
         keep = _keep(_half(words, lane), tl.load(settings), exponent, limit, work)
         arriving = tl.load(gradient + i, inside, other=0).to(work)
         tl.store(out + i, arriving * (tl.load(settings + 1) * keep), inside)
@@ -161,16 +161,18 @@ def _gate_backward(
 
 @triton.jit
 def _words(key):
-    """Return the four words of the counters of this program's block."""
-    counter = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    """Return the four words of the counters of this program's chunk."""
+    counter = tl.program_id(0).to(tl.int64) * CHUNK + tl.arange(0, CHUNK)
     low, high = (counter & 0xFFFFFFFF).to(tl.uint32), (counter >> 32).to(tl.uint32)
-    zero = tl.zeros((BLOCK,), tl.uint32)
+    zero = tl.zeros((CHUNK,), tl.uint32)
     return tl.philox(tl.load(key), low, high, zero, zero)
 
 
 @triton.jit
-def _positions(lane, size):
-    i = lane * BLOCK + tl.arange(0, BLOCK)
+def _positions(lane: tl.constexpr, lanes: tl.constexpr, size):
+    """Return where the elements of one lane of this program's chunk stand, and which of them there are."""
+    c = tl.program_id(0).to(tl.int64) * CHUNK + tl.arange(0, CHUNK)
+    i = (c // BLOCK * lanes + lane) * BLOCK + c % BLOCK
     return i, i < size
 
 
@@ -197,7 +199,7 @@ def _keep(half, odds, exponent: tl.constexpr, limit: tl.constexpr, work: tl.cons
     """Return k, with the operations of `gate.keep` in order."""
     u = (half.to(work) + 0.5) * (1 / LEVELS)
     base = tl.minimum(odds * _divided(u, 1 - u), limit)
-    return _divided(tl.full((BLOCK,), 1, work), 1 + _power(base, exponent, work))
+    return _divided(tl.full((CHUNK,), 1, work), 1 + _power(base, exponent, work))
 
 
 @triton.jit
@@ -217,7 +219,7 @@ def _power(base, exponent: tl.constexpr, work: tl.constexpr):
     if twice != 2 * exponent or twice > 64:
         power = tl.exp2(exponent * tl.log2(base))
     else:
-        power = _rooted(base) if twice % 2 else tl.full((BLOCK,), 1, work)
+        power = _rooted(base) if twice % 2 else tl.full((CHUNK,), 1, work)
         for bit in tl.static_range(6):
             if (twice // 2) >> bit & 1:
                 power = power * base

@@ -1,10 +1,11 @@
 """Random bits as a pure function of (key, position): Philox4x32-10 in torch integer operations.
 
 This is the definition, and what every kernel is compared with. The generator maps a key of 64 bits and a counter to
-four words of 32 bits. Positions are those of the elements in row-major order, whatever the strides. A block is 512
-counters, so that kernels load and store 512 neighbours at a time. With L numbers to a counter, position i has
+four words of 32 bits. Positions are those of the elements in row-major order, whatever the strides. A block is 32
+counters, so that kernels load and store 32 neighbours at a time and walk through memory in order. With L numbers to a
+counter, position i has
 
-    block b = i // (512 L), lane l = (i % (512 L)) // 512, counter c = 512 b + i % 512
+    block b = i // (32 L), lane l = (i % (32 L)) // 32, counter c = 32 b + i % 32
 
 and takes lane l of the words of c: `words` has four lanes, the words themselves, `halves` eight, low half first.
 """
@@ -18,6 +19,7 @@ from torch import Tensor
 
 __all__ = [
     "BLOCK",
+    "CHUNK",
     "LEVELS",
     "draw_key",
     "draw_number",
@@ -28,7 +30,8 @@ __all__ = [
     "words",
 ]
 
-BLOCK = 512  # counters
+BLOCK = 32  # counters
+CHUNK = 512  # counters that a kernel takes at a time, sixteen blocks
 LEVELS = 1 << 16  # of a 16-bit number
 ROUNDS = 10
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -76,7 +79,7 @@ def philox4x32(counter: Four, key: tuple[Tensor, Tensor]) -> Four:
 
 
 def word_blocks(key: Tensor, n: int, lanes: int) -> Four:
-    """Return the four words of the counters that ``n`` positions need, ``lanes`` of them each; int64, (blocks, 512)."""
+    """Return the four words of the counters that ``n`` positions need, ``lanes`` of them each; int64, (blocks, 32)."""
     size = BLOCK * lanes
     counter = torch.arange((n + size - 1) // size * BLOCK, dtype=torch.int64, device=key.device).reshape(-1, BLOCK)
     zero = torch.zeros_like(counter)
@@ -84,5 +87,5 @@ def word_blocks(key: Tensor, n: int, lanes: int) -> Four:
 
 
 def lanes_in_order(lanes: Sequence[Tensor], n: int) -> Tensor:
-    """Return the numbers of the positions 0 to ``n`` - 1 from each lane of them, (blocks, 512)."""
+    """Return the numbers of the positions 0 to ``n`` - 1 from each lane of them, (blocks, 32)."""
     return torch.stack(list(lanes), 1).flatten()[:n]

@@ -1,4 +1,4 @@
-"""A kernel over several threads: as many as torch uses, each with a part of the blocks.
+"""A kernel over several threads: as many as torch uses, each with a part of the chunks.
 
 Python threads rather than numba's own: a kernel releases the GIL, and these survive a fork, which GNU OpenMP does not.
 """
@@ -16,16 +16,16 @@ import torch
 
 __all__ = ["over_threads"]
 
-LEAST = 16  # blocks for a thread: at 4096 elements each about 20 us of work, as much as it takes to hand them over
+LEAST = 16  # chunks for a thread: at 4096 elements each about 20 us of work, as much as it takes to hand them over
 
 
-def over_threads(kernel: Callable[..., None], arguments: tuple[Any, ...], blocks: int) -> None:
-    """Call ``kernel(*arguments, first, last)`` for parts of ``blocks`` side by side, and wait for all of them."""
-    threads = min(torch.get_num_threads(), blocks // LEAST)
+def over_threads(kernel: Callable[..., None], arguments: tuple[Any, ...], chunks: int) -> None:
+    """Call ``kernel(*arguments, first, last)`` for parts of ``chunks`` side by side, and wait for all of them."""
+    threads = min(torch.get_num_threads(), chunks // LEAST)
     if threads < 2:
-        kernel(*arguments, 0, blocks)
+        kernel(*arguments, 0, chunks)
         return
-    edges = [blocks * part // threads for part in range(threads + 1)]
+    edges = [chunks * part // threads for part in range(threads + 1)]
     spans = list(itertools.pairwise(edges))
     others = [_pool(os.getpid()).submit(kernel, *arguments, *span) for span in spans[1:]]
     kernel(*arguments, *spans[0])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from adaptive_dropout.noise.backend import columns, work_dtype
-from adaptive_dropout.noise.philox import BLOCK
+from adaptive_dropout.noise.philox import CHUNK
 from tests.noise.cases import KEY
 
 SHAPES = [(1,), (511,), (4096,), (3, 5, 7, 41), (9001,)]
@@ -54,12 +54,12 @@ def results() -> dict[str, Tensor]:
                     x, settings = case(name, shape, dtype, per_channel)
                     # The interpreter cuts bfloat16 off where devices round, so that is left to torch.
                     kept = torch.float32 if dtype == torch.bfloat16 else dtype
-                    blocks = -(-x.numel() // (BLOCK * lanes))
+                    chunks = -(-x.numel() // (CHUNK * lanes))
                     kernel = getattr(cuda, "mask" if name == "shifted" else name)
                     for exponent in EXPONENTS if name == "gate" else [0.0]:
                         out = torch.empty_like(x, dtype=kept)
                         numbers = {"gate": (exponent, LIMIT), "relu_mask": (shape[-1],)}.get(name, ())
-                        kernel(x, *others(name, x), out, KEY, columns(settings, x.shape), blocks, *numbers)
+                        kernel(x, *others(name, x), out, KEY, columns(settings, x.shape), chunks, *numbers)
                         made[f"{name} {shape} {dtype} {per_channel} {exponent}"] = out.to(dtype)
     return made
 

@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 import adaptive_dropout as ad
 from adaptive_dropout.noise import cpu
 from adaptive_dropout.noise.backend import KERNELS
-from adaptive_dropout.noise.philox import BLOCK, philox4x32
+from adaptive_dropout.noise.philox import BLOCK, CHUNK, philox4x32
 from tests.noise.cases import KEY, PAIRS, PS, layouts, p_shapes
 
 # Of torch itself, the first time that it differentiates forwards.
@@ -91,16 +91,17 @@ def test_the_kernels_are_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("start", [2**31 - 4096, 2**32, 2**36 + 4096])
 def test_elements_beyond_2_31_have_the_counters_of_their_positions(start: int) -> None:
-    # The kernel runs over the last block of a tensor that is not there, whose address is where it would begin.
+    # The kernel runs over the last chunk of a tensor that is not there, whose address is where it would begin.
     x, n = torch.ones(4000), 4000
     y, levels = torch.empty(n), np.array([[20000], [1]], np.float32)
     begin = [tensor.data_ptr() - 4 * start for tensor in (x, y)]
     cpu.mask(*begin, start + n, KEY.item(), levels, start // 4096, start // 4096 + 1)
-    counter = torch.arange(BLOCK) + start // 8
+    counter = torch.arange(CHUNK) + start // 8
     zero = torch.zeros_like(counter)
     low, high = KEY & 0xFFFFFFFF, KEY >> 32
     four = philox4x32((counter & 0xFFFFFFFF, counter >> 32, zero, zero), (low, high))
-    halves = torch.stack([half for word in four for half in (word & 0xFFFF, word >> 16)]).flatten()[:n]
+    lanes = torch.stack([half for word in four for half in (word & 0xFFFF, word >> 16)])
+    halves = lanes.reshape(8, CHUNK // BLOCK, BLOCK).transpose(0, 1).flatten()[:n]
     assert torch.equal(y, (halves >= 20000).float())
 
 
