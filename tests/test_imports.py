@@ -21,7 +21,8 @@ ROWS = [
     {"signals", "snapshot", "convert"},
     # ---- plain `import adaptive_dropout` stops here ----
     {"tracking"},
-    {"callbacks", "plots"},
+    {"plots"},
+    {"callbacks"},
     {"networks", "data", "tasks"},
     {"cli"},
     {"__main__"},

@@ -7,13 +7,14 @@ from typing import ClassVar
 
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
+from rich import get_console
 from rich.table import Table
 
 from adaptive_dropout.callbacks.averages import averages
 from adaptive_dropout.callbacks.control import DropoutRateControl
 from adaptive_dropout.controllers import Controller, RewindController
-from adaptive_dropout.convert import convert
+from adaptive_dropout.convert.found import find
+from adaptive_dropout.convert.swap import adapt
 
 __all__ = ["AdaptiveDropout"]
 
@@ -21,7 +22,7 @@ __all__ = ["AdaptiveDropout"]
 class AdaptiveDropout(DropoutRateControl):
     """Finds the dropout layers of any LightningModule, steers their rates, and leaves the best weights in the model.
 
-    torch's own ``nn.Dropout*`` layers are made adjustable before the optimizers exist; ours are taken as they are. The
+    What `adaptive_dropout.convert` reaches is made adjustable before the optimizers exist; ours is taken as it is. The
     rates start where the model has them. Put it in front of callbacks that copy or average the model. Under
     `WeightAveraging` the best weights are the average that validation measured. Where an exception ends the run, the
     model stays as it was then; the best weights are in a checkpoint saved on it, to go on from.
@@ -35,7 +36,7 @@ class AdaptiveDropout(DropoutRateControl):
         TypeError, ValueError, KeyError, OSError: as `DropoutRateControl`.
     """
 
-    remedy: ClassVar[str] = "give it nn.Dropout layers; numbers, as in nn.LSTM(dropout=0.3), are not reached"
+    remedy: ClassVar[str] = "give it nn.Dropout layers; adaptive_dropout.inventory(model) shows what is out of reach"
 
     def __init__(
         self,
@@ -48,14 +49,14 @@ class AdaptiveDropout(DropoutRateControl):
         self.start: dict[str, float] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Make torch's dropout layers adjustable."""
+        """Make the dropout of the model adjustable."""
         super().setup(trainer, pl_module, stage)
-        convert(pl_module)
+        adapt(pl_module, find(pl_module))
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Make the layers adjustable that ``configure_model`` built since, in the averages of the model too."""
         for model in (pl_module, *averages(trainer)):
-            convert(model)
+            adapt(model, find(model))
         super().on_fit_start(trainer, pl_module)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -68,6 +69,7 @@ class AdaptiveDropout(DropoutRateControl):
         """Put the best weights into the model and say what was found."""
         if self._rewinder is not None:
             self._rewinder.finish()
+        super().on_train_end(trainer, pl_module)
         self._say(trainer)
 
     @rank_zero_only
@@ -79,7 +81,7 @@ class AdaptiveDropout(DropoutRateControl):
         table = Table("rate", "start", "end", title=title, title_justify="left")
         for name, p in self.state.rates.items():
             table.add_row(name, f"{self.start[name]:.3f}", f"{p:.3f}")
-        console = Console()
+        console = get_console()  # that of a progress bar, which stays below the table
         console.print(table)
         if path := getattr(trainer.checkpoint_callback, "best_model_path", ""):
             console.print(f"checkpoint  {path}", soft_wrap=True, highlight=False)

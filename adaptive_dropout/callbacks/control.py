@@ -13,8 +13,9 @@ from adaptive_dropout.callbacks.checks import check_monitor, check_surroundings,
 from adaptive_dropout.callbacks.deciding import begun, check_not_diverged, decided
 from adaptive_dropout.callbacks.measure import averaged, measured, run_metrics, run_position
 from adaptive_dropout.callbacks.meters import Meters
-from adaptive_dropout.callbacks.record import record
+from adaptive_dropout.callbacks.record import Record
 from adaptive_dropout.callbacks.rewinder import Rewinder
+from adaptive_dropout.callbacks.stopwatch import Stopwatch, timed
 from adaptive_dropout.controllers import Controller, State, state_from_dict, state_to_dict
 from adaptive_dropout.controllers.settings import check_controller
 from adaptive_dropout.rates import Rate, SettableRate, get_rates, set_rates
@@ -76,6 +77,8 @@ class DropoutRateControl(RateCallback):
         self.state = None
         self._meters = Meters(self.monitor, needs)
         self._rewinder = Rewinder(self.folder) if "snapshot" in needs else None
+        self.record = Record(self.controller, self.monitor)
+        self.stopwatch = Stopwatch()
         self._generator: torch.Tensor | None = None
         self._decided_at: int | None = None
 
@@ -104,9 +107,12 @@ class DropoutRateControl(RateCallback):
         if self._rewinder is not None:
             self._rewinder.start(trainer, pl_module)
         self._meters.start(trainer, pl_module)
+        self.record.start(trainer, self.state)
+        self.stopwatch = Stopwatch()
         if self._generator is not None:
             torch.set_rng_state(self._generator)
 
+    @timed
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -114,6 +120,7 @@ class DropoutRateControl(RateCallback):
         self._settle()
         self._meters.before_batch(trainer, pl_module, batch)
 
+    @timed
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -125,6 +132,7 @@ class DropoutRateControl(RateCallback):
         if trainer.state.fn == "fit":
             self._meters.listen(pl_module)
 
+    @timed
     def on_validation_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
@@ -132,6 +140,7 @@ class DropoutRateControl(RateCallback):
         if trainer.state.fn == "fit" and not trainer.sanity_checking and dataloader_idx == 0:
             self._meters.hear(trainer, batch, batch_idx)
 
+    @timed
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measure, decide, carry out, record."""
         if trainer.state.fn != "fit":
@@ -147,13 +156,14 @@ class DropoutRateControl(RateCallback):
         signals |= measured(trainer, pl_module, self._meters, signals["val_loss"])
         if self._rewinder is None or not self._rewinder.can_rewind:
             check_not_diverged(self.monitor, signals)
-        assert self.state is not None
-        self.state = trainer.strategy.broadcast(decided(self.controller, self.state, signals))
+        before = self.state
+        assert before is not None
+        self.state = trainer.strategy.broadcast(decided(self.controller, before, signals))
+        self.record.add(trainer, before, self.state, signals)
         if self._rewinder is not None:
             self._rewinder.carry_out(self.state)
         self._meters.decided(self.state)
         set_rates(pl_module, self.state.rates)
-        record(trainer, self.state, signals)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Go back where the last decision said so, before callbacks that work on the weights of a new epoch."""
@@ -161,8 +171,9 @@ class DropoutRateControl(RateCallback):
         self._settle()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Go back where the last decision said so."""
+        """Go back where the last decision said so, and sum the run up."""
         self._settle()
+        self.record.finish(trainer, self.stopwatch.ratio())
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Leave the model as it was, but for its rates."""
@@ -173,6 +184,7 @@ class DropoutRateControl(RateCallback):
         """Leave the model as it was, but for its rates; what waits to be restored is in checkpoints saved now."""
         self._meters.stop(pl_module)
         self._meters.finish()
+        self.record.finish(trainer, self.stopwatch.ratio())
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state in JSON types, what was measured since, and what can be rewound to."""
@@ -180,6 +192,7 @@ class DropoutRateControl(RateCallback):
             "state": None if self.state is None else state_to_dict(self.state),
             "meters": self._meters.state_dict(),
             "rewinder": None if self._rewinder is None else self._rewinder.state_dict(),
+            "record": self.record.state_dict(),
             "generator": torch.get_rng_state(),
         }
 
@@ -191,6 +204,7 @@ class DropoutRateControl(RateCallback):
         self.state = None if saved is None else state_from_dict(self.controller, saved)
         self._generator = state_dict["generator"]
         self._meters.load_state_dict(state_dict["meters"])
+        self.record.load_state_dict(state_dict["record"])
         if self._rewinder is not None:
             self._rewinder.load_state_dict(state_dict["rewinder"])
 

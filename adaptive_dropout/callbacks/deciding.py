@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from lightning.pytorch.utilities import rank_zero_warn
 
 from adaptive_dropout.controllers import Controller, State
+from adaptive_dropout.controllers.deciding import decide, not_finite
 
 __all__ = ["begun", "check_not_diverged", "decided"]
 
@@ -40,20 +40,12 @@ def decided(controller: Controller, state: State, signals: dict[str, float]) -> 
     Raises:
         KeyError: a signal that ``controller`` needs is missing.
     """
-    if broken := _not_finite(signals):
+    if broken := not_finite(signals):
         rank_zero_warn(f"no decision at step {int(signals['step'])}, where {broken} is not finite; check the data")
-        return replace(state, improved=False, rewind=False, restart=False, reason="")
     try:
-        return controller.update(state, signals)
+        return decide(controller, state, signals)
     except KeyError as error:
         if "train_loss" in signals:
             raise
         hint = "training_step has to return its loss, under manual optimization too"
         raise KeyError(f"{error.args[0]}; {hint}") from error
-
-
-def _not_finite(signals: dict[str, float]) -> dict[str, float]:
-    """Return the training losses that are NaN or infinite though the validation loss is not."""
-    losses = {name: signals[name] for name in ("train_loss", "clean_loss") if name in signals}
-    diverged = not math.isfinite(signals["val_loss"])
-    return {} if diverged else {name: loss for name, loss in losses.items() if not math.isfinite(loss)}

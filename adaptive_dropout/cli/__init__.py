@@ -5,19 +5,28 @@ Whatever goes wrong is one line on standard error and exit code 2; ``--debug`` s
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 
 from adaptive_dropout import __version__
 
 __all__ = ["main"]
 
-COMMANDS = {
+TRAINING = {
     "fit": "train, then test the best checkpoint, and show where the rates went",
     "validate": "run the validation set through a model",
     "test": "run the test set through a model",
     "predict": "run a model over new data",
 }
+READING = {
+    "replay": "show what another controller would have decided on a run's signals",
+    "report": "write the rates, losses and decisions of runs to one HTML file",
+    "dashboard": "create a dashboard of a project's runs in W&B, or a report on them",
+}
+COMMANDS = TRAINING | READING
 
 HELP = """\
 usage: adaptive-dropout COMMAND [--config FILE ...] [--KEY VALUE ...]
@@ -30,6 +39,7 @@ commands:
 options:
   -h, --help   show this; after a command, every key that it takes
   --version    show the version
+  --quiet      show warnings and errors only
   --debug      show the traceback of an error
 
 Configurations add up, each an axis of its own:
@@ -40,8 +50,8 @@ Configurations add up, each an axis of its own:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 2 where the user has to change something."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    command, *rest = [argument for argument in given if argument != "--debug"] or ["--help"]
+    debug, quiet = "--debug" in given, "--quiet" in given
+    command, *rest = [argument for argument in given if argument not in ("--debug", "--quiet")] or ["--help"]
     if command in ("-h", "--help"):
         width = max(map(len, COMMANDS))
         print(HELP.format(commands="\n".join(f"  {name:{width}}  {does}" for name, does in COMMANDS.items())))
@@ -52,9 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         return _fail(f"no command {command!r}; there are {', '.join(COMMANDS)}")
     try:
-        from adaptive_dropout.cli.run import run
-
-        run(command, rest)
+        with _silence() if quiet else nullcontext():
+            _run(command, rest)
     except Exception as error:
         if debug:
             raise
@@ -62,6 +71,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return _fail(one_line(error))
     return 0
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    os.environ.setdefault("WANDB_SILENT", "true")  # it speaks on standard error
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        yield
+
+
+def _run(command: str, arguments: Sequence[str]) -> None:
+    if command in READING:  # each a function in a module of its name
+        module = importlib.import_module(f"adaptive_dropout.cli.{command}")
+        getattr(module, command)(arguments)
+    else:
+        from adaptive_dropout.cli.run import run
+
+        run(command, arguments)
 
 
 def _fail(message: str) -> int:

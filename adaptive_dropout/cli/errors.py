@@ -43,8 +43,10 @@ def _names_that_exist(text: str) -> str:
     refused = REFUSED.search(text)
     if refused is None:
         return ""
-    option = (refused[1] or refused[2]).rpartition(".")[2]
-    classes = re.findall(r"class_path '([\w.]+)'", text) or ["lightning.pytorch.Trainer"]
+    part, _, option = (refused[1] or refused[2]).rpartition(".")
+    classes = re.findall(r"class_path '([\w.]+)'", text) or ["lightning.pytorch.Trainer"] * (part == "trainer")
+    if not classes:
+        return ""
     module, _, name = classes[-1].rpartition(".")
     names = [n for n in inspect.signature(getattr(importlib.import_module(module), name)).parameters if n != "self"]
     close = difflib.get_close_matches(option, names, n=1)

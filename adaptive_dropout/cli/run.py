@@ -6,16 +6,20 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
-from adaptive_dropout.callbacks import DropoutRateMonitor
-from adaptive_dropout.cli.places import run_dir
+from adaptive_dropout.callbacks import DropoutProgressBar, DropoutRateMonitor
+from adaptive_dropout.callbacks.places import run_dir
 from adaptive_dropout.cli.sizes import check_sizes
 from adaptive_dropout.cli.summary import show_summary
+from adaptive_dropout.controllers import Controller
 from adaptive_dropout.rates import named_rates
+from adaptive_dropout.tracking.settings import controller_to_dict
 
 __all__ = ["run"]
 
@@ -58,13 +62,35 @@ class SaveConfig(SaveConfigCallback):
             return
         folder = run_dir(trainer)
         folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+        config = _spelled_out(self.config)
+        self.parser.save(config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
         for logger in trainer.loggers:
             logger.log_hyperparams(self.config.as_dict())
 
 
+def _spelled_out(value: Any) -> Any:
+    """Return a configuration with its controllers as class paths; defaults are objects, which it could not hold."""
+    if isinstance(value, Controller):
+        return Namespace({name: _spelled_out(part) for name, part in controller_to_dict(value).items()})
+    if isinstance(value, Namespace):
+        return Namespace({name: _spelled_out(part) for name, part in vars(value).items()})
+    if isinstance(value, dict):
+        return {name: _spelled_out(part) for name, part in value.items()}
+    return [_spelled_out(part) for part in value] if isinstance(value, list) else value
+
+
 class DropoutCLI(LightningCLI):
     """LightningCLI that keeps the best checkpoint, records the rates, and sums the run up after ``fit``."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """Make the trainer, with our progress bar where the configuration has no other and does not refuse one."""
+        settings = self._get(self.config_init, "trainer")
+        given = settings["callbacks"] or []
+        callbacks = list(given) if isinstance(given, (list, tuple)) else [given]
+        refused = settings["enable_progress_bar"] is False or settings["barebones"]
+        if not refused and not any(isinstance(callback, ProgressBar) for callback in callbacks):
+            kwargs["callbacks"] = [*callbacks, DropoutProgressBar()]
+        return super().instantiate_trainer(**kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``--checkpoint.*``; by default the lowest validation loss is kept."""

@@ -8,10 +8,10 @@ import lightning.pytorch as L
 from rich.console import Console
 from rich.table import Table
 
-from adaptive_dropout.callbacks import DropoutRateMonitor
-from adaptive_dropout.cli.places import best_checkpoint, run_dir
+from adaptive_dropout.callbacks import DropoutRateControl, DropoutRateMonitor
+from adaptive_dropout.callbacks.places import best_checkpoint, run_dir
 from adaptive_dropout.plots import run_figure
-from adaptive_dropout.tracking import History, WandbLogger
+from adaptive_dropout.tracking import History, WandbLogger, names
 
 __all__ = ["show_summary"]
 
@@ -64,10 +64,13 @@ def save_figure(trainer: L.Trainer, history: History) -> Path:
     """Write the figure of the run as PNG next to it, and log it to W&B as an image."""
     path = run_dir(trainer) / FIGURE
     path.parent.mkdir(parents=True, exist_ok=True)
-    run_figure(history).savefig(path, dpi=150)
+    steered = [c.record.run for c in trainer.callbacks if isinstance(c, DropoutRateControl)]  # type: ignore[attr-defined]
+    run_figure(history, rewinds=[step for run in steered if run for step in run.rewinds()]).savefig(path, dpi=150)
+    if steered:
+        return path  # which gave W&B its own
     for logger in trainer.loggers:
         if isinstance(logger, L.loggers.WandbLogger):
-            logger.log_image("dropout_rates", [str(path)])
+            logger.log_image(names.FIGURE, [str(path)])
     return path
 
 

@@ -1,6 +1,8 @@
-"""What a run leaves behind: the names of its numbers, its history, and what only W&B can do."""
+"""What a run leaves behind: the names of its numbers, its history, its decisions, and what only W&B can do.
 
-from adaptive_dropout.tracking.history import History, Point, RateSummary
-from adaptive_dropout.tracking.wandb_logger import WandbLogger
+The names are listed in ``__init__.pyi`` and imported when first used: reading a run back does not wait for Lightning.
+"""
 
-__all__ = ["History", "Point", "RateSummary", "WandbLogger"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

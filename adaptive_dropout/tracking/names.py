@@ -5,10 +5,32 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-__all__ = ["CONTROL", "RATE", "metric_keys", "rate_keys", "state_metrics"]
+__all__ = [
+    "AXIS",
+    "CONFIG",
+    "CONTROL",
+    "FIGURE",
+    "HISTOGRAM",
+    "RATE",
+    "SUMMARY",
+    "TABLE",
+    "TRACE",
+    "metric_keys",
+    "rate_keys",
+    "state_metrics",
+]
 
 RATE = "dropout"
 CONTROL = "dropout_control"
+
+# In W&B only.
+AXIS = "trainer/global_step"  # Lightning's name for the steps of the horizontal axis
+CONFIG = "dropout_control"  # controller, monitor and rates at start
+HISTOGRAM = f"{CONTROL}/rates"
+TRACE = f"{CONTROL}/trace"  # the lines of decisions.jsonl, to be read back
+SUMMARY = "dropout_summary"
+TABLE = "dropout_decisions"
+FIGURE = "dropout_rates"
 
 
 def rate_keys(names: Iterable[str]) -> dict[str, str]:
@@ -26,9 +48,7 @@ def state_metrics(state: object) -> dict[str, float]:
     Flags count as 0 and 1; None and text are left out, and so are the rates, which have names of their own. The fields
     of a nested state stand under the name it has in the outer one.
     """
-    assert dataclasses.is_dataclass(state)
-    fields = dataclasses.asdict(state)  # type: ignore[arg-type]
-    numbers = dict(_numbers({k: v for k, v in fields.items() if k != "rates"}))
+    numbers = dict(_numbers(state))
     keys = metric_keys(CONTROL, numbers)
     return {keys[name]: number for name, number in numbers.items()}
 
@@ -45,9 +65,11 @@ def metric_keys(prefix: str, names: Iterable[str]) -> dict[str, str]:
     return keys
 
 
-def _numbers(fields: Mapping[str, object], path: str = "") -> Iterable[tuple[str, float]]:
+def _numbers(part: object, path: str = "") -> Iterable[tuple[str, float]]:
+    # dataclasses.asdict would copy all of the state, deeply, at every decision.
+    fields = part if isinstance(part, Mapping) else vars(part)
     for name, value in fields.items():
-        if isinstance(value, Mapping):
-            yield from _numbers({k: v for k, v in value.items() if k != "rates"}, f"{path}{name}/")
-        elif isinstance(value, (bool, int, float)):
+        if isinstance(value, (bool, int, float)):
             yield path + name, float(value)
+        elif name != "rates" and (isinstance(value, Mapping) or dataclasses.is_dataclass(value)):
+            yield from _numbers(value, f"{path}{name}/")

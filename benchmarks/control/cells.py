@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,10 +48,11 @@ def run_cell(cell: Cell, folder: Path | None = None) -> Row:
     data.setup("fit")
     model = task.model(data, method.dropout)
     best, cost, rewinds = BestWeights(), GradientCost(), Rewinds()
-    trainer = _trainer(task, [best, cost, *method.callbacks(), rewinds])
-    began = time.process_time()
-    trainer.fit(model, data)
-    seconds = time.process_time() - began
+    with tempfile.TemporaryDirectory() as scratch:  # its decisions are not kept
+        trainer = _trainer(task, [best, cost, *method.callbacks(), rewinds], scratch)
+        began = time.process_time()
+        trainer.fit(model, data)
+        seconds = time.process_time() - began
     assert best.validations == VALIDATIONS, f"{cell} was validated {best.validations} times"
     rates = get_rates(model)
     tested = _tested(trainer, model, data, best)
@@ -80,13 +82,14 @@ def _tested(trainer: L.Trainer, model: Task, data: L.LightningDataModule, best: 
     return metrics if math.isfinite(best.val_loss) else metrics | {"test_loss": math.inf}
 
 
-def _trainer(task: StudyTask, callbacks: Sequence[L.Callback]) -> L.Trainer:
+def _trainer(task: StudyTask, callbacks: Sequence[L.Callback], folder: str) -> L.Trainer:
     return L.Trainer(
         accelerator="cpu",
         max_steps=task.fitting.steps,
         val_check_interval=task.fitting.every,
         check_val_every_n_epoch=None,
         callbacks=list(callbacks),
+        default_root_dir=folder,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -82,7 +82,8 @@ def test_schedules_that_nothing_drives_are_told(tmp_path: Path, callback: object
 
 def test_the_monitor_logs_the_rate_that_each_step_used(tmp_path: Path) -> None:
     logger, model = Memory(), Toy([1.0], linear())
-    run = fit(model, tmp_path, [DropoutRateScheduler(), DropoutRateMonitor()], logger=logger)
+    callbacks = [DropoutRateScheduler(), DropoutRateMonitor()]
+    run = fit(model, tmp_path, callbacks, logger=logger, enable_progress_bar=True)
     assert [p for _, p in logger.series("dropout/drop")] == pytest.approx(model.seen)
     assert [step for step, _ in logger.series("dropout/drop")] == list(range(12))
     assert run.progress_bar_metrics["dropout"] == pytest.approx(model.seen[-1], abs=1e-3)

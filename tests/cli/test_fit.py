@@ -63,6 +63,18 @@ def test_run_checkpoint_and_figure_are_where_it_says(quickstart: tuple[Path, str
     assert (folder / place(output, "W&B")).is_dir()
 
 
+def test_the_configuration_beside_the_run_runs_again(
+    quickstart: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, output = quickstart
+    written = folder / place(output, "run") / "config.yaml"
+    assert "Unable to serialize" not in written.read_text()
+    assert "SlopeController" in written.read_text()  # a default, spelled out
+    monkeypatch.chdir(tmp_path)
+    short = ["--trainer.max_epochs", "20", "--trainer.limit_train_batches", "1", "--trainer.logger", "false"]
+    assert main(["fit", "--config", str(written), *short]) == 0
+
+
 def test_the_wandb_run_read_back_holds_every_rate_at_every_decision(quickstart: tuple[Path, str]) -> None:
     folder, output = quickstart
     (run_file,) = (folder / place(output, "W&B")).glob("run-*.wandb")

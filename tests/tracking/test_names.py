@@ -5,7 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import adaptive_dropout as ad
+from adaptive_dropout.tracking import names
 from adaptive_dropout.tracking.names import rate_keys, state_metrics
+
+
+def test_what_only_wandb_gets_has_names_of_its_own() -> None:
+    assert {name: getattr(names, name) for name in names.__all__ if name.isupper()} == {
+        "RATE": "dropout",
+        "CONTROL": "dropout_control",
+        "AXIS": "trainer/global_step",
+        "CONFIG": "dropout_control",
+        "HISTOGRAM": "dropout_control/rates",
+        "TRACE": "dropout_control/trace",
+        "SUMMARY": "dropout_summary",
+        "TABLE": "dropout_decisions",
+        "FIGURE": "dropout_rates",
+    }
 
 
 def test_a_rate_is_logged_under_its_layer_with_underscores() -> None:

@@ -11,11 +11,12 @@ __all__ = ["best_checkpoint", "run_dir"]
 
 
 def run_dir(trainer: L.Trainer) -> Path:
-    """Return the folder that holds the run's checkpoints; its configuration and figure go there too."""
-    checkpoint = trainer.checkpoint_callback
-    if isinstance(checkpoint, ModelCheckpoint) and checkpoint.dirpath:
-        return Path(checkpoint.dirpath).parent
-    return Path(trainer.log_dir or trainer.default_root_dir)
+    """Return the folder of the run: its first logger's, where Lightning's checkpoints go too, or the trainer's."""
+    if not trainer.loggers:
+        return Path(trainer.default_root_dir)
+    logger = trainer.loggers[0]
+    version = logger.version if isinstance(logger.version, str) else f"version_{logger.version}"
+    return Path(logger.save_dir or trainer.default_root_dir, str(logger.name), version)
 
 
 def best_checkpoint(trainer: L.Trainer) -> Path | None:

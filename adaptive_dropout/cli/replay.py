@@ -1,0 +1,115 @@
+"""``adaptive-dropout replay``: what another controller would have decided on the signals of a run, in seconds."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+from adaptive_dropout import controllers
+from adaptive_dropout.controllers import Controller, State
+from adaptive_dropout.plots import run_figure
+from adaptive_dropout.tracking import History, Point, Run, read_run, replay as replayed
+from adaptive_dropout.tracking.settings import controller_from_dict
+
+__all__ = ["replay"]
+
+
+def replay(arguments: Sequence[str]) -> None:
+    """Read the run that ``arguments`` name, replay it, print the table and write the figure.
+
+    Raises:
+        Exception: what is wrong with the arguments, with the run, or with the controller for this run.
+    """
+    _check_controller_name(arguments)
+    parser = _parser()
+    given = parser.parse_args(list(arguments))
+    run = _read(given.run)
+    controller = parser.instantiate(given).controller or controller_from_dict(run.controller)
+    states = replayed(run, controller)
+    name = type(controller).__name__
+    Console().print(_table(run, states, name), _outcome(run, states, name), sep="\n")
+    rewinds = [d.step for d, state in zip(run.decisions, states[1:], strict=True) if state.rewind]
+    title = f"rates of the run, and of {name} on its signals"
+    run_figure(_both(run, states, name), title, rewinds).savefig(given.output, dpi=150)
+    Console().print(f"figure  {given.output}", soft_wrap=True, highlight=False)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        "adaptive-dropout replay",
+        description="Show what another controller would have decided on the signals of a run.",
+        epilog=f"Controllers: {', '.join(_names())}, or the path of a class of yours.",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", help="folder of a run, its decisions.jsonl, a .wandb file, or entity/project/run")
+    parser.add_subclass_arguments(
+        Controller, "controller", required=False, help="the rule; that of the run if left out. --controller.KEY sets it"
+    )
+    parser.add_argument("-o", "--output", type=Path, default=Path("replay.png"), help="the figure; replay.png")
+    return parser
+
+
+def _check_controller_name(arguments: Sequence[str]) -> None:
+    for flag, name in pairwise(arguments):
+        if flag == "--controller" and "." not in name and name not in _names():
+            raise ValueError(f"no controller {name!r}; there are {', '.join(_names())}, and classes by their path")
+
+
+def _names() -> list[str]:
+    exported = (getattr(controllers, name) for name in controllers.__all__)
+    return [e.__name__ for e in exported if isinstance(e, type) and issubclass(e, Controller) and e is not Controller]
+
+
+def _read(name: str) -> Run:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        run = read_run(name)
+    for warning in caught:
+        print(f"adaptive-dropout: warning: {warning.message}", file=sys.stderr)
+    return run
+
+
+def _table(run: Run, states: Sequence[State], name: str) -> Table:
+    table = Table("step", title=f"mean rate of the run, and of {name} on its signals", title_justify="left")
+    for column in ("validation", "training", "run", name):
+        table.add_column(column, justify="right")
+    table.add_column(f"why {name} did so")
+    for decision, state in zip(run.decisions, states[1:], strict=True):
+        losses = (f"{decision.signals[n]:.4f}" if n in decision.signals else "" for n in ("val_loss", "train_loss"))
+        rates = (f"{_mean(rates):.3f}" for rates in (decision.after, state.rates))
+        table.add_row(str(decision.step), *losses, *rates, state.reason)
+    return table
+
+
+def _outcome(run: Run, states: Sequence[State], name: str) -> str:
+    differing = sum(d.after != state.rates for d, state in zip(run.decisions, states[1:], strict=True))
+    if not differing:
+        return f"{name} decides as the run did, {len(run.decisions)} of {len(run.decisions)} times"
+    return (
+        f"{name} has other rates after {differing} of {len(run.decisions)} decisions, on signals that they would change"
+    )
+
+
+def _both(run: Run, states: Sequence[State], name: str) -> History:
+    """Return the history of the run with the rates of both, each under its own name."""
+    steps = [run.step, *(decision.step for decision in run.decisions)]
+    replayed_rates = dict(zip(steps, (state.rates for state in states), strict=True))
+    points = []
+    for point in run.history().points:
+        ran = {f"{rate}, run": p for rate, p in point.rates.items()}
+        other = {f"{rate}, {name}": p for rate, p in replayed_rates[point.step].items()}
+        points.append(Point(point.step, ran | other, point.train_loss, point.val_loss))
+    return History(points)
+
+
+def _mean(rates: Mapping[str, float]) -> float:
+    return fmean(rates.values())

@@ -1,0 +1,54 @@
+"""Text, tables and figures as HTML. All text is escaped here, whatever a layer or a run is called."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+import matplotlib
+from matplotlib.figure import Figure
+
+__all__ = ["facts", "image", "number", "paragraph", "table"]
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    """Return ``text`` as a paragraph of the style ``kind``."""
+    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+
+
+def facts(values: Mapping[str, str]) -> str:
+    """Return ``{name: value}`` as a list of terms."""
+    return "<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in values.items()) + "</dl>"
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], marked: Sequence[int] = (), links: Sequence[str] = ()
+) -> str:
+    """Return a table that scrolls inside its own box; the first column names the rows, those ``marked`` stand out.
+
+    With ``links`` the name of each row leads to the part of the page that is called so.
+    """
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    body = ""
+    for place, (name, *cells) in enumerate(rows):
+        kind = ' class="marked"' if place in marked else ""
+        title = f'<a href="#{links[place]}">{escape(name)}</a>' if links else escape(name)
+        body += f'<tr{kind}><th scope="row">{title}</th>' + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>"
+    return f'<div class="box" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def image(figure: Figure, shows: str) -> str:
+    """Return ``figure`` as vector graphics inside of the page; ``shows`` is read to those who cannot see it."""
+    file = io.BytesIO()
+    # The same run gives the same file, to the byte.
+    with matplotlib.rc_context({"svg.hashsalt": "adaptive_dropout", "svg.fonttype": "path"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    data = base64.b64encode(file.getvalue()).decode()
+    return f'<figure><img alt="{escape(shows)}" src="data:image/svg+xml;base64,{data}"></figure>'
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return ``value`` to ``digits`` significant digits, nothing for None."""
+    return "" if value is None else f"{value:#.{digits}g}".removesuffix(".")

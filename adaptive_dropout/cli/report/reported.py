@@ -1,0 +1,100 @@
+"""What a report says of one run: its decisions, and what its configuration says was run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from adaptive_dropout.tracking import History, Run
+
+__all__ = ["Reported"]
+
+
+@dataclass(frozen=True)
+class Reported:
+    """One run.
+
+    Args:
+        name: unlike that of any other run in the report.
+        run: as it was read.
+        config: the ``config.yaml`` beside it; empty where there is none.
+        notes: what was odd about reading it.
+    """
+
+    name: str
+    run: Run
+    config: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str, run: Run, where: Path, notes: list[str]) -> Reported:
+        """Return ``run`` with the configuration that lies in the folder ``where``, or beside the file."""
+        file = (where if where.is_dir() else where.parent) / "config.yaml"
+        try:
+            config = yaml.safe_load(file.read_text(encoding="utf-8")) if where.exists() and file.exists() else {}
+        except (OSError, ValueError, yaml.YAMLError):
+            config = None
+        if not isinstance(config, dict):
+            config, notes = {}, [*notes, f"{file} cannot be read: what was run is not known"]
+        return cls(name, run, config, tuple(notes))
+
+    @property
+    def history(self) -> History:
+        """The rates and losses."""
+        return self.run.history()
+
+    @property
+    def rewinds(self) -> list[int]:
+        """The steps where the best weights, or the initial ones, came back."""
+        return [decision.step for decision in self.run.decisions if decision.rewind or decision.restart]
+
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """The step and the loss of the best validation; None before the first."""
+        found = self.run.best()
+        return None if found is None else (found.step, found.signals["val_loss"])
+
+    @property
+    def best_rates(self) -> dict[str, float]:
+        """The rates that the weights of the best validation had been trained with; none before the first."""
+        found = self.run.best()
+        return {} if found is None else dict(found.before)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the rates never moved, as in a grid search."""
+        return all(decision.after == self.run.rates for decision in self.run.decisions)
+
+    def facts(self) -> dict[str, str]:
+        """Return what was run, in words."""
+        model = self.config.get("model")
+        settings = dict(model.get("init_args") or {}) if isinstance(model, dict) else {}
+        network = settings.pop("network", None)
+        task = {**model, "init_args": settings} if isinstance(model, dict) else None
+        said = {"network": network, "task": task, "data": self.config.get("data"), "controller": self.run.controller}
+        return {what: in_words(which) for what, which in said.items() if which} | {"monitor": self.run.monitor}
+
+
+def in_words(configured: object) -> str:
+    """Return ``{"class_path": ..., "init_args": {...}}`` as one would write it, such as ``Digits(n_train=500)``.
+
+    Settings that are None or False are left out, and so are the modules of classes.
+
+    >>> in_words({"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1, "fused": None, "betas": [0.9, 0.99]}})
+    'Adam(lr=0.1, betas=[0.9, 0.99])'
+    """
+    if isinstance(configured, list):
+        return f"[{', '.join(map(in_words, configured))}]"
+    if not isinstance(configured, Mapping):
+        return str(configured)
+    if "class_path" not in configured:
+        return ", ".join(f"{name}: {in_words(value)}" for name, value in configured.items())
+    settings = configured.get("init_args") or {}
+    words = ", ".join(
+        f"{name}={in_words(value)}" for name, value in settings.items() if value is not None and value is not False
+    )
+    return f"{str(configured['class_path']).rpartition('.')[2]}({words})"

@@ -1,0 +1,81 @@
+"""The section of one run: what was run, the rates found, the figures, and every decision with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+from adaptive_dropout.cli.report.markup import facts, image, number, paragraph, table
+from adaptive_dropout.cli.report.reported import Reported
+from adaptive_dropout.plots import heat_map_figure, losses_figure, rates_figure
+from adaptive_dropout.plots.look import LEGIBLE
+from adaptive_dropout.tracking import Decision
+
+__all__ = ["section"]
+
+
+def section(reported: Reported, anchor: str) -> str:
+    """Return the section of one run, to be linked to as ``#anchor``."""
+    parts = [paragraph(note, "note") for note in reported.notes]
+    parts += [facts(_summary(reported) | reported.facts()), _figures(reported)]
+    parts += ["<h3>Rates</h3>", _rates(reported), "<h3>Decisions</h3>", _decisions(reported)]
+    return f'<section id="{anchor}"><h2>{escape(reported.name)}</h2>{"".join(parts)}</section>'
+
+
+def _summary(reported: Reported) -> dict[str, str]:
+    run, best, back = reported.run, reported.best, reported.rewinds
+    count = f"{len(run.decisions)} decisions in {run.decisions[-1].step if run.decisions else run.step} steps"
+    where = f" (at steps {', '.join(map(str, back))})" if back else ""
+    values = {"best validation": "none yet" if best is None else f"{number(best[1])} at step {best[0]}"}
+    ends = f"{spread(run.rates)} at the start, {spread(run.final_rates())} at the end"
+    values["rates"] = ends if best is None else f"{spread(reported.best_rates)} at the best validation, {ends}"
+    values["rewinds"] = f"{len(back)}{where}"
+    return values | {"length": count}
+
+
+def _figures(reported: Reported) -> str:
+    history, rewinds, name = reported.history, reported.rewinds, reported.name
+    images = [image(rates_figure(history, rewinds), f"Dropout rates of {name} over the optimizer steps")]
+    if history.losses():
+        images.append(image(losses_figure(history, rewinds), f"Training and validation loss of {name}, and the gap"))
+    if len(history.rate_names()) > LEGIBLE:
+        images.append(image(heat_map_figure(history, rewinds), f"Dropout rate of each layer of {name} as a colour"))
+    return f'<div class="figures">{"".join(images)}</div>'
+
+
+def _rates(reported: Reported) -> str:
+    rows = [
+        (
+            name,
+            *("" if p is None else f"{p:.3f}" for p in (s.start, reported.best_rates.get(name), s.end, s.min, s.max)),
+        )
+        for name, s in reported.history.summary().items()
+    ]
+    return table(["layer", "start", "at the best", "end", "lowest", "highest"], rows)
+
+
+def _decisions(reported: Reported) -> str:
+    decisions = reported.run.decisions
+    if not decisions:
+        return paragraph("None: the run ended before its first validation.")
+    head = ["step", "validation", "training", "gap", "rates", "", "reason"]
+    marked = [place for place, decision in enumerate(decisions) if decision.rewind or decision.restart]
+    return table(head, map(_row, decisions), marked)
+
+
+def _row(decision: Decision) -> tuple[str, ...]:
+    losses = (decision.signals.get("val_loss"), decision.signals.get("train_loss"), decision.gap)
+    before, after = spread(decision.before), spread(decision.after)
+    moved = before if decision.before == decision.after else f"{before} → {after}"
+    event = ["best"] * decision.improved + ["rewind"] * decision.rewind + ["restart"] * decision.restart
+    return (str(decision.step), *map(number, losses), moved, ", ".join(event), decision.reason)
+
+
+def spread(rates: Mapping[str, float]) -> str:
+    """Return the lowest and the highest of ``rates``, once where they are the same to three digits; nothing for none.
+
+    >>> spread({"a": 0.1, "b": 0.25})
+    '0.100-0.250'
+    """
+    ends = dict.fromkeys(f"{end(rates.values()):.3f}" for end in (min, max)) if rates else ()
+    return "-".join(ends)

@@ -1,0 +1,107 @@
+"""What all figures look like: colours, lines and markers that survive grey print and any colour vision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+__all__ = [
+    "COLOURS",
+    "LEGIBLE",
+    "SIZE",
+    "finish",
+    "legend_below",
+    "looks",
+    "mark_rewinds",
+    "plain",
+    "steps_axis",
+    "zoom",
+]
+
+# Okabe and Ito (2008), which people with any colour vision can tell apart; line styles carry it into grey print.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLES = ("-", "--", "-.", ":")
+SIZE = (5.6, 3.4)
+"""Inches. Letters of 10 points stay above 8 where a phone shows the figure 350 pixels wide."""
+
+LEGIBLE = 12
+"""Entries that a legend can hold."""
+
+
+def looks() -> Iterator[dict[str, Any]]:
+    """Yield a colour and a line style for each line, without end.
+
+    Both change from one line to the next: rates that move together lie on top of each other, and dashes let the lower
+    one be seen.
+    """
+    for number in count():
+        yield {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
+
+
+def plain(name: str, longest: int = 32) -> str:
+    """Return ``name`` as matplotlib shows it unchanged, its middle left out where it is longer than ``longest``.
+
+    >>> plain("encoder.layers.11.attention.dropout", longest=20)
+    'encoder.l…on.dropout'
+    """
+    if len(name) > longest:
+        head = (longest - 1) // 2
+        name = f"{name[:head]}…{name[head + 1 - longest :]}"
+    # Two dollars would make it mathematics, and a label that begins with an underscore is left out of the legend.
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
+
+
+def mark_rewinds(axes: Axes, rewinds: Sequence[int]) -> None:
+    """Draw a dotted line at each step where the best weights came back, the first of them named for the legend."""
+    for number, step in enumerate(rewinds):
+        label = f"rewind ({len(rewinds)})" if number == 0 else None
+        axes.axvline(step, color="0.35", linestyle=(0, (1, 2)), linewidth=1.1, zorder=1, label=label)
+
+
+def steps_axis(axes: Axes) -> None:
+    """Name the horizontal axis, which counts optimizer steps."""
+    axes.set_xlabel("optimizer steps")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+
+def zoom(axes: Axes, points: Sequence[tuple[int, float]], seen: Sequence[float] = ()) -> None:
+    """Give the height of ``axes`` to what came after the first tenth of ``points``, ``(step, loss)``, if that needs it.
+
+    The first losses of a run are often ten times the later ones, and would press those into one line. Where they are
+    cut off, the figure says what the first one was. The losses in ``seen`` are never cut off.
+    """
+    finite = sorted((step, loss) for step, loss in points if math.isfinite(loss))
+    if not finite:
+        return
+    start, end = finite[0][0], finite[-1][0]
+    later = [*seen, *(loss for step, loss in finite if step >= start + 0.1 * (end - start))]
+    low, high = min(later), max(later)
+    everything = [loss for _, loss in finite]
+    if max(everything) - min(everything) <= 2 * (high - low) or high == low:
+        return
+    axes.set_ylim(low - 0.06 * (high - low), high + 0.12 * (high - low))
+    note = f"from {everything[0]:.3g} at step {start}"
+    axes.annotate(note, (0, 1.01), xycoords="axes fraction", va="bottom", fontsize="small", color="0.35")
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """Name the lines of ``axes`` under the figure, where many names hide nothing."""
+    if (legend := axes.get_legend()) is not None:
+        legend.remove()
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
+
+
+def finish(axes: Axes, heading: str = "") -> None:
+    """Take away what carries no information, and add a legend under ``heading`` where there is something to name."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False, fontsize="small", title=heading or None, title_fontsize="small")

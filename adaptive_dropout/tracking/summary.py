@@ -1,0 +1,54 @@
+"""A run in a few numbers, and its decisions as a table."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Any
+
+from adaptive_dropout.tracking.names import RATE, SUMMARY, metric_keys
+from adaptive_dropout.tracking.run import Decision, Run
+
+__all__ = ["decisions_table", "run_summary"]
+
+FLAGS = ("improved", "rewind", "restart")
+
+
+def run_summary(run: Run, cost_ratio: float) -> dict[str, float]:
+    """Return ``{"dropout_summary/<name>": number}``: the final rates and their mean, and what became of the run.
+
+    Args:
+        run: with its decisions.
+        cost_ratio: the time that it took, over the time that it would have taken without its control.
+    """
+    final, decisions = run.final_rates(), run.decisions
+    numbers: dict[str, float | None] = {
+        "rate": fmean(final.values()),
+        "decisions": len(decisions),
+        "rewinds": len(run.rewinds()),
+        "restarts": sum(decision.restart for decision in decisions),
+        "gap": decisions[-1].gap if decisions else None,
+        "cost_ratio": cost_ratio,
+    }
+    best = run.best()
+    if best is not None:
+        numbers |= {"best_val_loss": best.signals["val_loss"], "best_step": best.step}
+    keys = metric_keys(f"{SUMMARY}/final", final)
+    known = {f"{SUMMARY}/{name}": number for name, number in numbers.items() if number is not None}
+    return known | {keys[name]: p for name, p in final.items()}
+
+
+def decisions_table(run: Run) -> tuple[list[str], list[list[Any]]]:
+    """Return columns and rows: step, reason, flags and gap, the signals by name, each rate before and after."""
+    fixed = ["step", "reason", *FLAGS, "gap"]
+    names = {name for decision in run.decisions for name in decision.signals} - {*fixed, RATE}
+    signals = sorted(name for name in names if not name.startswith(f"{RATE}/"))  # the rates have columns of their own
+    columns = [*fixed, *signals, *(f"{when}/{name}" for name in run.rates for when in ("before", "after"))]
+    return columns, [_row(decision, signals, list(run.rates)) for decision in run.decisions]
+
+
+def _row(decision: Decision, signals: list[str], names: list[str]) -> list[Any]:
+    flags = [getattr(decision, flag) for flag in FLAGS]
+    rates = [rates[name] for name in names for rates in (decision.before, decision.after)]
+    return [
+        decision.step, decision.reason, *flags, decision.gap, *(decision.signals.get(name) for name in signals), *rates
+    ]  # fmt: skip

@@ -1,0 +1,64 @@
+"""Reading W&B's own file of a run, finished or not, without a server.
+
+It is a LevelDB log: blocks of 32 KiB of pieces, each with a checksum (4 bytes), its length (2) and its kind (1); a
+record is one piece or several. W&B puts seven bytes of its own before the first block's pieces.
+
+Source: "leveldb Log format", in the documentation of LevelDB.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["history_values"]
+
+MAGIC = b":W&B"
+BLOCK = 32768
+HEAD = 7  # bytes before each piece, and before the first one
+WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+
+
+def history_values(file: Path, key: str) -> Iterator[str]:
+    """Yield each text that was logged as ``key``, in order; warn where the file is cut off.
+
+    Raises:
+        ValueError: it is no file of W&B.
+    """
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
+
+    data = file.read_bytes()
+    if not data.startswith(MAGIC):
+        raise ValueError(f"{str(file)!r} is no run file of W&B")
+    complete = False
+    for record in _records(data):
+        try:
+            message = Record.FromString(record)
+        except DecodeError:
+            break
+        complete |= message.HasField("exit")
+        for item in message.history.item:
+            if key in (item.key, "/".join(item.nested_key)):
+                yield str(json.loads(item.value_json))
+    if not complete:
+        warnings.warn(f"{file} is not complete: the run was killed, or still goes on", stacklevel=2)
+
+
+def _records(data: bytes) -> Iterator[bytes]:
+    place, parts = HEAD, b""
+    while place + HEAD <= len(data):
+        left = BLOCK - place % BLOCK
+        if left < HEAD:
+            place += left
+            continue
+        length, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
+        piece = data[place + HEAD : place + HEAD + length]
+        if kind not in (WHOLE, FIRST, MIDDLE, LAST) or len(piece) < length:
+            return
+        parts = piece if kind in (WHOLE, FIRST) else parts + piece
+        if kind in (WHOLE, LAST):
+            yield parts
+        place += HEAD + length

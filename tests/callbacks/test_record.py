@@ -1,0 +1,201 @@
+"""What a control writes down: `decisions.jsonl` beside the run, and numbers for every logger."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import pytest
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+
+import adaptive_dropout as ad
+from adaptive_dropout.callbacks import DropoutRateControl
+from adaptive_dropout.callbacks.stopwatch import Stopwatch, timed
+from adaptive_dropout.tracking import Run, read_run, replay
+from tests.callbacks.test_control import TwoRanks
+from tests.callbacks.toy import Memory, Toy, fit
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
+    pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`"),
+]
+
+CONTROLLER = ad.PlateauController(patience=1)
+LOSSES = [3.0, 2.0, 2.5, 2.6, 2.7, 2.8, 2.9, 1.0]
+
+KILLED = """
+import sys, warnings
+warnings.filterwarnings("ignore")
+from pathlib import Path
+import adaptive_dropout as ad
+import lightning.pytorch as L
+from adaptive_dropout.callbacks import DropoutRateControl
+from tests.callbacks.toy import Toy, fit
+
+class Tell(L.Callback):
+    def on_validation_end(self, trainer, pl_module):
+        print(trainer.global_step, flush=True)
+
+control = DropoutRateControl(ad.GapController(change=0.001))
+fit(Toy([3.0]), Path(sys.argv[1]), [control, Tell()], max_epochs=100_000, num_sanity_val_steps=0)
+"""
+
+
+def steps(run: Run) -> list[int]:
+    return [decision.step for decision in run.decisions]
+
+
+def test_every_decision_is_beside_the_run_with_what_it_was_made_on(tmp_path: Path) -> None:
+    control = DropoutRateControl(CONTROLLER)
+    fit(Toy(LOSSES), tmp_path, [control], max_epochs=4)
+    run = read_run(tmp_path)
+    assert run.rates == {"drop": 0.3}
+    assert run.controller["init_args"]["patience"] == 1
+    assert steps(run) == [4, 8, 12, 16]
+    assert [d.signals["val_loss"] for d in run.decisions] == pytest.approx(LOSSES[:4], rel=1e-6)  # of float32
+    assert [d.signals["train_loss"] for d in run.decisions] == [2.5, 6.5, 10.5, 14.5]
+    assert [d.improved for d in run.decisions] == [True, True, False, False]
+    assert run.decisions[2].reason == "val_loss stalled for 1 validations, gap -8: lowered by 0.05"
+    assert run.decisions[2].before == {"drop": 0.3}
+    assert run.decisions[2].after == {"drop": 0.25}
+    assert run.decisions[-1].after == control.state.rates  # type: ignore[union-attr]
+
+
+def test_kill_9_loses_no_decision_and_leaves_the_next_run_unharmed(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=environment) as process:
+        assert process.stdout is not None
+        made = [int(process.stdout.readline()) for _ in range(25)]
+        process.send_signal(signal.SIGKILL)
+        made += [int(line) for line in process.stdout.read().splitlines()]
+    assert process.returncode == -signal.SIGKILL
+    killed = read_run(tmp_path)
+    assert steps(killed)[: len(made)] == made
+    assert len(killed.decisions) - len(made) in (0, 1)  # killed between writing and telling
+
+    fit(Toy(LOSSES), tmp_path, [DropoutRateControl(CONTROLLER)], max_epochs=3)
+    assert steps(read_run(tmp_path)) == [4, 8, 12]
+    assert read_run(tmp_path / "decisions-1.jsonl").lines() == killed.lines()
+
+
+def interrupted(folder: Path, **settings: Any) -> Path:
+    """A run that made six decisions; its checkpoint after the fourth."""
+    checkpoint = ModelCheckpoint(folder / "saved", filename="{epoch}", save_top_k=-1)
+    control = DropoutRateControl(CONTROLLER)
+    fit(Toy(LOSSES), folder, [control, checkpoint], max_epochs=6, enable_checkpointing=True, **settings)
+    return folder / "saved" / "epoch=3.ckpt"
+
+
+def resumed(folder: Path, checkpoint: Path, **settings: Any) -> None:
+    model = Toy(LOSSES[4:])
+    model.batches = 16
+    control = DropoutRateControl(CONTROLLER)
+    fit(model, folder, [control], max_epochs=8, ckpt_path=checkpoint, num_sanity_val_steps=0, **settings)
+
+
+def test_a_resumed_run_goes_on_in_the_same_file_without_doubling_lines(tmp_path: Path) -> None:
+    checkpoint = interrupted(tmp_path)
+    before = read_run(tmp_path)
+    assert steps(before) == [4, 8, 12, 16, 20, 24]
+    resumed(tmp_path, checkpoint)
+    after = read_run(tmp_path)
+    assert steps(after) == [4, 8, 12, 16, 20, 24, 28, 32]
+    assert after.id == before.id
+    assert not list(tmp_path.glob("decisions-*"))
+    assert [s.rates for s in replay(after, CONTROLLER)[1:]] == [d.after for d in after.decisions]
+
+
+def test_a_run_resumed_in_another_folder_has_all_its_decisions_there(tmp_path: Path) -> None:
+    checkpoint = interrupted(tmp_path, logger=CSVLogger(tmp_path))
+    resumed(tmp_path, checkpoint, logger=CSVLogger(tmp_path))
+    first, second = (tmp_path / "lightning_logs" / f"version_{number}" for number in (0, 1))
+    assert steps(read_run(first)) == [4, 8, 12, 16, 20, 24]
+    assert steps(read_run(second)) == [4, 8, 12, 16, 20, 24, 28, 32]
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_warning_and_training_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    control = DropoutRateControl(CONTROLLER)
+    with pytest.warns(UserWarning, match=r"decisions are not written to decisions.jsonl \(.*\); training") as caught:
+        fit(Toy(LOSSES), tmp_path / "file", [control], max_epochs=4)
+    assert len([w for w in caught if "decisions" in str(w.message)]) == 1
+    assert len(str(caught[0].message).splitlines()) == 1
+    assert control.state is not None
+    assert control.state.rates == {"drop": 0.2}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, the disk that is always full")
+def test_a_disk_that_fills_up_is_one_warning_and_training_goes_on(tmp_path: Path) -> None:
+    control = DropoutRateControl(CONTROLLER)
+
+    class Fill(L.Callback):
+        def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            if trainer.current_epoch == 2:
+                file = control.record._trace._file.fileno()  # type: ignore[union-attr]
+                with open("/dev/full", "w") as full:
+                    os.dup2(full.fileno(), file)
+
+    with pytest.warns(UserWarning, match=r"No space left on device") as caught:
+        fit(Toy(LOSSES), tmp_path, [control, Fill()], max_epochs=5)
+    assert len([w for w in caught if "decisions" in str(w.message)]) == 1
+    assert steps(read_run(tmp_path)) == [4, 8]
+    assert control.state is not None
+    assert control.state.rates == {"drop": pytest.approx(0.15)}
+
+
+def test_of_several_processes_one_writes(tmp_path: Path) -> None:
+    control = DropoutRateControl(ad.GapController(low=-9.0, high=-8.0, change=0.1))
+    fit(TwoRanks(tmp_path), tmp_path, [control], strategy="ddp_fork", devices=2, num_sanity_val_steps=0)
+    assert len(read_run(tmp_path).decisions) == 3
+    assert not list(tmp_path.glob("decisions-*"))
+
+
+def test_a_dry_run_leaves_no_file(tmp_path: Path) -> None:
+    fit(Toy(LOSSES), tmp_path, [DropoutRateControl(CONTROLLER)], fast_dev_run=True)
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_loggers_other_than_wandb_get_numbers_only(tmp_path: Path) -> None:
+    logger = Memory()
+    fit(Toy(LOSSES), tmp_path, [DropoutRateControl(CONTROLLER)], logger=[CSVLogger(tmp_path), logger], max_epochs=3)
+    assert len(logger.series("dropout/drop")) == 3
+    assert all(isinstance(value, (int, float)) for _, row in logger.rows for value in row.values())
+    assert "dropout_control/best" in (tmp_path / "lightning_logs" / "version_0" / "metrics.csv").read_text()
+    assert len(read_run(tmp_path / "lightning_logs" / "version_0").decisions) == 3
+
+
+def test_a_training_loss_that_is_not_finite_is_a_reason(tmp_path: Path) -> None:
+    class Broken(Toy):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            loss = super().training_step(batch, batch_idx)
+            return loss + float("nan") if self.batches == 6 else loss
+
+    with pytest.warns(UserWarning, match="no decision at step 8"):
+        fit(Broken(LOSSES), tmp_path, [DropoutRateControl(CONTROLLER)], max_epochs=3)
+    run = read_run(tmp_path)
+    assert run.decisions[1].reason == "no decision: train_loss is nan"
+    assert [s.reason for s in replay(run, CONTROLLER)[1:]] == [d.reason for d in run.decisions]
+
+
+def test_the_stopwatch_counts_the_hooks_of_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.0, 3.0, 10.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+
+    class Owner:
+        def __init__(self) -> None:
+            self.stopwatch = Stopwatch()
+
+        @timed
+        def hook(self) -> None: ...
+
+    owner = Owner()
+    owner.hook()
+    assert owner.stopwatch.ratio() == 10.0 / 8.0

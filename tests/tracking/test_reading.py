@@ -1,0 +1,83 @@
+"""Reading a run back: whole, cut off, foreign or missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adaptive_dropout.tracking import read_run
+from adaptive_dropout.tracking.names import TRACE
+from tests.tracking.test_run import recorded
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A folder with the decisions of a run."""
+    (tmp_path / "decisions.jsonl").write_text("".join(f"{line}\n" for line in recorded().lines()))
+    return tmp_path
+
+
+def offline(folder: Path, lines: list[str], key: str = TRACE) -> Path:
+    """A ``.wandb`` file with ``lines`` in the history, written by W&B itself."""
+    import wandb
+
+    run = wandb.init(project="p", dir=folder, mode="offline")
+    for line in lines:
+        run.log({key: line, "other": 1.0})
+    run.finish()
+    wandb.teardown()  # finish alone may return before the end of the file is written
+    (file,) = folder.rglob("run-*.wandb")
+    return file
+
+
+def test_a_folder_and_its_file_are_the_same_run(written: Path) -> None:
+    assert read_run(written).lines() == recorded().lines()
+    assert read_run(str(written / "decisions.jsonl")).lines() == recorded().lines()
+
+
+@pytest.mark.parametrize("cut", [1, 200])
+def test_a_truncated_file_gives_what_it_holds_with_a_warning(written: Path, cut: int) -> None:
+    file = written / "decisions.jsonl"
+    file.write_bytes(file.read_bytes()[: -cut - 1])
+    with pytest.warns(UserWarning, match=r"is broken in line 201: the 199 decisions before it are read"):
+        assert len(read_run(written).decisions) == 199
+
+
+def test_an_offline_wandb_file_holds_every_decision(tmp_path: Path) -> None:
+    lines = recorded().lines()
+    file = offline(tmp_path, ["\n".join(lines[:3]), *lines[3:]])
+    assert read_run(file).lines() == lines
+    assert read_run(file.parent).lines() == lines
+
+
+def test_a_truncated_wandb_file_gives_what_it_holds_with_a_warning(tmp_path: Path) -> None:
+    file = offline(tmp_path, recorded().lines())
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.warns(UserWarning, match="is not complete: the run was killed, or still goes on"):
+        run = read_run(file)
+    assert 50 < len(run.decisions) < 150
+    assert run.lines() == recorded().lines()[: 1 + len(run.decisions)]
+
+
+def test_a_run_without_our_metrics_is_told(tmp_path: Path) -> None:
+    file = offline(tmp_path, ["1"], key="loss")
+    with pytest.raises(ValueError, match=r"holds no decisions of DropoutRateControl"):
+        read_run(file)
+
+
+def test_what_is_no_run_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "run-x.wandb").write_bytes(b"garbage")
+    (tmp_path / "notes.txt").write_text("hello\nyou")
+    with pytest.raises(ValueError, match=r"is no run file of W&B$"):
+        read_run(tmp_path)
+    with pytest.raises(ValueError, match=r"notes.txt' holds no decisions of DropoutRateControl"):
+        read_run(tmp_path / "notes.txt")
+
+
+def test_an_unknown_run_is_told_with_what_would_be_right(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no run at 'nowhere'; give the folder of a run, its decisions.jsonl"):
+        read_run("nowhere")
+    with pytest.raises(FileNotFoundError, match=r"it has neither decisions.jsonl nor a run-\*.wandb"):
+        read_run(tmp_path)

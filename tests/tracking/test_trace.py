@@ -1,0 +1,78 @@
+"""The file of decisions: written at once, never half, never over another run's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from adaptive_dropout.tracking import Run, read_run
+from adaptive_dropout.tracking.trace import Trace
+from tests.tracking.test_run import recorded
+
+
+def named(name: str, decisions: int = 0) -> Run:
+    run = recorded()
+    run.id = name
+    del run.decisions[decisions:]
+    return run
+
+
+def test_a_decision_is_in_the_file_before_add_returns(tmp_path: Path) -> None:
+    run = named("a")
+    trace = Trace(tmp_path / "new" / "folder", run)
+    for number, decision in enumerate(recorded().decisions[:5], start=1):
+        trace.add(decision.to_line())
+        lines = (tmp_path / "new" / "folder" / "decisions.jsonl").read_text().splitlines()
+        assert len(lines) == 1 + number
+        assert json.loads(lines[-1])["step"] == decision.step
+    trace.close()
+
+
+def test_the_first_line_says_controller_settings_and_rates_at_start(tmp_path: Path) -> None:
+    Trace(tmp_path, named("a")).close()
+    header = json.loads((tmp_path / "decisions.jsonl").read_text())
+    assert header["controller"]["class_path"] == "adaptive_dropout.RewindController"
+    assert header["controller"]["init_args"]["controller"]["class_path"] == "adaptive_dropout.Chain"
+    assert header["rates"] == {"a": 0.3, "b.c": 0.1}
+
+
+def test_a_resumed_run_goes_on_in_its_file_without_doubling_lines(tmp_path: Path) -> None:
+    trace = Trace(tmp_path, named("a"))
+    decisions = recorded().decisions
+    for decision in decisions[:8]:
+        trace.add(decision.to_line())
+    trace.close()
+    resumed = Trace(tmp_path, named("a", 5))  # from a checkpoint after the fifth
+    for decision in decisions[5:12]:
+        resumed.add(decision.to_line())
+    resumed.close()
+    assert [d.step for d in read_run(tmp_path).decisions] == [d.step for d in decisions[:12]]
+    assert [file.name for file in tmp_path.glob("decisions*")] == ["decisions.jsonl"]
+
+
+def test_another_runs_file_is_kept(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        Trace(tmp_path, named(name, 3)).close()
+    assert read_run(tmp_path).id == "c"
+    assert read_run(tmp_path / "decisions-1.jsonl").id == "a"
+    assert read_run(tmp_path / "decisions-2.jsonl").id == "b"
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage\n", b"[1]\n", b"\xff\xfe"])
+def test_a_file_that_is_none_of_ours_is_kept_too(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "decisions.jsonl").write_bytes(content)
+    Trace(tmp_path, named("a")).close()
+    assert read_run(tmp_path).id == "a"
+    assert (tmp_path / "decisions-1.jsonl").read_bytes() == content
+
+
+def test_two_runs_that_share_a_folder_at_the_same_time_keep_apart(tmp_path: Path) -> None:
+    first, second = Trace(tmp_path, named("a")), Trace(tmp_path, named("b"))
+    first.add(recorded().decisions[0].to_line())
+    second.add(recorded().decisions[1].to_line())
+    first.close()
+    second.close()
+    assert [d.step for d in read_run(tmp_path / "decisions-1.jsonl").decisions] == [10]
+    assert [d.step for d in read_run(tmp_path).decisions] == [20]
