@@ -25,7 +25,7 @@ ALLOCATORS = {
     "recycling": {"MALLOC_TRIM_THRESHOLD_": KEEP, "MALLOC_MMAP_THRESHOLD_": KEEP},  # glibc reads them at the start
     "caching": {},
 }
-AT_ONCE = 1 << 20  # elements: smaller inputs are timed several calls at a time
+AT_ONCE = 1 << 22  # elements: smaller inputs are timed several calls at a time
 MOST_REPEATS = 50
 
 
