@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 from adaptive_dropout.functional.shapes import channel_shape
 from adaptive_dropout.functional.strength import as_p, check_input
+from adaptive_dropout.noise.backend import readable
 from adaptive_dropout.noise.gate import gate
 from adaptive_dropout.noise.philox import draw_key
 
@@ -17,6 +22,10 @@ __all__ = [
     "concrete_dropout3d",
     "concrete_keep_mean",
 ]
+
+NODES = 40  # on each side of 0
+HALVES = np.arange(-NODES, NODES + 1) / 2
+WEIGHTS = 1 / (2 + 2 * np.cosh(HALVES))
 
 
 def concrete_dropout(
@@ -43,10 +52,9 @@ def concrete_dropout(
     """
     check_input(x)
     p = as_p(p, x)
-    below_one = (p < 1).to(p.dtype)
-    mean = concrete_keep_mean(p, temperature).clamp(min=torch.finfo(p.dtype).tiny)
-    odds = p / (1 - p).clamp(min=torch.finfo(p.dtype).eps / 2)
-    settings = (odds, below_one / mean, 1 / temperature, draw_key(x))
+    at_hand = p.dim() == 0 and readable(p)
+    odds, scale = _OddsAndScale.apply(p, temperature) if at_hand else odds_and_scale(p, temperature)
+    settings = (odds, scale, 1 / temperature, draw_key(x))
     if noise_shape is None:
         return gate(x, *settings)
     return (x * gate(x.new_ones(noise_shape, dtype=p.dtype), *settings)).to(x.dtype)
@@ -67,6 +75,12 @@ def concrete_dropout3d(x: Tensor, p: float | Tensor, temperature: float = 2 / 3)
     return concrete_dropout(x, p, temperature, channel_shape(x, 3))
 
 
+def odds_and_scale(p: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Return p / (1 - p) and 1 / E[1 - z], 0 at p = 1, which nothing divides by 0; differentiable in ``p``."""
+    mean = concrete_keep_mean(p, temperature).clamp(min=torch.finfo(p.dtype).tiny)
+    return p / (1 - p).clamp(min=torch.finfo(p.dtype).eps / 2), (p < 1).to(p.dtype) / mean
+
+
 def concrete_keep_mean(p: Tensor, temperature: float) -> Tensor:
     """Return E[1 - z], the mean of the concrete mask before rescaling; 0-dim, differentiable in ``p``.
 
@@ -75,6 +89,41 @@ def concrete_keep_mean(p: Tensor, temperature: float) -> Tensor:
     [-20, 20] then errs by less than 1e-7 for T up to 2, because the integrand is analytic within pi of the real line
     and decays exponentially.
     """
-    nodes = torch.arange(-40, 41, dtype=p.dtype, device=p.device) / 2
+    nodes = torch.arange(-NODES, NODES + 1, dtype=p.dtype, device=p.device) / 2
     weights = torch.sigmoid(nodes) * torch.sigmoid(-nodes)
     return (weights * torch.sigmoid(-torch.logit(p) - temperature * nodes)).sum() / weights.sum()
+
+
+class _OddsAndScale(Function):
+    """`odds_and_scale` of a p that Python may read, in a tenth of the time of its thirty operations."""
+
+    @staticmethod
+    def forward(ctx: Any, p: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        odds, scale, *ctx.slopes = _numbers(p.item(), temperature)
+        ctx.temperature = temperature
+        ctx.save_for_backward(p)
+        values = torch.tensor((odds, scale), dtype=p.dtype)
+        return values[0], values[1]
+
+    @staticmethod
+    def backward(ctx: Any, to_odds: Tensor, to_scale: Tensor) -> tuple[Tensor, None]:
+        if not torch.is_grad_enabled():
+            return to_odds * ctx.slopes[0] + to_scale * ctx.slopes[1], None
+        (p,) = ctx.saved_tensors
+        values = odds_and_scale(p, ctx.temperature)
+        return torch.autograd.grad(values, p, (to_odds, to_scale), create_graph=True)[0], None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> tuple[Tensor, Tensor]:
+        return tangent * ctx.slopes[0], tangent * ctx.slopes[1]
+
+
+def _numbers(p: float, temperature: float) -> tuple[float, float, float, float]:
+    """Return the odds of ``p``, the scale, and the derivatives of both."""
+    if p in (0.0, 1.0):
+        return (0.0, 1.0, 1.0, 0.0) if p == 0 else (2.0**24, 0.0, 0.0, 0.0)
+    q = 1 - p
+    keep = 1 / (1 + (p / q) * np.exp(temperature * HALVES))
+    mean = float((WEIGHTS * keep).sum() / WEIGHTS.sum())
+    slope = -float((WEIGHTS * keep * (1 - keep)).sum() / WEIGHTS.sum()) / (p * q)
+    return p / q, 1 / mean, 1 / q**2, -slope / mean**2
