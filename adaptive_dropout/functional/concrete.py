@@ -102,8 +102,7 @@ class _OddsAndScale(Function):
         odds, scale, *ctx.slopes = _numbers(p.item(), temperature)
         ctx.temperature = temperature
         ctx.save_for_backward(p)
-        values = torch.tensor((odds, scale), dtype=p.dtype)
-        return values[0], values[1]
+        return torch.tensor(odds, dtype=p.dtype), torch.tensor(scale, dtype=p.dtype)
 
     @staticmethod
     def backward(ctx: Any, to_odds: Tensor, to_scale: Tensor) -> tuple[Tensor, None]:
