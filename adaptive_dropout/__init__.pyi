@@ -15,7 +15,23 @@ from .controllers import (
     SpeedLimit as SpeedLimit,
     State as State,
 )
-from .convert import convert as convert
+from .conversion import (
+    Inventory as Inventory,
+    Row as Row,
+    convert as convert,
+    inventory as inventory,
+    revert as revert,
+)
+from .inference import (
+    class_spread as class_spread,
+    consistent_mc_samples as consistent_mc_samples,
+    gaussian_spread as gaussian_spread,
+    mc_dropout as mc_dropout,
+    mc_samples as mc_samples,
+    mutual_information as mutual_information,
+    output_spread as output_spread,
+    predictive_entropy as predictive_entropy,
+)
 from .modules import (
     AlphaDropout as AlphaDropout,
     ConcreteDropout as ConcreteDropout,
@@ -32,6 +48,7 @@ from .modules import (
     NoiseLayer as NoiseLayer,
 )
 from .rates import (
+    AttributeRate as AttributeRate,
     LearnedRate as LearnedRate,
     Rate as Rate,
     ScheduledRate as ScheduledRate,

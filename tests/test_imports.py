@@ -18,16 +18,17 @@ ROWS = [
     {"schedules", "controllers", "noise"},
     {"functional", "rates", "nested"},
     {"modules"},
-    {"signals", "snapshot", "convert"},
+    {"signals", "snapshot", "conversion"},
+    {"inference"},
     # ---- plain `import adaptive_dropout` stops here ----
     {"tracking"},
-    {"plots"},
+    {"plots", "calibration"},
     {"callbacks"},
     {"networks", "data", "tasks"},
     {"cli"},
     {"__main__"},
 ]
-LAST_LIGHT_ROW = 4
+LAST_LIGHT_ROW = 5
 STANDARD_LIBRARY_ONLY = {"probability", "counts", "schedules", "controllers"}
 HEAVY = {"lightning", "wandb", "matplotlib", "sklearn", "torchmetrics", "rich", "jsonargparse"}
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}

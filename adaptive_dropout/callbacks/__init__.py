@@ -2,8 +2,16 @@
 
 from adaptive_dropout.callbacks.adaptive import AdaptiveDropout
 from adaptive_dropout.callbacks.control import DropoutRateControl
+from adaptive_dropout.callbacks.mc_dropout import MCDropoutPredictor
 from adaptive_dropout.callbacks.monitor import DropoutRateMonitor
 from adaptive_dropout.callbacks.progress import DropoutProgressBar
 from adaptive_dropout.callbacks.scheduler import DropoutRateScheduler
 
-__all__ = ["AdaptiveDropout", "DropoutProgressBar", "DropoutRateControl", "DropoutRateMonitor", "DropoutRateScheduler"]
+__all__ = [
+    "AdaptiveDropout",
+    "DropoutProgressBar",
+    "DropoutRateControl",
+    "DropoutRateMonitor",
+    "DropoutRateScheduler",
+    "MCDropoutPredictor",
+]

@@ -13,8 +13,8 @@ from rich.table import Table
 from adaptive_dropout.callbacks.averages import averages
 from adaptive_dropout.callbacks.control import DropoutRateControl
 from adaptive_dropout.controllers import Controller, RewindController
-from adaptive_dropout.convert.found import find
-from adaptive_dropout.convert.swap import adapt
+from adaptive_dropout.conversion.found import find
+from adaptive_dropout.conversion.swap import adapt
 
 __all__ = ["AdaptiveDropout"]
 

@@ -22,6 +22,7 @@ TRAINING = {
     "predict": "run a model over new data",
 }
 READING = {
+    "inventory": "show every dropout rate of a model, and which of them can be moved",
     "replay": "show what another controller would have decided on a run's signals",
     "report": "write the rates, losses and decisions of runs to one HTML file",
     "dashboard": "create a dashboard of a project's runs in W&B, or a report on them",

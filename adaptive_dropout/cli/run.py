@@ -71,9 +71,9 @@ class SaveConfig(SaveConfigCallback):
 def _spelled_out(value: Any) -> Any:
     """Return a configuration with its controllers as class paths; defaults are objects, which it could not hold."""
     if isinstance(value, Controller):
-        return Namespace({name: _spelled_out(part) for name, part in controller_to_dict(value).items()})
+        value = controller_to_dict(value)
     if isinstance(value, Namespace):
-        return Namespace({name: _spelled_out(part) for name, part in vars(value).items()})
+        return Namespace({name: _spelled_out(part) for name, part in vars(value).items()})  # type: ignore[no-untyped-call]
     if isinstance(value, dict):
         return {name: _spelled_out(part) for name, part in value.items()}
     return [_spelled_out(part) for part in value] if isinstance(value, list) else value

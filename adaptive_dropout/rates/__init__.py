@@ -1,5 +1,6 @@
 """Rates: what holds a drop probability, with exactly one writer each, and the rates of a whole model by name."""
 
+from adaptive_dropout.rates.attribute import AttributeRate
 from adaptive_dropout.rates.kinds import LearnedRate, Rate, ScheduledRate, SettableRate
 from adaptive_dropout.rates.model import (
     get_rates,
@@ -11,6 +12,7 @@ from adaptive_dropout.rates.model import (
 )
 
 __all__ = [
+    "AttributeRate",
     "LearnedRate",
     "Rate",
     "ScheduledRate",

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from adaptive_dropout.probability import check_p
+from adaptive_dropout.rates.attribute import AttributeRate
 from adaptive_dropout.rates.kinds import LearnedRate, Rate, ScheduledRate, SettableRate, StoredRate
 
 __all__ = ["get_rates", "named_rates", "rate_param_groups", "refresh_rates", "set_rates", "set_step"]
@@ -18,7 +19,8 @@ R = TypeVar("R", bound=Rate)
 def named_rates(model: nn.Module, kind: type[R] = Rate) -> Iterator[tuple[str, R]]:  # type: ignore[assignment]
     """Yield ``(name, rate)`` for each rate of ``model``, in the order of its modules.
 
-    A rate is named after its layer. One shared by several layers is listed once, under the first of them.
+    A rate is named after its layer, or after the attribute that it writes. One shared by several layers is listed once,
+    under the first of them.
 
     Args:
         model: any module.
@@ -26,7 +28,8 @@ def named_rates(model: nn.Module, kind: type[R] = Rate) -> Iterator[tuple[str, R
     """
     for path, module in model.named_modules():
         if isinstance(module, kind):
-            yield path.removesuffix(".rate"), module
+            name = path.removesuffix(".rate")
+            yield name.removesuffix("_rate") if isinstance(module, AttributeRate) else name, module
 
 
 def get_rates(model: nn.Module, kind: type[Rate] = Rate) -> dict[str, float]:

@@ -110,7 +110,10 @@ def test_wandb_without_an_account_is_told(capsys: pytest.CaptureFixture[str], mo
 
 
 def test_an_unknown_command_names_the_known(capsys: pytest.CaptureFixture[str]) -> None:
-    assert error_of(["fitt"], capsys) == "no command 'fitt'; there are fit, validate, test, predict, replay, report"
+    assert (
+        error_of(["fitt"], capsys)
+        == "no command 'fitt'; there are fit, validate, test, predict, inventory, replay, report, dashboard"
+    )
 
 
 def test_what_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -72,6 +74,13 @@ class WandbServer:
         return {
             "WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY, "WANDB_MODE": "online", "WANDB_ERROR_REPORTING": "false",
         } | {f"WANDB_{place}": str(folder) for place in places}  # fmt: skip
+
+    def closed_environment(self, folder: Path) -> dict[str, str]:
+        """All that a process needs to use this server and this library; what does not go to loopback fails."""
+        nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")  # nobody answers
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        own = {"PATH": path, "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
+        return self.environment(folder) | nowhere | {"NO_PROXY": "127.0.0.1"} | own
 
 
 @contextmanager

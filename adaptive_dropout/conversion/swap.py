@@ -1,0 +1,164 @@
+"""`convert` and `revert`: the rates of a model that someone else wrote, made adjustable in place, and given back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from itertools import chain
+
+import torch
+from torch import nn
+
+from adaptive_dropout.conversion.found import Found, Layer, find
+from adaptive_dropout.conversion.reads import functions_called
+from adaptive_dropout.conversion.twins import p_of, twin_of
+from adaptive_dropout.modules import Dropout, NoiseLayer
+from adaptive_dropout.modules.drop_in import DropIn
+from adaptive_dropout.rates import AttributeRate, Rate, named_rates
+
+__all__ = ["adapt", "check_plain", "convert", "revert"]
+
+Where = str | Callable[[str], bool]
+LEDGER = "_before_convert"
+"""Where a module keeps what `convert` took out of it: ``{slot: layer}``, None for a rate that was added."""
+
+
+def convert(
+    model: nn.Module, where: Where = "*", to: type[NoiseLayer] = Dropout
+) -> dict[str, NoiseLayer | AttributeRate]:
+    """Make the dropout of ``model`` adjustable, in place, and return what now holds each rate, by name.
+
+    Layers become ours: torch's ``nn.Dropout*`` and alpha dropout, the drop paths of timm and torchvision, and the
+    identities that a drop path of 0 leaves behind. Rates that modules keep as numbers and read at each forward (in
+    attention, recurrent layers, Hugging Face and other models) get an `AttributeRate`; so do layers whose ``p`` is
+    handed to fused attention. `inventory` says what is found, and what is out of reach.
+
+    Rates, devices, hooks, ``inplace``, training mode and shared layers stay as they are, and so do the keys of the
+    ``state_dict``. Everything is checked before the first layer is swapped. What is adjustable already is left alone.
+
+    >>> model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.3))
+    >>> convert(model)
+    {'1': Dropout(p=0.3, inplace=False)}
+    >>> revert(model)[1]
+    Dropout(p=0.3, inplace=False)
+
+    Args:
+        model: any module; convert it before ``torch.compile``.
+        where: which rates, as a glob on their names or a function of the name.
+        to: what ``nn.Dropout`` becomes, such as `GaussianDropout`. All else keeps its kind of noise.
+
+    Raises:
+        TypeError: the model is scripted or compiled, or ``to`` is no layer of ours.
+        ValueError: there is no dropout that can be reached, ``where`` matches none, the model itself is a dropout
+            layer, or ``to`` has no layer to replace or cannot start at its rate.
+    """
+    _check_layer(to)
+    check_plain(model)
+    found = _selected(model, where)
+    if to is not Dropout and found.names() and not any(type(layer.layer) is nn.Dropout for layer in found.layers):
+        raise ValueError(f"to={to.__name__} is for nn.Dropout, of which there is none among {found.names()}")
+    return adapt(model, found, to)
+
+
+def adapt(model: nn.Module, found: Found, to: type[NoiseLayer] = Dropout) -> dict[str, NoiseLayer | AttributeRate]:
+    """Make what was ``found`` in ``model`` adjustable, were it nothing; compiled code notices, and compiles again.
+
+    Raises:
+        ValueError: ``to`` cannot start at a rate of the model; nothing is changed.
+    """
+    made = {layer.name: _twin(layer, to, model) for layer in found.layers}
+    rates = {number.name: AttributeRate(number.owner, number.attribute) for number in found.numbers}
+    for layer in found.layers:
+        for parent, slot in layer.slots:
+            _put(parent, slot, made[layer.name], layer.layer)
+    for number in found.numbers:
+        _put(number.home, number.slot, rates[number.name].to(_device(number.home, model)), None)
+    return made | rates
+
+
+def revert(model: nn.Module) -> nn.Module:
+    """Put back the very layers and numbers that `convert` replaced, with the rates they had, and return ``model``.
+
+    Training mode is that of now.
+
+    Raises:
+        ValueError: nothing of ``model`` was converted.
+    """
+    ledgers = [(module, vars(module).pop(LEDGER)) for module in list(model.modules()) if LEDGER in vars(module)]
+    if not ledgers:
+        raise ValueError(f"nothing in {type(model).__name__} was converted; convert(model) comes first")
+    for module, ledger in ledgers:
+        for slot, layer in ledger.items():
+            ours = module._modules[slot]
+            if layer is None:
+                del module._modules[slot]
+                ours.give_back()  # type: ignore[union-attr, operator]
+            else:
+                module._modules[slot] = layer.train(ours.training)  # type: ignore[union-attr]
+    return model
+
+
+def check_plain(model: nn.Module) -> None:
+    """Raise a TypeError where some of ``model`` is scripted or compiled: what it runs is no longer its modules."""
+    for path, module in model.named_modules():
+        where = f"{path or 'the model'} is "
+        if isinstance(module, torch.jit.ScriptModule):
+            raise TypeError(f"{where}scripted, and its code is fixed; convert the model before torch.jit")
+        if isinstance(module, torch._dynamo.OptimizedModule) or module._compiled_call_impl is not None:
+            raise TypeError(f"{where}compiled; convert the model first, then torch.compile it")
+
+
+def _check_layer(to: object) -> None:
+    if not (isinstance(to, type) and issubclass(to, NoiseLayer)):
+        raise TypeError(f"to has to be a class such as GaussianDropout, but got {to!r}")
+
+
+def _selected(model: nn.Module, where: Where) -> Found:
+    if twin_of("", model) is not None:
+        raise ValueError(f"the model itself is {model!r}, which has no place to be swapped in; put it in nn.Sequential")
+    found = find(model)
+    ours = [name for name, _ in named_rates(model)]
+    if not found.names() and not ours:
+        raise ValueError(_nothing(model, found))
+    chosen = where if callable(where) else lambda name: fnmatchcase(name, where)
+    layers, numbers = [f for f in found.layers if chosen(f.name)], [f for f in found.numbers if chosen(f.name)]
+    if not layers and not numbers and not any(map(chosen, ours)):
+        raise ValueError(f"where={where!r} matches none of the rates {sorted([*found.names(), *ours])}")
+    return Found(layers, numbers, found.missed)
+
+
+def _nothing(model: nn.Module, found: Found) -> str:
+    """Say what there is instead of dropout that can be reached."""
+    name = type(model).__name__
+    if found.missed:
+        return f"{name} has no rate to adjust; {found.missed[0].name}: {found.missed[0].why}"
+    calls = {type(module).__name__: functions_called(module) for module in model.modules()}
+    if calling := {kind: names for kind, names in calls.items() if names}:
+        kind, names = next(iter(calling.items()))
+        return f"{name} has no rate to adjust: {kind} calls {names[0]} with a number in its code; give it nn.Dropout"
+    return f"{name} has no dropout; it is made of {sorted(calls)}"
+
+
+def _twin(found: Layer, to: type[NoiseLayer], model: nn.Module) -> NoiseLayer:
+    layer, (parent, slot) = found.layer, found.slots[0]
+    kind = to if type(layer) is nn.Dropout else twin_of(slot, layer)
+    assert kind is not None
+    try:
+        twin = kind(p_of(layer))
+    except ValueError as error:
+        raise ValueError(f"{found.name} cannot become {kind.__name__}: {error}") from error
+    if isinstance(twin, DropIn):
+        twin.inplace = bool(getattr(layer, "inplace", False))
+    # The very dictionaries: the handles that users hold remove their hooks from them.
+    vars(twin).update({name: value for name, value in vars(layer).items() if "hook" in name})
+    return twin.to(_device(parent, model)).train(layer.training)
+
+
+def _put(parent: nn.Module, slot: str, ours: NoiseLayer | Rate, before: nn.Module | None) -> None:
+    vars(parent).setdefault(LEDGER, {})[slot] = before
+    parent._modules[slot] = ours
+
+
+def _device(parent: nn.Module, model: nn.Module) -> torch.device | None:
+    tensors = chain(parent.parameters(), parent.buffers(), model.parameters(), model.buffers())
+    return next((tensor.device for tensor in tensors), None)
