@@ -21,8 +21,8 @@ __all__ = ["lines"]
 INTRODUCTION = """Written by `python -m benchmarks.speed` from the last run on each device in `results.csv`. Ratios are
 of medians over rounds in which each contender took a turn, in one process, on one float32 input; p is 0.3. Saved are
 bytes an element that are kept for the backward pass, beside input and output; in the tables at the largest size.
-"Recycling" is glibc told to keep what is freed (`MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_` set to 2000000000), "default"
-is glibc as it is, which does the same up to 32 MiB once a block of that size was freed."""
+"Recycling" is glibc told to keep what is freed (`MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_` set to
+2000000000), "default" is glibc as it is, which does the same up to 32 MiB once a block of that size was freed."""
 BYTES_OF_A_COPY = 8  # an element: 4 are read and 4 written
 
 
