@@ -77,7 +77,11 @@ def test_rates_that_a_fused_function_is_given_are_on(model: nn.Module) -> None:
     assert ad.mc_samples(model, x, samples=3).std(0).min() > 0
 
 
-@pytest.mark.parametrize("function", [F.dropout, F.alpha_dropout, F.feature_alpha_dropout, F.dropout1d], ids=str)
+@pytest.mark.parametrize(
+    "function",
+    [F.dropout, F.alpha_dropout, F.feature_alpha_dropout, F.dropout1d],
+    ids=lambda function: function.__name__,
+)
 def test_functional_dropout_is_on_however_it_is_called(function: object) -> None:
     x = torch.ones(6, 50, 4)
     for call in (
