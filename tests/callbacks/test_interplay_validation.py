@@ -143,7 +143,9 @@ def test_a_training_loss_that_is_nan_costs_a_decision_and_not_the_run(tmp_path: 
 
 def test_a_model_without_dropout_layers_is_told_before_training(tmp_path: Path) -> None:
     watch = Watch()
-    with pytest.raises(ValueError, match=r"finds no SettableRate in the model .*; give it nn.Dropout layers; adaptive_dropout.inventory"):
+    with pytest.raises(
+        ValueError, match=r"finds no SettableRate .*; give it nn.Dropout layers; adaptive_dropout.inventory"
+    ):
         fit(Classifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), 10), tmp_path, [AdaptiveDropout(), watch])
     assert not watch.batches
 
