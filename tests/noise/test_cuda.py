@@ -84,12 +84,12 @@ def test_the_backward_kernel_gives_the_gradient_s_bits_and_the_sums(dtype: torch
 
 
 KERNELS: dict[str, dict[str, Any]] = {
-    "_mask": {"shifted": True, "uniform": False},
-    "_mask_add": {"uniform": True},
-    "_relu_mask": {"uniform": True},
-    "_gaussian": {"uniform": True},
-    "_gate": {"exponent": 10.0, "limit": LIMIT, "uniform": True},
-    "_gate_backward": {"exponent": 1.5, "limit": LIMIT},
+    "mask": {"shifted": True, "uniform": False},
+    "mask_add": {"uniform": True},
+    "relu_mask": {"uniform": True},
+    "gaussian": {"uniform": True},
+    "gate": {"exponent": 10.0, "limit": LIMIT, "uniform": True},
+    "gate_backward": {"exponent": 1.5, "limit": LIMIT},
 }
 
 
@@ -101,7 +101,7 @@ def test_the_compiler_takes_a_kernel_and_accesses_16_bytes_at_a_time(name: str, 
 
     from adaptive_dropout.noise import cuda
 
-    kernel = getattr(cuda, name)
+    kernel = getattr(cuda.kernels, name)
     constants = {**KERNELS[name], "work": triton.language.float32}
     types = {"key": "*i64", "settings": "*fp32", "sums": "*fp32", "size": "i64", "columns": "i64", "features": "i64"}
     signature = {
