@@ -12,11 +12,10 @@ from adaptive_dropout.noise.cuda.words import CHUNK, LEVELS
 
 __all__ = ["box_muller", "gate_of", "keep_or_drop"]
 
-LN_2_HIGH, LN_2_LOW = (tl.constexpr(c) for c in normal.LN_2)
-SQRT_HALF = tl.constexpr(normal.SQRT_HALF)
-S0, S1, S2, S3, S4, S5 = map(tl.constexpr, normal.SIN)
-C0, C1, C2, C3, C4, C5, C6 = map(tl.constexpr, normal.COS)
-L0, L1, L2, L3, L4, L5, L6, L7, L8 = map(tl.constexpr, normal.LN)
+LN_2, SQRT_HALF_BITS = tl.constexpr(normal.LN_2), tl.constexpr(0x3F3504F3)
+S0, S1, S2 = map(tl.constexpr, normal.SIN)
+C0, C1, C2 = map(tl.constexpr, normal.COS)
+L0, L1, L2, L3, L4, L5 = map(tl.constexpr, normal.LN)
 
 
 @triton.jit
@@ -61,30 +60,32 @@ def _power(base, exponent: tl.constexpr, work: tl.constexpr):
 
 
 @triton.jit
-def box_muller(first, second):
-    """Return two normals for each pair of words, with the operations of `normal.box_muller` in order."""
-    u = (first.to(tl.float32) + 0.5) * 2.0**-32
-    bits = u.to(tl.int32, bitcast=True)
-    exponent = (bits - 0x3F3504F3) >> 23
+def box_muller(word):
+    """Return two normals for each word, with the operations of `normal.box_muller` in order."""
+    bits = (((word >> 12).to(tl.float32) + 0.5) * 2.0**-20).to(tl.int32, bitcast=True)
+    exponent = (bits - SQRT_HALF_BITS) >> 23
     f = (bits - (exponent << 23)).to(tl.float32, bitcast=True) - 1
-    n = exponent.to(tl.float32)
-    log = _log_rest(f) * f * (f * f) + n * LN_2_LOW - 0.5 * (f * f) + f + n * LN_2_HIGH
-    radius = tl.sqrt_rn(-2 * log)
-    t = ((second >> 9).to(tl.float32) + 0.5) * 2.0**-23 - 0.5
-    signed = tl.where(second & 1 == 1, radius, -radius)
-    return signed * _cosine(t * t), signed * (t * _sine(t * t))
+    radius = tl.sqrt_rn(f * _minus_log_over(f) - exponent.to(tl.float32) * LN_2)
+    t = ((word >> 2) & 1023).to(tl.float32) - 511.5
+    cos, sin = radius * _cosine(t * t), radius * (t * _sine(t * t))
+    return _signed(cos - sin, word), _signed(cos + sin, word >> 1)
 
 
 @triton.jit
-def _log_rest(x):
-    return (((((((L8 * x + L7) * x + L6) * x + L5) * x + L4) * x + L3) * x + L2) * x + L1) * x + L0
+def _signed(size, word):
+    return tl.where(word & 1 == 1, -size, size)
+
+
+@triton.jit
+def _minus_log_over(x):
+    return ((((L5 * x + L4) * x + L3) * x + L2) * x + L1) * x + L0
 
 
 @triton.jit
 def _cosine(x):
-    return (((((C6 * x + C5) * x + C4) * x + C3) * x + C2) * x + C1) * x + C0
+    return (C2 * x + C1) * x + C0
 
 
 @triton.jit
 def _sine(x):
-    return ((((S5 * x + S4) * x + S3) * x + S2) * x + S1) * x + S0
+    return (S2 * x + S1) * x + S0

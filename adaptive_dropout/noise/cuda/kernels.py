@@ -53,9 +53,9 @@ def relu_mask(x, bias, out, key, settings, size, columns, features, uniform: tl.
 def gaussian(x, out, key, settings, size, columns, uniform: tl.constexpr, work: tl.constexpr):
     """Write x (offset + std e)."""
     words = words_of(key)
-    normals = box_muller(words[0], words[1]) + box_muller(words[2], words[3])
-    for lane in tl.static_range(4):
-        i, inside = positions_of(lane, 4, size)
+    normals = box_muller(words[0]) + box_muller(words[1]) + box_muller(words[2]) + box_muller(words[3])
+    for lane in tl.static_range(8):
+        i, inside = positions_of(lane, 8, size)
         column = column_of(i, size, columns, uniform)
         factor = tl.load(settings + column) + tl.load(settings + columns + column) * normals[lane].to(work)
         tl.store(out + i, tl.load(x + i, inside, other=0).to(work) * factor, inside)
