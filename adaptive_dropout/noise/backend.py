@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adaptive_dropout.noise.philox import CHUNK
+from adaptive_dropout.noise.philox import CHUNK, LANES
 from adaptive_dropout.noise.threads import over_threads
 
 __all__ = [
@@ -83,15 +83,14 @@ def run(
     x: Tensor,
     levels: Levels,
     key: Key,
-    lanes: int,
     numbers: tuple[float, ...] = (),
     others: tuple[Tensor, ...] = (),
     inplace: bool = False,
 ) -> Tensor | None:
     """Return what the kernel ``name`` makes of ``x`` and ``others``, in the dtype and strides of x; None if it cannot.
 
-    What follows the settings of ``levels`` broadcasts over ``x``; ``numbers`` are settings that do not. ``lanes`` is
-    how many elements the kernel takes from a counter. ``inplace`` writes into ``x``.
+    What follows the settings of ``levels`` broadcasts over ``x``; ``numbers`` are settings that do not. ``inplace``
+    writes into ``x``.
     """
     kernels = kernels_for(x)
     if kernels is None:
@@ -99,7 +98,7 @@ def run(
     given = x.contiguous()
     out = given if inplace else torch.empty_like(given)
     read = [other.contiguous() for other in others]
-    if not _launch(kernels, name, [given, *read, out], [], (levels, key, lanes, numbers)):
+    if not _launch(kernels, name, [given, *read, out], [], (levels, key, numbers)):
         return None
     if inplace:
         return x if given is x else x.copy_(out)
@@ -107,7 +106,7 @@ def run(
 
 
 def run_backward(
-    name: str, factors: tuple[Tensor, Tensor], levels: Levels, key: Key, lanes: int, numbers: tuple[float, ...]
+    name: str, factors: tuple[Tensor, Tensor], levels: Levels, key: Key, numbers: tuple[float, ...]
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     """Return the gradient of x and the two sums that the kernel ``name`` makes of x and the gradient of y; or None."""
     x, gradient = (factor.contiguous() for factor in factors)
@@ -115,8 +114,8 @@ def run_backward(
     if kernels is None or gradient.device != x.device:
         return None
     out = torch.empty_like(gradient)
-    sums = torch.empty((2, _chunks(x, lanes)), dtype=work_dtype(x), device=x.device)
-    if not _launch(kernels, name, [x, gradient, out], [sums], (levels, key, lanes, numbers)):
+    sums = torch.empty((2, _chunks(x)), dtype=work_dtype(x), device=x.device)
+    if not _launch(kernels, name, [x, gradient, out], [sums], (levels, key, numbers)):
         return None
     first, second = sums.sum(1, dtype=torch.float64).to(work_dtype(x)).unbind()
     return out, first, second
@@ -146,12 +145,12 @@ def _launch(
     name: str,
     arrays: list[Tensor],
     sums: list[Tensor],
-    settings: tuple[Levels, Key, int, tuple[float, ...]],
+    settings: tuple[Levels, Key, tuple[float, ...]],
 ) -> bool:
     """Let the kernel ``name`` read the first ``arrays``, write the last and the ``sums``; return whether it could."""
     x, out = arrays[0], arrays[-1]
-    levels, key, lanes, numbers = settings
-    chunks = _chunks(x, lanes)
+    levels, key, numbers = settings
+    chunks = _chunks(x)
     if x.is_cuda:
         levels, key = as_tensors(x, levels, key)
         table = columns(levels.detach(), x.shape)
@@ -168,8 +167,8 @@ def _launch(
     return called
 
 
-def _chunks(x: Tensor, lanes: int) -> int:
-    return -(-x.numel() // (CHUNK * lanes))
+def _chunks(x: Tensor) -> int:
+    return -(-x.numel() // (CHUNK * LANES))
 
 
 class Kernels:

@@ -49,7 +49,7 @@ class _MaskAdd(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, residual: Tensor, levels: Levels, key: Key) -> Tensor:
         ctx.levels, ctx.key = levels, key
-        y = run("mask_add", x, levels, key, 8, others=(residual,))
+        y = run("mask_add", x, levels, key, others=(residual,))
         return mask_add_twin(x, residual, levels, key) if y is None else y
 
     @staticmethod
@@ -67,7 +67,7 @@ class _MaskAdd(Function):
 class _ReluMask(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, bias: Tensor, levels: Levels, key: Key) -> Tensor:
-        y = run("relu_mask", x, levels, key, 8, (bias.numel(),), (bias,))
+        y = run("relu_mask", x, levels, key, (bias.numel(),), (bias,))
         if y is None:
             y = relu_mask_twin(x, bias, levels, key)
         ctx.save_for_backward(y)

@@ -67,7 +67,7 @@ class _Gate(Function):
         ctx.save_for_forward(*saved)
         ctx.input = weakref.ref(x)  # for jvp, which is called before the caller of apply can let go of x
         ctx.exponent = exponent
-        y = run("gate", x, torch.stack((odds, scale)), key, 8, (exponent, _limit(exponent)))
+        y = run("gate", x, torch.stack((odds, scale)), key, (exponent, _limit(exponent)))
         return gate_twin(x, odds, scale, exponent, key) if y is None else y
 
     @staticmethod
@@ -99,7 +99,7 @@ def _backward(
     """Return gradient scale k, and x gradient k and x gradient k (1 - k), as sums where those are all that is asked."""
     if odds.dim() == 0 and not torch.is_grad_enabled() and on_kernels(gradient):
         numbers = (exponent, _limit(exponent))
-        results = run_backward("gate_backward", (x, gradient), torch.stack((odds, scale)), key, 8, numbers)
+        results = run_backward("gate_backward", (x, gradient), torch.stack((odds, scale)), key, numbers)
         if results is not None:
             return results
     k = keep(x, odds, exponent, key)

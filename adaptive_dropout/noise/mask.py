@@ -72,7 +72,7 @@ class _Mask(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, levels: Levels, key: Key, inplace: bool) -> Tensor:
         ctx.levels, ctx.key, ctx.inplace = levels, key, inplace  # a few numbers, which get no gradient
-        y = run("mask", x, levels, key, 8, inplace=inplace)
+        y = run("mask", x, levels, key, inplace=inplace)
         if y is None:
             y = mask_twin(x, levels, key)
             y = x.copy_(y) if inplace else y

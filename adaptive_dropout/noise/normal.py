@@ -43,7 +43,7 @@ def gaussian_twin(x: Tensor, offset: Tensor, std: Tensor, key: Tensor) -> Tensor
 
 def normals(key: Tensor, n: int) -> Tensor:
     """Return the standard normals of the positions 0 to ``n`` - 1; float32, (n,)."""
-    pairs = [box_muller(word) for word in word_blocks(key, n, 8)]
+    pairs = [box_muller(word) for word in word_blocks(key, n)]
     return lanes_in_order([e for pair in pairs for e in pair], n)
 
 
@@ -93,7 +93,7 @@ class _Gaussian(Function):
         ctx.save_for_backward(*saved)
         ctx.save_for_forward(*saved)
         ctx.input = weakref.ref(x)  # for jvp, which is called before the caller of apply can let go of x
-        y = run("gaussian", x, torch.stack((offset, std)), key, lanes=8)
+        y = run("gaussian", x, torch.stack((offset, std)), key)
         return gaussian_twin(x, offset, std, key) if y is None else y
 
     @staticmethod

@@ -2,12 +2,12 @@
 
 This is the definition, and what every kernel is compared with. The generator maps a key of 64 bits and a counter to
 four words of 32 bits. Positions are those of the elements in row-major order, whatever the strides. A block is 32
-counters, so that kernels load and store 32 neighbours at a time and walk through memory in order. With L numbers to a
-counter, position i has
+counters, so that kernels load and store 32 neighbours at a time and walk through memory in order. A counter serves
+eight positions, and position i has
 
-    block b = i // (32 L), lane l = (i % (32 L)) // 32, counter c = 32 b + i % 32
+    block b = i // 256, lane l = (i % 256) // 32, counter c = 32 b + i % 32
 
-and takes lane l of the words of c: `words` has four lanes, the words themselves, `halves` eight, low half first.
+and takes lane l of the words of c: a half of word l // 2, low half first, or one of the two normals made of it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor
 __all__ = [
     "BLOCK",
     "CHUNK",
+    "LANES",
     "LEVELS",
     "draw_key",
     "draw_number",
@@ -27,10 +28,10 @@ __all__ = [
     "lanes_in_order",
     "philox4x32",
     "word_blocks",
-    "words",
 ]
 
 BLOCK = 32  # counters
+LANES = 8  # positions that take their numbers from one counter
 CHUNK = 512  # counters that a kernel takes at a time, sixteen blocks
 LEVELS = 1 << 16  # of a 16-bit number
 ROUNDS = 10
@@ -52,14 +53,9 @@ def draw_number() -> int:
     return int(torch.randint(KEYS, ()).item())
 
 
-def words(key: Tensor, n: int) -> Tensor:
-    """Return the 32-bit words of the positions 0 to ``n`` - 1; int64, (n,)."""
-    return lanes_in_order(word_blocks(key, n, 4), n)
-
-
 def halves(key: Tensor, n: int) -> Tensor:
     """Return the 16-bit numbers of the positions 0 to ``n`` - 1; int32, (n,)."""
-    lanes = [half.to(torch.int32) for word in word_blocks(key, n, 8) for half in (word & 0xFFFF, word >> 16)]
+    lanes = [half.to(torch.int32) for word in word_blocks(key, n) for half in (word & 0xFFFF, word >> 16)]
     return lanes_in_order(lanes, n)
 
 
@@ -78,9 +74,9 @@ def philox4x32(counter: Four, key: tuple[Tensor, Tensor]) -> Four:
     return c0, c1, c2, c3
 
 
-def word_blocks(key: Tensor, n: int, lanes: int) -> Four:
-    """Return the four words of the counters that ``n`` positions need, ``lanes`` of them each; int64, (blocks, 32)."""
-    size = BLOCK * lanes
+def word_blocks(key: Tensor, n: int) -> Four:
+    """Return the four words of the counters that ``n`` positions need; int64, (blocks, 32)."""
+    size = BLOCK * LANES
     counter = torch.arange((n + size - 1) // size * BLOCK, dtype=torch.int64, device=key.device).reshape(-1, BLOCK)
     zero = torch.zeros_like(counter)
     return philox4x32((counter & LOW, counter >> 32, zero, zero), (key & LOW, key >> 32 & LOW))

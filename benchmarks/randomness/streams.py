@@ -14,22 +14,21 @@ import torch
 from torch import Tensor
 
 from adaptive_dropout.noise import philox
-from adaptive_dropout.noise.philox import BLOCK
+from adaptive_dropout.noise.philox import BLOCK, LANES
 from benchmarks.randomness.battery import Integers
 
 __all__ = ["PHILOX", "Generator", "Numbers", "sequences", "streams"]
 
 STEPS, LAYERS = 16, 4
-BATCH = 8 * BLOCK  # positions of one key where many keys are looked at
+BATCH = LANES * BLOCK  # positions of one key where many keys are looked at
 NEIGHBOURS = 16  # sequences of neighbouring keys or seeds
 
 
 @dataclass(frozen=True)
 class Generator:
-    """What makes the bits: numbers of 16 and of 32 bits of the first n positions of a key, and a new key."""
+    """What makes the bits: numbers of 16 bits of the first n positions of a key, and a new key."""
 
     halves: Callable[[Tensor, int], Tensor]
-    words: Callable[[Tensor, int], Tensor]
     draw_key: Callable[[Tensor], Tensor]
 
     def key(self, seed: int) -> Tensor:
@@ -38,7 +37,7 @@ class Generator:
         return self.draw_key(torch.empty(()))
 
 
-PHILOX = Generator(philox.halves, philox.words, philox.draw_key)
+PHILOX = Generator(philox.halves, philox.draw_key)
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,12 @@ class Numbers:
 
 def streams(generator: Generator, seed: int, n: int) -> Iterator[Numbers]:
     """Yield streams of about ``n`` numbers each; ``n`` is a multiple of 4096."""
-    halves = _lanes(generator.halves(generator.key(seed), 8 * n), 8)
+    halves = _lanes(generator.halves(generator.key(seed), LANES * n))
     for lane, numbers in enumerate(halves):
         yield Numbers(f"lane {lane} of 8", numbers, 16)
-    for lane, numbers in enumerate(_lanes(generator.words(generator.key(seed + 1), 4 * n), 4)):
+    for lane, numbers in enumerate(_words(generator.halves(generator.key(seed + 1), LANES * n))):
         yield Numbers(f"word {lane} of 4", numbers, 32)
-    counters = _lanes(generator.halves(generator.key(seed + 2), n), 8)
+    counters = _lanes(generator.halves(generator.key(seed + 2), n))
     yield Numbers("all lanes of a counter, then of the next", counters.T.ravel(), 16)
     yield Numbers("elements in order", _integers(generator.halves(generator.key(seed + 3), n)), 16)
     for name, keys in _keys(generator, seed + 4, n // BATCH).items():
@@ -66,10 +65,10 @@ def streams(generator: Generator, seed: int, n: int) -> Iterator[Numbers]:
 
 def sequences(generator: Generator, seed: int, n: int) -> Iterator[Numbers]:
     """Yield sequences of about ``n`` numbers each; ``n`` is a multiple of 65536."""
-    yield Numbers("lanes", _lanes(generator.halves(generator.key(seed), 8 * n), 8), 16)
-    yield Numbers("words", _lanes(generator.words(generator.key(seed + 1), 4 * n), 4), 32)
-    counters = _lanes(generator.halves(generator.key(seed + 2), 8 * n), 8)
-    yield Numbers("neighbouring counters", counters.reshape(-1, 8).T, 16)
+    yield Numbers("lanes", _lanes(generator.halves(generator.key(seed), LANES * n)), 16)
+    yield Numbers("words", _words(generator.halves(generator.key(seed + 1), LANES * n)), 32)
+    counters = _lanes(generator.halves(generator.key(seed + 2), LANES * n))
+    yield Numbers("neighbouring counters", counters.reshape(-1, LANES).T, 16)
     for name, keys in _keys(generator, seed + 4, NEIGHBOURS).items():
         yield Numbers(name, np.stack(list(_noise(generator, keys, n))), 16)
     torch.manual_seed(seed + 3)
@@ -96,9 +95,15 @@ def _noise(generator: Generator, keys: list[Tensor], n: int) -> Iterator[Integer
     return (_integers(generator.halves(key, n)) for key in keys)
 
 
-def _lanes(numbers: Tensor, lanes: int) -> Integers:
-    """Return (lanes, n): lane by lane the numbers of the counters in order."""
-    return _integers(numbers).reshape(-1, lanes, BLOCK).swapaxes(0, 1).reshape(lanes, -1)
+def _lanes(numbers: Tensor) -> Integers:
+    """Return (8, n): lane by lane the numbers of the counters in order."""
+    return _integers(numbers).reshape(-1, LANES, BLOCK).swapaxes(0, 1).reshape(LANES, -1)
+
+
+def _words(numbers: Tensor) -> Integers:
+    """Return (4, n): word by word the numbers of 32 bits that the counters' numbers are halves of."""
+    low, high = _lanes(numbers).reshape(LANES // 2, 2, -1).swapaxes(0, 1)
+    return low | high << 16
 
 
 def _integers(numbers: Tensor) -> Integers:

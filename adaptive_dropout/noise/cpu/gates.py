@@ -7,11 +7,11 @@ from __future__ import annotations
 import numpy as np
 
 from adaptive_dropout.noise.cpu.words import BLOCKS, compiled, fill_words, halves, inlined, part, rows_from
-from adaptive_dropout.noise.philox import BLOCK, CHUNK
+from adaptive_dropout.noise.philox import BLOCK, CHUNK, LANES
 
 __all__ = ["gate", "gate_backward"]
 
-SPAN = 8 * BLOCK
+SPAN = LANES * BLOCK
 SHARP = 10  # the exponent at a temperature of 0.1
 RIGHT = np.uint32(16)
 
@@ -19,17 +19,17 @@ RIGHT = np.uint32(16)
 @compiled
 def gate(x, out, size, key, levels, exponent, limit, first, last):
     """Write ``x scale k``; settings as in `adaptive_dropout.noise.gate`."""
-    words, keep = np.empty((4, CHUNK), np.uint32), np.empty((8, CHUNK), levels.dtype)
+    words, keep = np.empty((4, CHUNK), np.uint32), np.empty((LANES, CHUNK), levels.dtype)
     odds, base, most = np.empty(CHUNK, levels.dtype), np.empty(CHUNK, levels.dtype), levels.dtype.type(limit)
     inner = max(size // levels.shape[1], 1)
     for chunk in range(first, last):
-        if exponent == SHARP and levels.shape[1] == 1 and (chunk + 1) * 8 * CHUNK <= size:
+        if exponent == SHARP and levels.shape[1] == 1 and (chunk + 1) * LANES * CHUNK <= size:
             for block in range(chunk * BLOCKS, (chunk + 1) * BLOCKS):
                 given, made = part(x, block * SPAN, SPAN, levels), part(out, block * SPAN, SPAN, levels)
                 _sharp_block(given, made, np.uint64(key), block, levels[0, 0], levels[1, 0], most)
             continue
         fill_words(words, key, chunk)
-        for lane in range(8):
+        for lane in range(LANES):
             _fill_odds(odds, levels, chunk, lane, inner)
             _fill_gates(keep, base, words, lane, odds, exponent, most)
         for b in range(BLOCKS):
@@ -46,16 +46,16 @@ def gate(x, out, size, key, levels, exponent, limit, first, last):
 @compiled
 def gate_backward(x, gradient, out, sums, size, key, levels, exponent, limit, first, last):
     """Write ``gradient scale k``, and the sums of x gradient k and of it times 1 - k over each chunk into ``sums``."""
-    words, keep = np.empty((4, CHUNK), np.uint32), np.empty((8, CHUNK), levels.dtype)
+    words, keep = np.empty((4, CHUNK), np.uint32), np.empty((LANES, CHUNK), levels.dtype)
     odds, base, most = np.full(CHUNK, levels[0, 0]), np.empty(CHUNK, levels.dtype), levels.dtype.type(limit)
     parts, one = np.empty((2, BLOCK), levels.dtype), levels.dtype.type(1)
     of_k, of_slope = rows_from(parts, 0), rows_from(parts, BLOCK)
     for chunk in range(first, last):
         parts[:] = 0
-        sharp = exponent == SHARP and (chunk + 1) * 8 * CHUNK <= size
+        sharp = exponent == SHARP and (chunk + 1) * LANES * CHUNK <= size
         if not sharp:
             fill_words(words, key, chunk)
-            for lane in range(8):
+            for lane in range(LANES):
                 _fill_gates(keep, base, words, lane, odds, exponent, most)
         for block in range(chunk * BLOCKS, (chunk + 1) * BLOCKS):
             start = block * SPAN
@@ -93,7 +93,7 @@ def _sharp_block(x, out, key, block, odds, scale, most):
     tick, middle, one = cast(2.0**-16), cast(0.5), cast(1)
     for c in range(BLOCK):
         lanes = halves(key, first + np.uint64(c))
-        for lane in range(8):
+        for lane in range(LANES):
             i = lane * BLOCK + c
             out[i] = x[i] * (scale * _sharp(lanes[lane], odds, most, tick, middle, one, cast))
 
@@ -105,7 +105,7 @@ def _sharp_backward_block(x, gradient, out, parts, key, block, odds, scale, most
     for c in range(BLOCK):
         lanes = halves(key, first + np.uint64(c))
         of_k, of_slope = zero, zero
-        for lane in range(8):
+        for lane in range(LANES):
             i = lane * BLOCK + c
             k = _sharp(lanes[lane], odds, most, tick, middle, one, cast)
             out[i] = gradient[i] * (scale * k)
@@ -119,7 +119,7 @@ def _sharp_backward_block(x, gradient, out, parts, key, block, odds, scale, most
 @compiled
 def _block(x, out, k, scale):
     for c in range(BLOCK):
-        for lane in range(8):
+        for lane in range(LANES):
             out[lane * BLOCK + c] = x[lane * BLOCK + c] * (scale * k[lane * CHUNK + c])
 
 

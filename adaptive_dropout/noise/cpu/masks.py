@@ -7,11 +7,11 @@ from __future__ import annotations
 import numpy as np
 
 from adaptive_dropout.noise.cpu.words import BLOCKS, columns_of, compiled, half, halves, inlined, part, rows_from
-from adaptive_dropout.noise.philox import BLOCK, LEVELS
+from adaptive_dropout.noise.philox import BLOCK, LANES, LEVELS
 
 __all__ = ["mask", "mask_add", "mask_values", "relu_mask"]
 
-SPAN = 8 * BLOCK
+SPAN = LANES * BLOCK
 
 
 @compiled
@@ -67,7 +67,7 @@ def relu_mask(x, bias, out, size, key, levels, features, first, last):
         n = max(min(SPAN, size - start), 0)
         given, made = part(x, start, n, levels), part(out, start, n, levels)
         if shared and features % BLOCK == 0:
-            for lane in range(8):
+            for lane in range(LANES):
                 own, to = part(bias, (start + lane * BLOCK) % features, BLOCK, levels), rows_from(held, lane * BLOCK)
                 for c in range(BLOCK):
                     to[c] = own[c]
@@ -87,7 +87,7 @@ def mask_values(out, key, dropped, scale):
     for block in range((out.size + SPAN - 1) // SPAN):
         for c in range(min(BLOCK, out.size - block * SPAN)):
             lanes = halves(np.uint64(key), np.uint64(block * BLOCK + c))
-            for lane in range(8):
+            for lane in range(LANES):
                 i = block * SPAN + lane * BLOCK + c
                 if i < out.size:
                     out[i] = scale if np.uint64(lanes[lane]) >= limit else 0
@@ -115,7 +115,7 @@ def _mask_block(x, out, key, block, limit, scale, kept, lost):
     first, zero = np.uint64(block * BLOCK), x.dtype.type(0)
     for c in range(BLOCK):
         lanes = halves(key, first + np.uint64(c))
-        for lane in range(8):
+        for lane in range(LANES):
             i, keep = lane * BLOCK + c, lanes[lane] >= limit
             out[i] = x[i] * (scale if keep else zero) + (kept if keep else lost)
 
@@ -125,7 +125,7 @@ def _mask_add_block(x, residual, out, key, block, limit, scale):
     first, zero = np.uint64(block * BLOCK), x.dtype.type(0)
     for c in range(BLOCK):
         lanes = halves(key, first + np.uint64(c))
-        for lane in range(8):
+        for lane in range(LANES):
             i = lane * BLOCK + c
             out[i] = x[i] * (scale if lanes[lane] >= limit else zero) + residual[i]
 
@@ -135,6 +135,6 @@ def _relu_mask_block(x, bias, out, key, block, limit, scale):
     first, zero = np.uint64(block * BLOCK), x.dtype.type(0)
     for c in range(BLOCK):
         lanes = halves(key, first + np.uint64(c))
-        for lane in range(8):
+        for lane in range(LANES):
             i = lane * BLOCK + c
             out[i] = _rectified(x[i] + bias[i], zero) * (scale if lanes[lane] >= limit else zero)

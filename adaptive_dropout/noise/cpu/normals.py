@@ -8,11 +8,11 @@ import numpy as np
 
 from adaptive_dropout.noise.cpu.words import BLOCKS, columns_of, compiled, part, rows_from, words
 from adaptive_dropout.noise.normal import COS, LN, LN_2, SIN, SQRT_HALF
-from adaptive_dropout.noise.philox import BLOCK
+from adaptive_dropout.noise.philox import BLOCK, LANES
 
 __all__ = ["gaussian"]
 
-SPAN = 8 * BLOCK
+SPAN = LANES * BLOCK
 TICK, HALF, MIDDLE, ONE = (np.float32(number) for number in (2.0**-20, 0.5, 511.5, 1))
 EXPONENT = np.int32(23)  # the bits below it
 SQRT_HALF_BITS = np.float32(SQRT_HALF).view(np.int32)
@@ -23,8 +23,8 @@ LN_2 = np.float32(LN_2)
 @compiled
 def gaussian(x, out, size, key, levels, first, last):
     """Write ``x (offset + std e)``; settings as in `adaptive_dropout.noise.normal`."""
-    held, ones, normals = np.empty((1, SPAN // 2), np.uint32), np.ones((1, SPAN), np.float32), np.empty(SPAN, np.float32)
-    drawn, none = rows_from(held, 0), np.float32(0)
+    held, ones, normals = np.empty((1, SPAN // 2), np.uint32), np.ones(SPAN, np.float32), np.empty(SPAN, np.float32)
+    drawn, zero = rows_from(held, 0), np.float32(0)
     for block in range(first * BLOCKS, last * BLOCKS):
         start = block * SPAN
         column, inner, shared = columns_of(levels, size, start, SPAN)
@@ -34,7 +34,7 @@ def gaussian(x, out, size, key, levels, first, last):
         if shared:
             _gaussian_block(given, made, drawn, levels[0, column], levels[1, column])
         else:
-            _gaussian_block(rows_from(ones, 0), normals, drawn, none, ONE)
+            _gaussian_block(ones, normals, drawn, zero, ONE)
             for i in range(n):
                 column = (start + i) // inner
                 made[i] = given[i] * (levels[0, column] + levels[1, column] * normals[i])

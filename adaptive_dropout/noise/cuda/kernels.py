@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 from adaptive_dropout.noise.cuda.draws import box_muller, gate_of, keep_or_drop
-from adaptive_dropout.noise.cuda.words import CHUNK, column_of, half_of, positions_of, words_of
+from adaptive_dropout.noise.cuda.words import CHUNK, LANES, column_of, half_of, positions_of, words_of
 
 __all__ = ["gate", "gate_backward", "gaussian", "mask", "mask_add", "relu_mask"]
 
@@ -17,8 +17,8 @@ __all__ = ["gate", "gate_backward", "gaussian", "mask", "mask_add", "relu_mask"]
 def mask(x, out, key, settings, size, columns, shifted: tl.constexpr, uniform: tl.constexpr, work: tl.constexpr):
     """Write x times the scale, plus the shift if ``shifted``."""
     words = words_of(key)
-    for lane in tl.static_range(8):
-        i, inside = positions_of(lane, 8, size)
+    for lane in tl.static_range(LANES):
+        i, inside = positions_of(lane, size)
         column = column_of(i, size, columns, uniform)
         keep, factor = keep_or_drop(half_of(words, lane), settings + column, columns)
         y = tl.load(x + i, inside, other=0).to(work) * factor
@@ -31,8 +31,8 @@ def mask(x, out, key, settings, size, columns, shifted: tl.constexpr, uniform: t
 def mask_add(x, residual, out, key, settings, size, columns, uniform: tl.constexpr, work: tl.constexpr):
     """Write x times the scale plus ``residual``."""
     words = words_of(key)
-    for lane in tl.static_range(8):
-        i, inside = positions_of(lane, 8, size)
+    for lane in tl.static_range(LANES):
+        i, inside = positions_of(lane, size)
         _, factor = keep_or_drop(half_of(words, lane), settings + column_of(i, size, columns, uniform), columns)
         y = tl.load(x + i, inside, other=0).to(work) * factor + tl.load(residual + i, inside, other=0).to(work)
         tl.store(out + i, y, inside)
@@ -42,8 +42,8 @@ def mask_add(x, residual, out, key, settings, size, columns, uniform: tl.constex
 def relu_mask(x, bias, out, key, settings, size, columns, features, uniform: tl.constexpr, work: tl.constexpr):
     """Write max(x + ``bias``, 0) times the scale."""
     words = words_of(key)
-    for lane in tl.static_range(8):
-        i, inside = positions_of(lane, 8, size)
+    for lane in tl.static_range(LANES):
+        i, inside = positions_of(lane, size)
         _, factor = keep_or_drop(half_of(words, lane), settings + column_of(i, size, columns, uniform), columns)
         value = tl.load(x + i, inside, other=0).to(work) + tl.load(bias + i % features).to(work)
         tl.store(out + i, tl.where(value < 0, 0, value) * factor, inside)
@@ -54,8 +54,8 @@ def gaussian(x, out, key, settings, size, columns, uniform: tl.constexpr, work: 
     """Write x (offset + std e)."""
     words = words_of(key)
     normals = box_muller(words[0]) + box_muller(words[1]) + box_muller(words[2]) + box_muller(words[3])
-    for lane in tl.static_range(8):
-        i, inside = positions_of(lane, 8, size)
+    for lane in tl.static_range(LANES):
+        i, inside = positions_of(lane, size)
         column = column_of(i, size, columns, uniform)
         factor = tl.load(settings + column) + tl.load(settings + columns + column) * normals[lane].to(work)
         tl.store(out + i, tl.load(x + i, inside, other=0).to(work) * factor, inside)
@@ -76,8 +76,8 @@ def gate(
 ):
     """Write x scale k."""
     words = words_of(key)
-    for lane in tl.static_range(8):
-        i, inside = positions_of(lane, 8, size)
+    for lane in tl.static_range(LANES):
+        i, inside = positions_of(lane, size)
         column = column_of(i, size, columns, uniform)
         keep = gate_of(half_of(words, lane), tl.load(settings + column), exponent, limit, work)
         factor = tl.load(settings + columns + column) * keep
@@ -91,8 +91,8 @@ def gate_backward(
     """Write gradient scale k, and the two sums of this chunk."""
     words, program = words_of(key), tl.program_id(0).to(tl.int64)
     of_k, of_slope = tl.zeros((CHUNK,), work), tl.zeros((CHUNK,), work)
-    for lane in tl.static_range(8):
-        i, inside = positions_of(lane, 8, size)
+    for lane in tl.static_range(LANES):
+        i, inside = positions_of(lane, size)
         keep = gate_of(half_of(words, lane), tl.load(settings), exponent, limit, work)
         arriving = tl.load(gradient + i, inside, other=0).to(work)
         tl.store(out + i, arriving * (tl.load(settings + 1) * keep), inside)

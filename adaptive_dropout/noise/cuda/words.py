@@ -9,10 +9,10 @@ import triton.language as tl
 
 from adaptive_dropout.noise import philox
 
-__all__ = ["BLOCK", "CHUNK", "LEVELS", "column_of", "half_of", "positions_of", "words_of"]
+__all__ = ["BLOCK", "CHUNK", "LANES", "LEVELS", "column_of", "half_of", "positions_of", "words_of"]
 
 BLOCK, CHUNK = tl.constexpr(philox.BLOCK), tl.constexpr(philox.CHUNK)
-LEVELS = tl.constexpr(philox.LEVELS)
+LANES, LEVELS = tl.constexpr(philox.LANES), tl.constexpr(philox.LEVELS)
 
 
 @triton.jit
@@ -25,10 +25,10 @@ def words_of(key):
 
 
 @triton.jit
-def positions_of(lane: tl.constexpr, lanes: tl.constexpr, size):
+def positions_of(lane: tl.constexpr, size):
     """Return where the elements of one lane of this program's chunk stand, and which of them there are."""
     c = tl.program_id(0).to(tl.int64) * CHUNK + tl.arange(0, CHUNK)
-    i = (c // BLOCK * lanes + lane) * BLOCK + c % BLOCK
+    i = (c // BLOCK * LANES + lane) * BLOCK + c % BLOCK
     return i, i < size
 
 
