@@ -46,7 +46,9 @@ from .modules import (
     FeatureAlphaDropout as FeatureAlphaDropout,
     GaussianDropout as GaussianDropout,
     NoiseLayer as NoiseLayer,
+    Penalised as Penalised,
 )
+from .penalties import penalty as penalty
 from .rates import (
     AttributeRate as AttributeRate,
     LearnedRate as LearnedRate,

@@ -18,7 +18,7 @@ ROWS = [
     {"schedules", "controllers", "noise"},
     {"functional", "rates", "nested"},
     {"modules"},
-    {"signals", "snapshot", "conversion"},
+    {"signals", "snapshot", "conversion", "penalties"},
     {"inference"},
     # ---- plain `import adaptive_dropout` stops here ----
     {"tracking"},

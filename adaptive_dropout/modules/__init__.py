@@ -12,6 +12,7 @@ from adaptive_dropout.modules.concrete import (
 from adaptive_dropout.modules.drop_path import DropPath
 from adaptive_dropout.modules.dropout import Dropout
 from adaptive_dropout.modules.gaussian import GaussianDropout
+from adaptive_dropout.modules.penalised import Penalised
 
 __all__ = [
     "AlphaDropout",
@@ -27,4 +28,5 @@ __all__ = [
     "FeatureAlphaDropout",
     "GaussianDropout",
     "NoiseLayer",
+    "Penalised",
 ]

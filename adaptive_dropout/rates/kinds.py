@@ -148,20 +148,22 @@ class LearnedRate(Rate):
 
     Args:
         p: where to start, strictly between 0 and 1; at either end the logit is infinite and never learns.
+        shape: of ``logit`` and ``value``, for a p of its own for each unit, (features,), or channel, (channels, 1, 1);
+            it has to broadcast to the input of the layer. The float ``p`` is then the mean of them.
     """
 
     writer = "the optimizer"
 
-    def __init__(self, p: float = 0.1) -> None:
+    def __init__(self, p: float = 0.1, shape: tuple[int, ...] = ()) -> None:
         super().__init__()
         if not 0.0 < check_p(p) < 1.0:
             raise ValueError(f"a learned p has to start strictly between 0 and 1, but got {p}; use 0.01 or 0.99")
-        self.logit = nn.Parameter(torch.tensor(logit(float(p)), dtype=torch.float32))
+        self.logit = nn.Parameter(torch.full(shape, logit(float(p)), dtype=torch.float32))
 
     @property
     def value(self) -> Tensor:  # type: ignore[override]  # computed here, stored in the other rates
-        """p as a 0-dim float32 tensor in (0, 1); its gradient reaches ``logit``."""
+        """p as a float32 tensor in (0, 1), of the shape of ``logit``; its gradient reaches ``logit``."""
         return torch.sigmoid(self.logit)
 
     def _read(self) -> float:
-        return torch.sigmoid(self.logit.detach()).item()
+        return torch.sigmoid(self.logit.detach()).mean().item()
