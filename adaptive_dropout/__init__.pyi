@@ -22,6 +22,11 @@ from .conversion import (
     inventory as inventory,
     revert as revert,
 )
+from .estimators import (
+    ARM as ARM,
+    DisARM as DisARM,
+    Estimator as Estimator,
+)
 from .inference import (
     class_spread as class_spread,
     consistent_mc_samples as consistent_mc_samples,
@@ -34,10 +39,14 @@ from .inference import (
 )
 from .modules import (
     AlphaDropout as AlphaDropout,
+    BernoulliDropout as BernoulliDropout,
     ConcreteDropout as ConcreteDropout,
     ConcreteDropout1d as ConcreteDropout1d,
     ConcreteDropout2d as ConcreteDropout2d,
     ConcreteDropout3d as ConcreteDropout3d,
+    ConcreteLayer as ConcreteLayer,
+    ContextualDropout as ContextualDropout,
+    ContextualDropout2d as ContextualDropout2d,
     Dropout as Dropout,
     Dropout1d as Dropout1d,
     Dropout2d as Dropout2d,
@@ -46,12 +55,31 @@ from .modules import (
     FeatureAlphaDropout as FeatureAlphaDropout,
     GaussianDropout as GaussianDropout,
     NoiseLayer as NoiseLayer,
+    PatchDropout as PatchDropout,
     Penalised as Penalised,
+    SparseConv1d as SparseConv1d,
+    SparseConv2d as SparseConv2d,
+    SparseConv3d as SparseConv3d,
+    SparseLayer as SparseLayer,
+    SparseLinear as SparseLinear,
+    Standout as Standout,
+    VariationalDropout as VariationalDropout,
+    VariationalLinear as VariationalLinear,
+    WordDropout as WordDropout,
 )
-from .penalties import penalty as penalty
+from .penalties import (
+    MeanLoss as MeanLoss,
+    concrete_penalty as concrete_penalty,
+    l1 as l1,
+    l2 as l2,
+    max_norm_ as max_norm_,
+    penalty as penalty,
+)
 from .rates import (
     AttributeRate as AttributeRate,
+    EffectiveRate as EffectiveRate,
     LearnedRate as LearnedRate,
+    LearnedVariance as LearnedVariance,
     Rate as Rate,
     ScheduledRate as ScheduledRate,
     SettableRate as SettableRate,
@@ -77,5 +105,11 @@ from .schedules import (
     StepSchedule as StepSchedule,
 )
 from .snapshot import Snapshot as Snapshot
+from .sparsity import (
+    SparseRow as SparseRow,
+    Sparsity as Sparsity,
+    prune as prune,
+    sparsity as sparsity,
+)
 
 __version__: str

@@ -18,8 +18,8 @@ ROWS = [
     {"schedules", "controllers", "noise"},
     {"functional", "rates", "nested"},
     {"modules"},
-    {"signals", "snapshot", "conversion", "penalties"},
-    {"inference"},
+    {"signals", "snapshot", "conversion", "penalties", "sparsity"},
+    {"inference", "estimators"},
     # ---- plain `import adaptive_dropout` stops here ----
     {"tracking"},
     {"plots", "calibration"},

@@ -9,7 +9,7 @@ from adaptive_dropout.signals.relaxed import relaxed_noise
 N = 200_000
 
 
-@pytest.mark.parametrize("layer_class", [ad.Dropout, ad.AlphaDropout, ad.GaussianDropout])
+@pytest.mark.parametrize("layer_class", [ad.Dropout, ad.AlphaDropout, ad.BernoulliDropout, ad.GaussianDropout])
 def test_relaxed_noise_has_the_mean_and_variance_of_the_layers_own(layer_class: type[ad.NoiseLayer]) -> None:
     layer, x = layer_class(0.3), torch.full((N,), 1.5, dtype=torch.float64)
     own, soft = layer.noise(x, torch.tensor(0.3)), relaxed_noise(layer, x, torch.tensor(0.3))

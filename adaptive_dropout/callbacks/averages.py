@@ -13,12 +13,20 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import nn
 
-__all__ = ["as_validated", "averages"]
+from adaptive_dropout.callbacks.both import both
+
+__all__ = ["as_validated", "averages", "with_averages"]
 
 
 def averages(trainer: L.Trainer) -> list[nn.Module]:
     """Return the averaged models that validation measures in place of the trained one."""
     return [callback._average_model for callback in _averaging(trainer) if callback._average_model is not None]
+
+
+def with_averages(trainer: L.Trainer, pl_module: L.LightningModule) -> nn.Module:
+    """Return the trained model together with the averages of it."""
+    averaged = averages(trainer)
+    return nn.ModuleList([pl_module, *averaged]) if averaged else pl_module
 
 
 @contextmanager
@@ -32,4 +40,4 @@ def as_validated(trainer: L.Trainer, pl_module: L.LightningModule) -> Iterator[N
 
 
 def _averaging(trainer: L.Trainer) -> list[WeightAveraging]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, WeightAveraging)]  # type: ignore[attr-defined]
+    return [callback for callback in trainer.callbacks if isinstance(callback, both(WeightAveraging))]  # type: ignore[attr-defined]

@@ -6,12 +6,13 @@ from typing import ClassVar
 
 import lightning.pytorch as L
 
+from adaptive_dropout.callbacks.both import Callback
 from adaptive_dropout.rates import Rate, ScheduledRate, named_rates, refresh_rates
 
 __all__ = ["RateCallback"]
 
 
-class RateCallback(L.Callback):
+class RateCallback(Callback):
     """A callback that works on the rates of one kind, and says so before training where the model has none.
 
     Whoever averages or broadcasts over a model's buffers can overwrite the tensor of a rate; it is filled again from

@@ -10,12 +10,14 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, StochasticWeigh
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities import rank_zero_warn
 
+from adaptive_dropout.callbacks.both import both
 from adaptive_dropout.callbacks.run_length import expected_validations, interval_for, known_steps
 from adaptive_dropout.controllers.stall import LEAST
 
 __all__ = ["check_monitor", "check_pace", "check_surroundings", "check_validated"]
 
 FEW = 20  # validations in a run
+SHARDED = (*both(DeepSpeedStrategy), *both(FSDPStrategy), *both(ModelParallelStrategy))
 MAXIMISED = {"acc", "accuracy", "auc", "auroc", "bleu", "dice", "f1", "iou", "precision", "psnr", "recall", "ssim"}
 
 
@@ -32,17 +34,17 @@ def check_monitor(monitor: str, mode: str) -> None:
 def check_surroundings(trainer: L.Trainer, control: Callback) -> None:
     """Raise a ValueError where the strategy or another callback of ``trainer`` goes against rewinds."""
     name = type(control).__name__
-    if isinstance(trainer.strategy, (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)):
+    if isinstance(trainer.strategy, SHARDED):
         sharded = type(trainer.strategy).__name__
         raise ValueError(f"{name} cannot rewind a model sharded by {sharded}; use strategy='ddp' or a single device")
     others: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    if any(isinstance(other, StochasticWeightAveraging) for other in others):
+    if any(isinstance(other, both(StochasticWeightAveraging)) for other in others):
         raise ValueError(
             f"StochasticWeightAveraging averages weights that {name} rewinds, and validation never sees the average; "
             "use EMAWeightAveraging or WeightAveraging"
         )
     for other in others[: others.index(control)]:
-        if isinstance(other, WeightAveraging):
+        if isinstance(other, both(WeightAveraging)):
             raise ValueError(
                 f"{type(other).__name__} averages the weights that {name} rewinds; put it behind {name} in callbacks"
             )
@@ -83,7 +85,7 @@ def _warn_of_early_stopping(trainer: L.Trainer) -> None:
     # A rewind waits for half the age of the best weights: at most a third of the run for the first one.
     enough = max(2 * LEAST, math.ceil((expected_validations(trainer) or 0) / 3))
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, EarlyStopping) and callback.patience <= LEAST:
+        if isinstance(callback, both(EarlyStopping)) and callback.patience <= LEAST:
             rank_zero_warn(
                 f"EarlyStopping(patience={callback.patience}) stops before a stall can be rewound from, which takes "
                 f"more than {LEAST} validations; set its patience to {enough} or more"

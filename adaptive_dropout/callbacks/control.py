@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import lightning.pytorch as L
 import torch
 
+from adaptive_dropout.callbacks.averages import with_averages
 from adaptive_dropout.callbacks.base import RateCallback
-from adaptive_dropout.callbacks.checks import check_monitor, check_surroundings, check_validated
+from adaptive_dropout.callbacks.checks import check_monitor, check_pace, check_surroundings, check_validated
 from adaptive_dropout.callbacks.deciding import begun, check_not_diverged, decided
 from adaptive_dropout.callbacks.measure import averaged, measured, run_metrics, run_position
 from adaptive_dropout.callbacks.meters import Meters
@@ -105,7 +106,8 @@ class DropoutRateControl(RateCallback):
         self.state = begun(self.controller, self.state, get_rates(pl_module, SettableRate))
         set_rates(pl_module, self.state.rates)
         if self._rewinder is not None:
-            self._rewinder.start(trainer, pl_module)
+            check_pace(trainer)
+            self._rewinder.start(with_averages(trainer, pl_module), trainer.optimizers)
         self._meters.start(trainer, pl_module)
         self.record.start(trainer, self.state)
         self.stopwatch = Stopwatch()

@@ -1,15 +1,17 @@
-"""Asking a controller: for the state that a run begins with, and for one decision after another."""
+"""Asking a controller: for the state that a run begins with, for each decision, and for what is logged of one."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 
 from lightning.pytorch.utilities import rank_zero_warn
 
 from adaptive_dropout.controllers import Controller, State
 from adaptive_dropout.controllers.deciding import decide, not_finite
+from adaptive_dropout.tracking.names import CONTROL, metric_keys, rate_keys, state_metrics
 
-__all__ = ["begun", "check_not_diverged", "decided"]
+__all__ = ["begun", "check_not_diverged", "decided", "decision_metrics"]
 
 
 def begun(controller: Controller, saved: State | None, rates: dict[str, float]) -> State:
@@ -49,3 +51,17 @@ def decided(controller: Controller, state: State, signals: dict[str, float]) -> 
             raise
         hint = "training_step has to return its loss, under manual optimization too"
         raise KeyError(f"{error.args[0]}; {hint}") from error
+
+
+def decision_metrics(state: State, signals: dict[str, float], logged: Container[str]) -> dict[str, float]:
+    """Return the rates as ``dropout/<rate>``, the rest of ``state`` and the signals as ``dropout_control/<name>``.
+
+    Metrics ``logged`` elsewhere, by which a controller can also steer, keep the names they have there.
+    """
+    keys = rate_keys(state.rates)
+    metrics = {keys[name]: p for name, p in state.rates.items()} | state_metrics(state)
+    own = [name for name in sorted(signals) if name in ("val_loss", "train_loss") or name not in logged]
+    metrics |= {key: signals[name] for name, key in metric_keys(CONTROL, own).items()}
+    if "train_loss" in signals:
+        metrics[f"{CONTROL}/gap"] = signals["val_loss"] - signals["train_loss"]
+    return metrics

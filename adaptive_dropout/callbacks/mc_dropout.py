@@ -10,6 +10,7 @@ from typing import Any
 import lightning.pytorch as L
 from torch import Tensor, nn
 
+from adaptive_dropout.callbacks.both import Callback
 from adaptive_dropout.counts import check_count
 from adaptive_dropout.inference import mc_samples, output_spread
 from adaptive_dropout.signals.aside import replaced
@@ -19,7 +20,7 @@ __all__ = ["MCDropoutPredictor"]
 Spread = Callable[[Tensor], dict[str, Tensor]]
 
 
-class MCDropoutPredictor(L.Callback):
+class MCDropoutPredictor(Callback):
     """Gives ``trainer.predict`` and ``trainer.test`` the mean over dropout masks, and how far these disagree.
 
     Inside ``predict_step`` and ``test_step`` a call of the network returns the ``mean`` of the spread, so that losses

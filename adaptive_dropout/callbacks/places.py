@@ -7,6 +7,8 @@ from pathlib import Path
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from adaptive_dropout.callbacks.both import both
+
 __all__ = ["best_checkpoint", "run_dir"]
 
 
@@ -22,5 +24,5 @@ def run_dir(trainer: L.Trainer) -> Path:
 def best_checkpoint(trainer: L.Trainer) -> Path | None:
     """Return the best checkpoint of the run, or None where none was kept."""
     checkpoint = trainer.checkpoint_callback
-    path = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
+    path = checkpoint.best_model_path if isinstance(checkpoint, both(ModelCheckpoint)) else ""
     return Path(path) if path else None

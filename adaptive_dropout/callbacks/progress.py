@@ -7,9 +7,9 @@ from statistics import fmean
 from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import RichProgressBar
 from rich.progress import BarColumn
 
+from adaptive_dropout.callbacks.both import RichProgressBar
 from adaptive_dropout.callbacks.control import DropoutRateControl
 from adaptive_dropout.callbacks.monitor import DropoutRateMonitor
 from adaptive_dropout.controllers import State

@@ -9,10 +9,11 @@ import lightning.pytorch as L
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
 
+from adaptive_dropout.callbacks.both import both
+from adaptive_dropout.callbacks.deciding import decision_metrics
 from adaptive_dropout.callbacks.places import run_dir
 from adaptive_dropout.callbacks.run_length import steps_done
 from adaptive_dropout.controllers import Controller, State, state_to_dict
-from adaptive_dropout.tracking.names import CONTROL, metric_keys, rate_keys, state_metrics
 from adaptive_dropout.tracking.run import Decision, Run
 from adaptive_dropout.tracking.settings import controller_to_dict
 from adaptive_dropout.tracking.trace import FILE, Trace
@@ -65,9 +66,9 @@ class Record:
         self._append(line)
         # LightningModule.log is refused here; global_step would put the point one to the right of the training step's.
         step = trainer.fit_loop.epoch_loop._batches_that_stepped
-        numbers = _numbers(trainer, state, signals)
+        numbers = decision_metrics(state, signals, trainer.callback_metrics)
         for logger in trainer.loggers:
-            media = decision_media(state.rates, line) if isinstance(logger, WandbLogger) else {}
+            media = decision_media(state.rates, line) if isinstance(logger, both(WandbLogger)) else {}
             logger.log_metrics(numbers | media, step=step)
 
     def finish(self, trainer: L.Trainer, cost_ratio: float) -> None:
@@ -106,22 +107,8 @@ class Record:
             self._trace = None
 
 
-def _numbers(trainer: L.Trainer, state: State, signals: dict[str, float]) -> dict[str, Any]:
-    """Return the rates as ``dropout/<rate>``, the rest of ``state`` and the signals as ``dropout_control/<name>``.
-
-    Metrics that the model logs itself, by which a controller can also steer, keep the names they have.
-    """
-    keys = rate_keys(state.rates)
-    metrics = {keys[name]: p for name, p in state.rates.items()} | state_metrics(state)
-    own = {"val_loss", "train_loss"} | signals.keys() - trainer.callback_metrics.keys()
-    metrics |= {key: signals[name] for name, key in metric_keys(CONTROL, sorted(own & signals.keys())).items()}
-    if "train_loss" in signals:
-        metrics[f"{CONTROL}/gap"] = signals["val_loss"] - signals["train_loss"]
-    return metrics
-
-
 def _wandb_loggers(trainer: L.Trainer) -> list[WandbLogger]:
-    return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+    return [logger for logger in trainer.loggers if isinstance(logger, both(WandbLogger))]
 
 
 def _warn(error: OSError) -> None:

@@ -6,14 +6,13 @@ it measured, whichever metric they are chosen by, and what waits is stored in th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as L
 from torch import nn
+from torch.optim import Optimizer
 
-from adaptive_dropout.callbacks.averages import averages
-from adaptive_dropout.callbacks.checks import check_pace
 from adaptive_dropout.callbacks.disk import check_space
 from adaptive_dropout.controllers import State
 from adaptive_dropout.snapshot import Snapshot
@@ -30,7 +29,7 @@ class Rewinder:
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self._folder = None if folder is None else Path(folder)
-        self._trainer: L.Trainer | None = None
+        self._optimizers: Sequence[Optimizer] = ()
         self._snapshots: dict[str, Snapshot] = {}
         self._due: str | None = None
         self._saved: dict[str, Any] | None = None
@@ -40,20 +39,20 @@ class Rewinder:
         """Whether there are best weights to go back to."""
         return "best" in self._snapshots and self._snapshots["best"].taken
 
-    def start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def start(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
         """Take the initial weights, or go on with what a checkpoint held.
 
+        Args:
+            model: what is rewound, averages of its weights with it.
+            optimizers: those that train it.
+
         Raises:
-            ValueError: the run has no known end.
             OSError: the folder cannot be written to, or the disk has no room.
         """
-        check_pace(trainer)
-        self._trainer = trainer
-        averaged = averages(trainer)
-        model = nn.ModuleList([pl_module, *averaged]) if averaged else pl_module
+        self._optimizers = optimizers
         if self._folder is not None:
             check_space(self._folder, model)
-        self._snapshots = {name: self._snapshot(name, model, trainer) for name in ("best", "initial")}
+        self._snapshots = {name: self._snapshot(name, model) for name in ("best", "initial")}
         if not self._saved:
             self._snapshots["initial"].take()
             return
@@ -72,9 +71,8 @@ class Rewinder:
         """Restore what waits, and drop the gradients of batches seen by the weights that go."""
         if self._due is None:
             return
-        assert self._trainer is not None
         self._snapshots[self._due].restore()
-        for optimizer in self._trainer.optimizers:
+        for optimizer in self._optimizers:
             optimizer.zero_grad()
         self._due = None
 
@@ -94,5 +92,5 @@ class Rewinder:
         """Keep what `state_dict` returned until `start`."""
         self._saved = state
 
-    def _snapshot(self, name: str, model: nn.Module, trainer: L.Trainer) -> Snapshot:
-        return Snapshot(model, *trainer.optimizers, folder=None if self._folder is None else self._folder / name)
+    def _snapshot(self, name: str, model: nn.Module) -> Snapshot:
+        return Snapshot(model, *self._optimizers, folder=None if self._folder is None else self._folder / name)

@@ -1,5 +1,6 @@
 """The maths of each noise as a function of (x, p); the layers of `adaptive_dropout.modules` are these plus a rate."""
 
+from adaptive_dropout.functional.attention import scaled_dot_product_attention
 from adaptive_dropout.functional.bernoulli import (
     alpha_dropout,
     drop_path,
@@ -15,11 +16,17 @@ from adaptive_dropout.functional.concrete import (
     concrete_dropout2d,
     concrete_dropout3d,
 )
+from adaptive_dropout.functional.exact_kl import exact_kl
 from adaptive_dropout.functional.fused import bias_relu_dropout, dropout_add
 from adaptive_dropout.functional.gaussian import gaussian_dropout
+from adaptive_dropout.functional.local import noisy_product
+from adaptive_dropout.functional.paired import bernoulli_dropout
+from adaptive_dropout.functional.pieces import patch_dropout, word_dropout
+from adaptive_dropout.functional.published_kl import kingma_kl, molchanov_kl
 
 __all__ = [
     "alpha_dropout",
+    "bernoulli_dropout",
     "bias_relu_dropout",
     "concrete_dropout",
     "concrete_dropout1d",
@@ -31,6 +38,13 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     "dropout_add",
+    "exact_kl",
     "feature_alpha_dropout",
     "gaussian_dropout",
+    "kingma_kl",
+    "molchanov_kl",
+    "noisy_product",
+    "patch_dropout",
+    "scaled_dot_product_attention",
+    "word_dropout",
 ]

@@ -26,6 +26,7 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     "feature_alpha_dropout",
+    "threshold",
 ]
 
 ALPHA_PRIME = -1.7580993408473766  # where SELU saturates: -lambda alpha (Klambauer et al., 2017)
@@ -100,7 +101,7 @@ def alpha_dropout(
     Source: Klambauer et al. (2017), "Alpha Dropout" in section 2.
     """
     check_input(x)
-    dropped, q = _threshold(x, p)
+    dropped, q = threshold(x, p)
     p_used = dropped / LEVELS
     a = (q * (1 + ALPHA_PRIME**2 * p_used)).rsqrt()
     shift = -a * p_used * ALPHA_PRIME
@@ -123,12 +124,21 @@ def draw(x: Tensor, p: float | Tensor) -> tuple[Levels, Key]:
     """Return what `noise.mask.mask` takes to drop ``x`` with probability ``p``: threshold and scale, and a new key."""
     number = as_number(p)
     if number is None:
-        dropped, q = _threshold(x, p)
+        dropped, q = threshold(x, p)
         return torch.stack((dropped, 1 / q)), draw_key(x)
     lost, scale = _lost_and_scale(number)
     if readable(x):
         return np.array(((lost,), (scale,)), np.float64 if x.dtype == torch.float64 else np.float32), draw_number()
     return torch.tensor((lost, scale), dtype=work_dtype(x), device=x.device), draw_key(x)
+
+
+def threshold(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Return the integer below which an entry is dropped, and 1 - p, never 0: nothing divides by 0 at p = 1."""
+    p = as_p(p, x)
+    if p.requires_grad:
+        raise ValueError("a mask of zeros and ones passes no gradient to p; use gaussian_dropout or concrete_dropout")
+    dropped = (p * LEVELS).round().to(work_dtype(x))
+    return dropped, (LEVELS - dropped).clamp(min=1) / LEVELS
 
 
 def _scaled(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
@@ -146,12 +156,3 @@ def _scaled(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
 def _lost_and_scale(p: float) -> tuple[int, float]:
     lost = round(p * LEVELS)
     return lost, LEVELS / max(LEVELS - lost, 1)
-
-
-def _threshold(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:
-    """Return the integer below which an entry is dropped, and 1 - p, never 0: nothing divides by 0 at p = 1."""
-    p = as_p(p, x)
-    if p.requires_grad:
-        raise ValueError("a mask of zeros and ones passes no gradient to p; use gaussian_dropout or concrete_dropout")
-    dropped = (p * LEVELS).round().to(work_dtype(x))
-    return dropped, (LEVELS - dropped).clamp(min=1) / LEVELS

@@ -28,7 +28,7 @@ __all__ = ["Fold", "generators", "passes_at_once"]
 Fold = Callable[[Noise, Tensor], Tensor]
 """Adds noise to (samples, rows, ...)."""
 
-OURS = {getattr(modules, name) for name in modules.__all__}
+OURS = {kind for name in modules.__all__ if issubclass(kind := getattr(modules, name), modules.NoiseLayer)}
 
 
 def passes_at_once(model: nn.Module, call: Callable[[], Tensor], sizes: list[int], fold: Fold) -> Iterator[Tensor]:

@@ -2,6 +2,7 @@
 
 from adaptive_dropout.modules.alpha import AlphaDropout, FeatureAlphaDropout
 from adaptive_dropout.modules.base import NoiseLayer
+from adaptive_dropout.modules.bernoulli import BernoulliDropout
 from adaptive_dropout.modules.channel_dropout import Dropout1d, Dropout2d, Dropout3d
 from adaptive_dropout.modules.concrete import (
     ConcreteDropout,
@@ -9,17 +10,28 @@ from adaptive_dropout.modules.concrete import (
     ConcreteDropout2d,
     ConcreteDropout3d,
 )
+from adaptive_dropout.modules.concrete_layer import ConcreteLayer
+from adaptive_dropout.modules.contextual import ContextualDropout, ContextualDropout2d
 from adaptive_dropout.modules.drop_path import DropPath
 from adaptive_dropout.modules.dropout import Dropout
 from adaptive_dropout.modules.gaussian import GaussianDropout
+from adaptive_dropout.modules.patch_dropout import PatchDropout
 from adaptive_dropout.modules.penalised import Penalised
+from adaptive_dropout.modules.sparse import SparseConv1d, SparseConv2d, SparseConv3d, SparseLayer, SparseLinear
+from adaptive_dropout.modules.standout import Standout
+from adaptive_dropout.modules.variational import VariationalDropout, VariationalLinear
+from adaptive_dropout.modules.word_dropout import WordDropout
 
 __all__ = [
     "AlphaDropout",
+    "BernoulliDropout",
     "ConcreteDropout",
     "ConcreteDropout1d",
     "ConcreteDropout2d",
     "ConcreteDropout3d",
+    "ConcreteLayer",
+    "ContextualDropout",
+    "ContextualDropout2d",
     "DropPath",
     "Dropout",
     "Dropout1d",
@@ -28,5 +40,15 @@ __all__ = [
     "FeatureAlphaDropout",
     "GaussianDropout",
     "NoiseLayer",
+    "PatchDropout",
     "Penalised",
+    "SparseConv1d",
+    "SparseConv2d",
+    "SparseConv3d",
+    "SparseLayer",
+    "SparseLinear",
+    "Standout",
+    "VariationalDropout",
+    "VariationalLinear",
+    "WordDropout",
 ]

@@ -42,7 +42,7 @@ class NoiseLayer(nn.Module, ABC):
         if isinstance(rate, LearnedRate) and not self.learnable:
             raise TypeError(
                 f"{type(self).__name__} passes no gradient to a learned p, which would stay {rate.p:g} for ever; "
-                "use GaussianDropout or ConcreteDropout"
+                "use GaussianDropout, ConcreteDropout, or BernoulliDropout with DisARM"
             )
         self.rate = rate
 

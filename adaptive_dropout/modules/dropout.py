@@ -13,7 +13,8 @@ __all__ = ["Dropout"]
 class Dropout(DropIn, nn.Dropout):
     """Zero each element with probability p in training, multiply the others by 1 / (1 - p). Any shape.
 
-    A drop-in for `torch.nn.Dropout`. No gradient reaches p: to learn it, use `GaussianDropout` or `ConcreteDropout`.
+    A drop-in for `torch.nn.Dropout`. No gradient reaches p: to learn it, use `GaussianDropout`, `ConcreteDropout`, or
+    `BernoulliDropout`, whose mask is the same.
 
     >>> layer = Dropout(0.5)
     >>> layer.p = 0.2

@@ -1,6 +1,7 @@
 """Rates: what holds a drop probability, with exactly one writer each, and the rates of a whole model by name."""
 
 from adaptive_dropout.rates.attribute import AttributeRate
+from adaptive_dropout.rates.effective import EffectiveRate
 from adaptive_dropout.rates.kinds import LearnedRate, Rate, ScheduledRate, SettableRate
 from adaptive_dropout.rates.model import (
     get_rates,
@@ -10,10 +11,13 @@ from adaptive_dropout.rates.model import (
     set_rates,
     set_step,
 )
+from adaptive_dropout.rates.variance import LearnedVariance
 
 __all__ = [
     "AttributeRate",
+    "EffectiveRate",
     "LearnedRate",
+    "LearnedVariance",
     "Rate",
     "ScheduledRate",
     "SettableRate",

@@ -31,7 +31,8 @@ class AttributeRate(SettableRate):
     Args:
         owner: a module, or a configuration that modules read at each forward.
         attribute: the name of a number in [0, 1] there.
-        quantum: the step in which it is written, in (0, 1]. A compiled model compiles at most once for each multiple.
+        quantum: the step in which it is written, in (0, 1]. A compiled model compiles once for each multiple, at most
+            ``torch._dynamo.config.recompile_limit`` (8) times: from there on that code runs uncompiled.
 
     Raises:
         TypeError: what is there is no number.

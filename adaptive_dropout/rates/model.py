@@ -9,7 +9,7 @@ from torch import nn
 
 from adaptive_dropout.probability import check_p
 from adaptive_dropout.rates.attribute import AttributeRate
-from adaptive_dropout.rates.kinds import LearnedRate, Rate, ScheduledRate, SettableRate, StoredRate
+from adaptive_dropout.rates.kinds import Rate, ScheduledRate, SettableRate, StoredRate
 
 __all__ = ["get_rates", "named_rates", "rate_param_groups", "refresh_rates", "set_rates", "set_step"]
 
@@ -96,7 +96,8 @@ def rate_param_groups(model: nn.Module, lr: float, rate_lr: float | None = None)
     Raises:
         ValueError: ``rate_lr`` is given, but the model has no learned rate.
     """
-    logits = [rate.logit for _, rate in named_rates(model, LearnedRate) if rate.logit.requires_grad]
+    rates: dict[str, Rate] = dict(named_rates(model))
+    logits = [weight for rate in rates.values() for weight in rate.parameters() if weight.requires_grad]
     if rate_lr is not None and not logits:
         raise ValueError(f"rate_lr={rate_lr} is for learned rates, but the model has none; leave it out")
     apart = {id(parameter) for parameter in logits}

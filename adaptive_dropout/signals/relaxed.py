@@ -53,7 +53,7 @@ def relaxed_noise(layer: NoiseLayer, x: Tensor, p: Tensor) -> Tensor:
 
     Source: Wang and Manning (2013), section 3, the Gaussian approximation of dropout noise.
     """
-    if layer.learnable:
+    if not isinstance(layer, MASKED):
         return type(layer).noise(layer, x, p)
     work = torch.promote_types(x.dtype, torch.float32)
     e = torch.randn(_mask_shape(layer, x), dtype=work, device=x.device)

@@ -8,6 +8,7 @@ from torch import nn
 
 from adaptive_dropout.modules import (
     AlphaDropout,
+    BernoulliDropout,
     Dropout,
     Dropout1d,
     Dropout2d,
@@ -20,8 +21,8 @@ from adaptive_dropout.rates import SettableRate, named_rates
 
 __all__ = ["MASKED", "Steered", "steered_layers"]
 
-MASKED = (AlphaDropout, DropPath, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout)
-"""Layers whose noise is a mask: it passes no gradient to p, and takes a p of shape (batch, 1, ...)."""
+MASKED = (AlphaDropout, BernoulliDropout, DropPath, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout)
+"""Layers whose noise is a mask: by itself it passes no gradient to p, and it takes a p of shape (batch, 1, ...)."""
 
 
 class Steered(NamedTuple):

@@ -12,7 +12,8 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from adaptive_dropout.callbacks import DropoutRateScheduler
+from adaptive_dropout.callbacks import DropoutRateScheduler, RatePenalty
+from adaptive_dropout.modules import Penalised
 from adaptive_dropout.rates import ScheduledRate, named_rates, rate_param_groups
 
 __all__ = ["Task"]
@@ -22,7 +23,8 @@ class Task(L.LightningModule, ABC):
     """Trains ``network`` on batches of (x, y) and logs ``<stage>_loss`` and metrics for train, val and test.
 
     The validation loss is the mean negative log-likelihood per example with dropout off. Learned rates have a parameter
-    group of their own, without weight decay and with ten times the learning rate; schedules are driven without asking.
+    group of their own, without weight decay and with ten times the learning rate; schedules are driven and penalties
+    added without asking, by `DropoutRateScheduler` and `RatePenalty`, which the trainer may hold already.
 
     Args:
         network: maps x, (batch, ...), to what the loss takes.
@@ -91,8 +93,12 @@ class Task(L.LightningModule, ABC):
         return {"optimizer": optimizer, "lr_scheduler": self.make_lr_scheduler(optimizer)}
 
     def configure_callbacks(self) -> Sequence[L.Callback]:
-        """Drive the schedules of a network that has any."""
-        return [DropoutRateScheduler()] if any(named_rates(self, ScheduledRate)) else []
+        """Drive the schedules of a network that has any, and add the penalty of one that has learned noise."""
+        callbacks: list[L.Callback] = [DropoutRateScheduler()] if any(named_rates(self, ScheduledRate)) else []
+        if any(isinstance(module, Penalised) for module in self.modules()):
+            given = self.trainer.callbacks  # type: ignore[attr-defined]
+            callbacks += [] if any(isinstance(callback, RatePenalty) for callback in given) else [RatePenalty()]
+        return callbacks
 
     def _evaluate(self, batch: tuple[Tensor, Tensor], metrics: MetricCollection, name: str) -> None:
         x, y = batch

@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "ALPHA",
     "AXIS",
     "CONFIG",
     "CONTROL",
     "FIGURE",
     "HISTOGRAM",
     "RATE",
+    "SPARSITY",
     "SUMMARY",
     "TABLE",
     "TRACE",
@@ -21,6 +23,8 @@ __all__ = [
 ]
 
 RATE = "dropout"
+ALPHA = "dropout_alpha"  # p / (1 - p) of learned rates
+SPARSITY = "dropout_sparsity"  # the part of the weights that a sparse layer drops
 CONTROL = "dropout_control"
 
 # In W&B only.

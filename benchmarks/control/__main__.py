@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import functools
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,12 +16,14 @@ from rich.console import Console
 
 from adaptive_dropout.counts import check_count
 from benchmarks.control import results
-from benchmarks.control.cells import Cell
+from benchmarks.control.cells import Cell, run_cell
 from benchmarks.control.methods import METHODS
-from benchmarks.control.processes import train
 from benchmarks.control.results import Row
 from benchmarks.control.table import RESULTS
 from benchmarks.control.tasks import TASKS
+from benchmarks.study.lines import repair
+from benchmarks.study.local import run_local
+from benchmarks.study.recording import record
 
 __all__ = ["main", "missing_cells", "select"]
 
@@ -33,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_count(options.jobs, "jobs")
         tasks = _tasks(options.tasks, options.data_dir, console)
         methods = select(options.methods, METHODS, "method")
-        cut = results.repair(options.out)
+        cut = repair(options.out)
         if cut:
             console.print(
                 f"{options.out}: dropped a last line that was never finished: {cut!r}", markup=False, soft_wrap=True
@@ -41,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cells = missing_cells(tasks, methods, options.seeds, results.read(options.out))
     except (ValueError, TypeError) as error:
         sys.exit(str(error))
-    return train(cells, options.data_dir, options.out, options.jobs, console)
+    finished = run_local(functools.partial(run_cell, folder=options.data_dir), cells, options.jobs)
+    return record(finished, len(cells), options.out, str, console)
 
 
 def select(patterns: Sequence[str], known: Iterable[str], what: str) -> list[str]:

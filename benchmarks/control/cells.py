@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,6 +20,7 @@ from benchmarks.control.methods import METHODS
 from benchmarks.control.results import Row
 from benchmarks.control.study_task import VALIDATIONS, StudyTask
 from benchmarks.control.tasks import TASKS
+from benchmarks.study.provenance import commit
 
 __all__ = ["Cell", "run_cell"]
 
@@ -33,6 +32,9 @@ class Cell:
     task: str
     seed: int
     method: str
+
+    def __str__(self) -> str:
+        return f"{self.task}, seed {self.seed}, {self.method}"
 
 
 def run_cell(cell: Cell, folder: Path | None = None) -> Row:
@@ -57,7 +59,7 @@ def run_cell(cell: Cell, folder: Path | None = None) -> Row:
     rates = get_rates(model)
     tested = _tested(trainer, model, data, best)
     return Row(
-        commit=_commit(),
+        commit=commit(),
         torch=torch.__version__,
         lightning=lightning.__version__,
         task=cell.task,
@@ -97,14 +99,3 @@ def _trainer(task: StudyTask, callbacks: Sequence[L.Callback], folder: str) -> L
         num_sanity_val_steps=0,
         log_every_n_steps=task.fitting.steps,
     )
-
-
-@functools.cache
-def _commit() -> str:
-    """Return the short name of the checked-out commit, with a plus where files differ from it."""
-    place = Path(__file__).parent
-    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-    try:
-        return subprocess.run(command, cwd=place, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

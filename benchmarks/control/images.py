@@ -6,23 +6,18 @@ of them validates.
 
 from __future__ import annotations
 
-import functools
-import gzip
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from adaptive_dropout.data import Digits
 from adaptive_dropout.data.base import Examples
-from adaptive_dropout.data.images import LabelledImages, PixelsToInputs, official_split
+from adaptive_dropout.data.images import PixelsToInputs, official_split
 from adaptive_dropout.data.training_part import TrainingPart
 from benchmarks.control.windows import Split
+from benchmarks.study.images import read_cifar10, read_mnist
 
 __all__ = ["CropsAndFlips", "cifar10", "digits", "mnist"]
 
@@ -36,12 +31,12 @@ def digits(n: int, noise: float, seed: int) -> Split:
 
 def mnist(n: int, noise: float, folder: Path, seed: int) -> Split:
     """Return ``n`` training digits of 28x28 pixels, a share ``noise`` with a wrong label: LeCun et al. (1998)."""
-    return official_split(*_read_mnist(folder), 0.1, TrainingPart(n, noise, seed))
+    return official_split(*read_mnist(folder, _POOL, _TEST), 0.1, TrainingPart(n, noise, seed))
 
 
 def cifar10(n: int, folder: Path, seed: int) -> Split:
     """Return ``n`` training photographs of 32x32 pixels, cropped and flipped anew each time: Krizhevsky (2009)."""
-    train, val, test = official_split(*_read_cifar10(folder), 0.1, TrainingPart(n, 0.0, seed))
+    train, val, test = official_split(*read_cifar10(folder, _POOL, _TEST), 0.1, TrainingPart(n, 0.0, seed))
     assert isinstance(val.prepare, PixelsToInputs)
     return Examples(train.x, train.y, CropsAndFlips(val.prepare)), val, test
 
@@ -66,37 +61,3 @@ class CropsAndFlips:
         # Advanced indices around a slice put the channels last.
         cropped = padded[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
         return self.prepare(cropped.permute(0, 3, 1, 2))
-
-
-@functools.lru_cache(maxsize=1)
-def _read_mnist(folder: Path) -> tuple[LabelledImages, LabelledImages]:
-    train, test = (
-        LabelledImages(
-            torch.from_numpy(_idx(folder / f"{part}-images-idx3-ubyte.gz", 16)[: most * 784].reshape(-1, 1, 28, 28)),
-            _idx(folder / f"{part}-labels-idx1-ubyte.gz", 8)[:most].astype(np.int64),
-        )
-        for part, most in (("train", _POOL), ("t10k", _TEST))
-    )
-    return train, test
-
-
-def _idx(file: Path, header: int) -> NDArray[np.uint8]:
-    return np.frombuffer(bytearray(gzip.decompress(file.read_bytes())), np.uint8, offset=header)
-
-
-@functools.lru_cache(maxsize=1)
-def _read_cifar10(folder: Path) -> tuple[LabelledImages, LabelledImages]:
-    train, test = (
-        _decoded(folder / f"cifar10_{part}_jpeg.npz", most) for part, most in (("train", _POOL), ("test", _TEST))
-    )
-    return train, test
-
-
-def _decoded(file: Path, most: int) -> LabelledImages:
-    """Decode ``most`` images: all lie end to end, image i from byte offsets[i] to offsets[i + 1], sorted by class."""
-    with np.load(file) as arrays:
-        jpeg, offsets, labels = arrays["jpeg"], arrays["offsets"], arrays["labels"]
-    chosen = np.random.default_rng(0).permutation(len(labels))[:most]
-    pictures = (Image.open(io.BytesIO(jpeg[offsets[i] : offsets[i + 1]].tobytes())) for i in chosen)
-    x = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
-    return LabelledImages(torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), labels[chosen].astype(np.int64))

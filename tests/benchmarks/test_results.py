@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.control.results import COLUMNS, append, read, repair
+from benchmarks.control.results import COLUMNS, read
+from benchmarks.study.lines import append, repair
 from tests.benchmarks.rows import row
 
 

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from adaptive_dropout.callbacks import AdaptiveDropout
-from adaptive_dropout.tracking import read_run
+from adaptive_dropout.tracking import WandbLogger, read_run
+from adaptive_dropout.tracking.names import rate_keys
+from tests.tracking.inspected import series_of
 
 
 class Plain(L.LightningModule):
@@ -39,24 +41,32 @@ class Plain(L.LightningModule):
 def fit(model: nn.Module, x: Tensor, y: Tensor, folder: Path) -> AdaptiveDropout:
     callback = AdaptiveDropout()
     parts = [DataLoader(TensorDataset(x[rows], y[rows]), 32) for rows in (slice(64), slice(64, 128))]
+    logger = WandbLogger(save_dir=folder, project="any-model")
     trainer = L.Trainer(
-        max_epochs=20, callbacks=[callback], logger=False, default_root_dir=folder, accelerator="cpu",
-        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+        max_epochs=20, callbacks=[callback], logger=logger, default_root_dir=folder, accelerator="cpu",
+        log_every_n_steps=1, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
     )  # fmt: skip
     trainer.fit(Plain(model), *parts)
+    logger.experiment.finish()
     return callback
 
 
 def assert_rates_moved_and_were_written_down(callback: AdaptiveDropout, folder: Path, names: set[str]) -> None:
-    run = read_run(folder)
+    (record,) = folder.rglob("decisions.jsonl")
+    run = read_run(record.parent)
     assert len(run.decisions) == 20
     assert names <= run.rates.keys()
     assert any(run.final_rates()[name] != run.rates[name] for name in names)
     assert callback.state is not None
     assert run.final_rates() == dict(callback.state.rates)
+    logged = series_of(folder)
+    for name, key in rate_keys(run.rates).items():
+        assert logged[key] == pytest.approx([decision.after[name] for decision in run.decisions])
+        assert len(set(logged[key])) > 1, f"{name} does not move"
 
 
-def test_an_unmodified_bert_classifier(tmp_path: Path) -> None:
+def test_an_unmodified_bert_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     settings = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -68,7 +78,8 @@ def test_an_unmodified_bert_classifier(tmp_path: Path) -> None:
     assert_rates_moved_and_were_written_down(callback, tmp_path, names)
 
 
-def test_an_unmodified_vit_on_real_images(tmp_path: Path) -> None:
+def test_an_unmodified_vit_on_real_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
     timm = pytest.importorskip("timm")
     torch.manual_seed(0)
     with warnings.catch_warnings():

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import matplotlib.image
 import pytest
@@ -17,13 +15,7 @@ import torch
 import adaptive_dropout as ad
 from adaptive_dropout.cli import main
 from tests.cli.commands import CONFIGS, config
-
-
-def history_of(run_file: Path) -> list[dict[str, Any]]:
-    """The rows of an offline run, read back from W&B's own file."""
-    inspect = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(run_file)]
-    records = subprocess.run(inspect, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [r["history"]["item"] for r in map(json.loads, records) if r.get("type") == "history"]
+from tests.tracking.inspected import history_of
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import adaptive_dropout as ad
+from adaptive_dropout.callbacks import RatePenalty
 from adaptive_dropout.data import Digits
 from adaptive_dropout.networks import CNN, MLP
 from adaptive_dropout.tasks import Classifier, Regressor, Task
@@ -118,3 +119,24 @@ def test_predictions_are_probabilities(pairs: bool, tmp_path: Path) -> None:
 def test_a_task_is_a_loss_and_metrics() -> None:
     with pytest.raises(TypeError, match="abstract"):
         Task(nn.Identity())  # type: ignore[abstract]
+
+
+def penalised() -> Classifier:
+    network = nn.Sequential(nn.Flatten(), ad.ConcreteDropout.wrap(nn.Linear(64, 10), length_scale=1e-2))
+    return Classifier(network, 10, functools.partial(torch.optim.Adam, lr=1e-7))  # the weights stay
+
+
+def test_the_penalty_of_learned_noise_is_added_without_asking(tmp_path: Path) -> None:
+    task, run = penalised(), trainer(tmp_path, max_epochs=2)
+    run.fit(task, Digits(n_train=128))
+    assert sum(isinstance(callback, RatePenalty) for callback in run.callbacks) == 1  # type: ignore[attr-defined]
+    assert run.callback_metrics["penalty"].item() == pytest.approx(ad.penalty(task, 128).item(), rel=1e-4)
+    run.validate(task, Digits(n_train=128), verbose=False)
+    assert sum(isinstance(callback, RatePenalty) for callback in run.callbacks) == 1  # type: ignore[attr-defined]
+
+
+def test_a_penalty_that_the_trainer_holds_is_kept(tmp_path: Path) -> None:
+    own = RatePenalty(n=7)
+    run = trainer(tmp_path, max_epochs=1, callbacks=[own])
+    run.fit(penalised(), Digits(n_train=128))
+    assert [callback for callback in run.callbacks if isinstance(callback, RatePenalty)] == [own]  # type: ignore[attr-defined]

@@ -11,7 +11,9 @@ from adaptive_dropout.tracking.names import rate_keys, state_metrics
 
 def test_what_only_wandb_gets_has_names_of_its_own() -> None:
     assert {name: getattr(names, name) for name in names.__all__ if name.isupper()} == {
+        "ALPHA": "dropout_alpha",
         "RATE": "dropout",
+        "SPARSITY": "dropout_sparsity",
         "CONTROL": "dropout_control",
         "AXIS": "trainer/global_step",
         "CONFIG": "dropout_control",

@@ -15,7 +15,13 @@ from torchmetrics import Metric, MetricCollection
 from adaptive_dropout.callbacks.losses import loss_in
 from adaptive_dropout.signals.aside import evaluating, replaced
 
-__all__ = ["check_differentiable", "quiet_training_loss", "quiet_validation_loss", "quiet_validation_losses"]
+__all__ = [
+    "check_differentiable",
+    "quiet",
+    "quiet_training_loss",
+    "quiet_validation_loss",
+    "quiet_validation_losses",
+]
 
 
 def quiet_validation_loss(
@@ -65,8 +71,7 @@ def quiet_training_loss(trainer: L.Trainer, pl_module: L.LightningModule, batch:
     Raises:
         ValueError: it returns none.
     """
-    aside = replaced(pl_module, log=_nothing, log_dict=_nothing)
-    with _muted(pl_module), aside, trainer.precision_plugin.train_step_context():
+    with quiet(pl_module), trainer.precision_plugin.train_step_context():
         output = pl_module.training_step(batch, *_numbers(pl_module.training_step))
     loss = loss_in(output)
     if loss is None:
@@ -92,6 +97,13 @@ def check_differentiable(trainer: L.Trainer, pl_module: L.LightningModule, signa
 def _numbers(step: Callable[..., Any]) -> list[int]:
     """Return the indices of batch and dataloader that ``step`` takes after the batch."""
     return [0 for name in ("batch_idx", "dataloader_idx") if name in inspect.signature(step).parameters]
+
+
+@contextmanager
+def quiet(pl_module: L.LightningModule) -> Iterator[None]:
+    """Let ``pl_module`` log nothing, and no metric of it take anything in, for a while."""
+    with _muted(pl_module), replaced(pl_module, log=_nothing, log_dict=_nothing):
+        yield
 
 
 @contextmanager

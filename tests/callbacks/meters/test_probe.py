@@ -86,3 +86,10 @@ def test_the_model_logs_as_before_also_where_a_validation_is_broken_off(tmp_path
     with pytest.raises(KeyError, match="monitor 'valid' is not logged"):
         fit(misled, tmp_path, [DropoutRateControl(Script("....."), monitor="valid")], num_sanity_val_steps=1)
     assert ["log" in vars(model) for model in (whole, broken, misled)] == [False] * 3
+
+
+def test_small_batches_give_fewer_parts_which_stay_the_same(tmp_path: Path) -> None:
+    control = DropoutRateControl(Script("...."))
+    fit(task(), tmp_path, [control], batch_size=2, limit_train_batches=2, max_epochs=4)
+    assert isinstance(control.state, Turn)
+    assert len(control.state.seen) == 4

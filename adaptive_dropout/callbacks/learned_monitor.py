@@ -1,0 +1,129 @@
+"""`LearnedRateMonitor`: how strong learned noise is, and whether anything keeps its rate from learning."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from adaptive_dropout.callbacks.base import RateCallback
+from adaptive_dropout.modules.sparse import SparseLayer
+from adaptive_dropout.rates import LearnedRate, Rate, named_rates
+from adaptive_dropout.rates.variance import LearnedVariance
+from adaptive_dropout.tracking.names import ALPHA, SPARSITY, metric_keys
+
+__all__ = ["LearnedRateMonitor"]
+
+BOUND = 0.001  # this close to 0 or 1 a step of the logit moves p, or 1 - p, by a thousandth of itself at most
+
+
+class LearnedRateMonitor(RateCallback):
+    """Logs how strong learned noise is, and warns of rates that cannot learn.
+
+    ``dropout_alpha/<rate>`` is p / (1 - p), the variance of noise that multiplies; of a rate with a shape, the median.
+    ``dropout_sparsity/<layer>`` is the part of its weights that a sparse layer drops. `DropoutRateMonitor` logs the p
+    of every rate; the two stand beside each other.
+
+    Each warning names the rate and what to do, and comes once a run: an optimizer's weight decay moves the rate; no
+    gradient reached it in a whole epoch; all of it is below 0.001 or above 0.999 where an epoch ends.
+
+    Raises:
+        ValueError: at the start of ``fit``: the model has no learned rate.
+    """
+
+    kind: ClassVar[type[Rate]] = Rate  # type: ignore[type-abstract]  # any rate
+    remedy: ClassVar[str] = "give it a layer such as ConcreteDropout(0.1)"
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._reached: dict[str, Tensor] = {}
+        self._warned: set[tuple[str, str]] = set()
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Forget an earlier ``fit``."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self._begin()
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Raise where nothing is learned."""
+        super().on_fit_start(trainer, pl_module)
+        if not _learned(pl_module):
+            kinds = {name: type(rate).__name__ for name, rate in dict[str, Rate](named_rates(pl_module)).items()}
+            raise ValueError(f"LearnedRateMonitor finds no learned rate among {kinds}; {self.remedy}")
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Warn of weight decay."""
+        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        decay = {id(w): group["weight_decay"] for group in groups if group.get("weight_decay") for w in group["params"]}
+        for name, rate in _learned(pl_module).items():
+            for found in [decay[id(w)] for w in rate.parameters() if id(w) in decay][:1]:
+                fix = "give the optimizer rate_param_groups(model, lr), which keeps it apart"
+                self._warn(name, f"is moved by weight_decay={found:g} whatever the data say", fix)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin to watch for gradients."""
+        super().on_train_epoch_start(trainer, pl_module)
+        self._reached = {}
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
+        """Watch for gradients, waiting for no device."""
+        for name, rate in _learned(pl_module).items():
+            for gradient in [w.grad for w in rate.parameters() if w.grad is not None]:
+                reached = gradient.detach().any()
+                self._reached[name] = reached | self._reached[name] if name in self._reached else reached
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Log where the trainer logs."""
+        if trainer._logger_connector.should_update_logs:
+            step = trainer.fit_loop.epoch_loop._batches_that_stepped
+            numbers = _named(ALPHA, _alphas(pl_module)) | _named(SPARSITY, _dropped(pl_module))
+            for logger in trainer.loggers:
+                logger.log_metrics(numbers, step=step)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Warn of rates without a gradient, and of those at a bound."""
+        for name, rate in _learned(pl_module).items():
+            if name not in self._reached or not self._reached[name]:
+                fix = "let its layer take part in the loss, and its parameters require a gradient"
+                self._warn(name, "got no gradient in a whole epoch", fix)
+            p = rate.value.detach()
+            if (p < BOUND).all():
+                fix = "the data alone wants no noise: add a penalty that rewards it, or use a fixed rate"
+                self._warn(name, f"sits at its bound, p = {rate.p:.2g}", fix)
+            if (p > 1 - BOUND).all():
+                fix = "its penalty drops all there is: let it grow from 0, or lower the rate_lr of rate_param_groups"
+                self._warn(name, f"sits at its bound, p = {rate.p:.6g}", fix)
+
+    def _warn(self, name: str, what: str, fix: str) -> None:
+        if (name, fix) not in self._warned:
+            self._warned.add((name, fix))
+            rank_zero_warn(f"learned rate {name!r} {what}; {fix}")
+
+
+def _learned(model: nn.Module) -> dict[str, LearnedRate | LearnedVariance]:
+    rates: dict[str, Rate] = dict(named_rates(model))
+    return {name: rate for name, rate in rates.items() if isinstance(rate, (LearnedRate, LearnedVariance))}
+
+
+def _alphas(model: nn.Module) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return {name: rate.logit.median().exp() for name, rate in _learned(model).items()}
+
+
+def _dropped(model: nn.Module) -> dict[str, Tensor]:
+    layers = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, SparseLayer)]
+    return {path: 1 - layer.kept().float().mean() for path, layer in layers}
+
+
+def _named(prefix: str, numbers: dict[str, Tensor]) -> dict[str, float]:
+    keys = metric_keys(prefix, numbers)
+    return {keys[name]: float(number) for name, number in numbers.items()}

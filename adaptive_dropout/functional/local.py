@@ -1,0 +1,49 @@
+"""The output of a layer with noisy weights: one normal drawn for each output, in place of one for each weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from adaptive_dropout.functional.strength import check_input
+from adaptive_dropout.noise.backend import work_dtype
+from adaptive_dropout.noise.normal import gaussian
+from adaptive_dropout.noise.philox import draw_key
+
+__all__ = ["Product", "noisy_product"]
+
+Product = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
+"""(x, weight, bias) -> y, linear in x and in weight: `torch.nn.functional.linear`, or a convolution."""
+
+
+def noisy_product(product: Product, x: Tensor, weight: Tensor, variance: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return ``product(x, w, bias)`` for weights w ~ N(weight, variance), drawn anew for each output.
+
+    An output is then normal, with mean ``product(x, weight, bias)`` and variance ``product(x^2, variance)``, and that
+    is what is drawn. The noise of two outputs is independent, which that of weights they share would not be: gradients
+    vary less. They reach ``x``, ``weight``, ``variance`` and ``bias``. Kept for them are x^2 and the standard
+    deviations, beside what ``product`` keeps, and no noise.
+
+    Args:
+        product: linear in x and in weight.
+        x: floating point, of the shape that ``product`` takes.
+        weight: of the shape that ``product`` takes.
+        variance: of the shape of ``weight``, at least 0. It meets x in float32 or better, under autocast too: in
+            float16 1e-8 would be 0.
+        bias: added to the mean; without noise.
+
+    Raises:
+        RuntimeError: ``x`` is not floating point.
+
+    Source: Kingma, Salimans and Welling (2015), section 2.3, the local reparameterisation.
+    """
+    check_input(x)
+    mean = product(x, weight, bias)
+    work = work_dtype(x)
+    with torch.autocast(x.device.type, enabled=False):
+        spread = product(x.to(work).square(), variance.to(work), None)
+    # Where all of x is 0 so is the variance, and the slope of its root infinite.
+    std = spread.clamp(min=torch.finfo(work).tiny).sqrt()
+    return (mean + gaussian(std, std.new_zeros(()), std.new_ones(()), draw_key(std))).to(mean.dtype)

@@ -1,0 +1,22 @@
+"""Train what is missing and write the tables: ``python -m benchmarks.effect mnist-small --data-dir DATA``.
+
+Cells already in the results are skipped, so the same command goes on after it was stopped in any way.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from benchmarks.effect.methods import METHODS
+from benchmarks.effect.publish import publish
+from benchmarks.effect.tasks import TASKS
+from benchmarks.effect.training import EffectRow, run_cell
+from benchmarks.study.command import Experiment, main
+
+__all__ = ["EFFECT"]
+
+EFFECT = Experiment(Path(__file__).parent, TASKS, METHODS, EffectRow, run_cell, publish)
+
+if __name__ == "__main__":
+    sys.exit(main(EFFECT))

@@ -1,0 +1,51 @@
+"""`EffectTask`: data, a network with dropout and Adam for a while."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+from torch import nn
+
+from adaptive_dropout.counts import check_count
+from adaptive_dropout.networks import DropoutFactory
+
+__all__ = ["EffectTask"]
+
+
+@dataclass(frozen=True)
+class EffectTask(ABC):
+    """One setting of the study.
+
+    Args:
+        epochs: passes over the training examples, at least 1.
+        batch_size: examples in a batch.
+        validations: how often a run validates; the adaptive rule wants 20 or more.
+        lr: Adam's learning rate.
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    validations: int = 40
+    lr: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "validations"):
+            check_count(getattr(self, name), name)
+        if not self.lr > 0:
+            raise ValueError(f"lr has to be above 0, but got {self.lr}")
+
+    @abstractmethod
+    def files(self, folder: Path) -> list[Path]:
+        """Return the files in the data folder that a run reads; raise FileNotFoundError if one is missing."""
+
+    @abstractmethod
+    def data(self, folder: Path, seed: int) -> L.LightningDataModule:
+        """Return the data of one run: ``seed`` chooses split and order."""
+
+    @abstractmethod
+    def network(self, data: Any, dropout: DropoutFactory) -> nn.Module:
+        """Return a network for ``data``, which has been set up, with initial weights from torch's seed."""

@@ -1,0 +1,1 @@
+"""Learned rates against what their papers report."""

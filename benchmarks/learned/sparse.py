@@ -1,0 +1,147 @@
+"""Sparse variational dropout on MNIST: ``python -m benchmarks.learned.sparse --data-dir DIR``.
+
+It trains on all 60 000 images, with pixels in [0, 1] and nothing else done to them, and reports the test accuracy of
+the last epoch. One row goes to ``sparse.csv``; ``sparse.md`` is written anew from all rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import adaptive_dropout as ad
+from adaptive_dropout.data import MNIST
+from adaptive_dropout.functional import molchanov_kl
+from benchmarks.learned.sparse_results import RESULTS, Row, append, read
+from benchmarks.learned.sparse_table import lines
+from benchmarks.speed.results import here
+
+__all__ = ["Images", "Recipe", "main", "network", "train"]
+
+Images = tuple[Tensor, Tensor]
+"""Pixels in [0, 1], (n, 784), and labels, (n,)."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Args:
+        epochs: passes over the training images.
+        warm_up: the part of them in which the factor of the divergence grows from 0 to 1.
+        lr: of the weights, constant for the first half and then falling to 0; ten times that of ln sigma^2.
+        batch: images in a step.
+    """
+
+    epochs: int = 100
+    warm_up: float = 0.2
+    lr: float = 1e-3
+    batch: int = 200
+
+    def factor(self, done: float) -> float:
+        """Return what the divergence is multiplied by when ``done``, in [0, 1], of the training is over."""
+        return min(1.0, done / self.warm_up)
+
+    def lr_factor(self, done: float) -> float:
+        """Return what the learning rates are multiplied by then."""
+        return min(1.0, 2 * (1 - done))
+
+
+def network(hidden: Sequence[int]) -> nn.Sequential:
+    """Return sparse layers with ReLU between them, 784 - ``hidden`` - 10; their divergence is the published one."""
+    layers: list[nn.Module] = []
+    for before, after in zip([784, *hidden], hidden, strict=False):
+        layers += [ad.SparseLinear(before, after), nn.ReLU()]
+    model = nn.Sequential(*layers, ad.SparseLinear(hidden[-1], 10))
+    for layer in model[::2]:
+        layer.divergence = molchanov_kl  # as published, and a quarter of the time of the exact one
+    return model
+
+
+def train(model: nn.Module, images: Images, test: Images, recipe: Recipe) -> float:
+    """Train ``model``, say on stderr after each epoch how it stands, and return the test accuracy at the end."""
+    x, y = images
+    optimizer = torch.optim.Adam(ad.rate_param_groups(model, lr=recipe.lr), fused=True)
+    steps = -(-len(y) // recipe.batch)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: recipe.lr_factor(n / (steps * recipe.epochs)))
+    for epoch in range(recipe.epochs):
+        model.train()
+        for step, part in enumerate(torch.randperm(len(y)).split(recipe.batch)):
+            factor = recipe.factor((epoch + step / steps) / recipe.epochs)
+            loss = F.cross_entropy(model(x[part]), y[part]) + factor * ad.penalty(model, len(y))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        right, times = accuracy(model, test), ad.sparsity(model).compression
+        print(f"epoch {epoch + 1}: loss {loss.item():.4f}, {right:.2%}, {times:.1f}x", file=sys.stderr, flush=True)
+    return accuracy(model, test)
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, test: Images) -> float:
+    """Return the part of the test images that ``model`` gets right in eval mode."""
+    return (model.eval()(test[0]).argmax(1) == test[1]).float().mean().item()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train one network, append its row and write the table."""
+    options = _parser().parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    place = here(datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "cpu", "default")
+    images, test = _images(options.data_dir)
+    model, begun = network(options.hidden), time.perf_counter()
+    right = train(model, images, test, Recipe(options.epochs))
+    seconds = time.perf_counter() - begun
+    found = ad.sparsity(model)
+    Console().print(_shown(found))
+    name = "-".join(map(str, [784, *options.hidden, 10]))
+    run = (name, options.seed, options.epochs, seconds, right, found.compression, found.kept)
+    append(options.out, Row(place.started, place.commit, place.machine, place.versions, place.threads, *run))
+    options.out.with_suffix(".md").write_text("\n".join(lines(read(options.out))) + "\n")
+
+
+def _images(folder: Path) -> tuple[Images, Images]:
+    data = MNIST(folder)
+    data.setup()
+    everything = [(data.train_set, data.val_set), (data.test_set,)]
+    images, test = (
+        (torch.cat([part.x for part in parts]).flatten(1) / 255.0, torch.cat([part.y for part in parts]))
+        for parts in everything
+    )
+    return images, test
+
+
+def _shown(found: ad.Sparsity) -> Table:
+    head, *rows = found.cells()
+    table = Table(*head)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.learned.sparse", description=__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True, help="the folder that holds MNIST/raw, unpacked")
+    parser.add_argument("--hidden", type=int, nargs="+", default=[300], help="300 100 for LeNet-300-100")
+    parser.add_argument("--epochs", type=int, default=Recipe.epochs)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

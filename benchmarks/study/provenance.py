@@ -1,0 +1,28 @@
+"""Where a row comes from: the commit, the versions and the machine that a cell ran on."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+__all__ = ["commit", "machine"]
+
+
+@functools.cache
+def commit() -> str:
+    """Return the short name of the checked-out commit, with a plus where files differ from it."""
+    place = Path(__file__).parent
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, cwd=place, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+@functools.cache
+def machine() -> str:
+    """Return the architecture and how many cores there are: enough to read seconds by, and no name of a host."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"

@@ -1,0 +1,157 @@
+"""One training run on one split, and the row that it gives."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import lightning.pytorch as L
+import torch
+
+import adaptive_dropout
+from adaptive_dropout.inference import mc_samples
+from adaptive_dropout.rates import SettableRate, get_rates, set_rates
+from benchmarks.control.measures import BestWeights, Rewinds
+from benchmarks.study.cells import Cell, CellRow
+from benchmarks.study.provenance import commit, machine
+from benchmarks.uci.methods import METHODS
+from benchmarks.uci.predictive import fitted_precision, log_likelihood, rmse
+from benchmarks.uci.splits import UciSplit
+from benchmarks.uci.tasks import PIECES, TASKS, UciTask
+
+__all__ = ["UciRow", "run_cell"]
+
+
+@dataclass(frozen=True)
+class UciRow(CellRow):
+    """What a run showed, in the units of the file.
+
+    Tested are the weights with the lowest validation loss, dropout off, at the rates they were validated with.
+
+    Args:
+        n_train: how many rows train.
+        val_rmse: the lowest of the run, with dropout off.
+        test_rmse: of the mean of samples with dropout on: `test_MC_rmse` of the published files.
+        test_rmse_off: of one pass with dropout off.
+        test_ll: log-likelihood in nats per row, of the noise that validation predictions ask for.
+        noise: the standard deviation of that noise.
+        input_rate: p before the hidden layer.
+        hidden_rate: p after it.
+        rewinds: how often the best weights were restored on the way.
+    """
+
+    n_train: int
+    val_rmse: float
+    test_rmse: float
+    test_rmse_off: float
+    test_ll: float
+    noise: float
+    input_rate: float
+    hidden_rate: float
+    rewinds: int
+
+
+def run_cell(cell: Cell, folder: Path, accelerator: str) -> UciRow:
+    """Train once; the same cell gives the same row on the same machine, but for its seconds.
+
+    Args:
+        cell: what is trained; its seed is the number of the split, and seeds weights, order and noise.
+        folder: of the data.
+        accelerator: "cpu" or "gpu".
+    """
+    task, method = cell.task.made(TASKS), cell.method.made(METHODS)
+    split = task.split(folder, cell.seed)
+    L.seed_everything(cell.seed, verbose=False)
+    model = task.model(split, method.dropout)
+    best, rewinds = _Best(), Rewinds()
+    with tempfile.TemporaryDirectory() as scratch:  # decisions of rules are not kept
+        trainer = _trainer(task, [best, *method.callbacks(), rewinds], accelerator, scratch)
+        began = time.process_time()
+        trainer.fit(model, task.data(split, cell.seed))
+        seconds = time.process_time() - began
+    best.restore(model)
+    rates = list(get_rates(model).values())
+    return UciRow(
+        **_origin(cell),
+        **_scored(model.network, split, task.samples),
+        seconds=seconds,
+        n_train=len(split.train),
+        val_rmse=math.sqrt(2 * best.val_loss) * split.unit,
+        input_rate=rates[0],
+        hidden_rate=rates[1],
+        rewinds=rewinds.count,
+    )
+
+
+class _Best(BestWeights):
+    """Keeps the settable rates with the weights; has to come before what moves them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rates: dict[str, float] = {}
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        before = self.val_loss
+        super().on_validation_end(trainer, pl_module)
+        if self.val_loss < before:
+            self._rates = get_rates(pl_module, SettableRate)
+
+    def restore(self, pl_module: L.LightningModule) -> None:
+        super().restore(pl_module)
+        set_rates(pl_module, self._rates)
+
+
+def _scored(network: torch.nn.Module, split: UciSplit, samples: int) -> Mapping[str, Any]:
+    drawn = [mc_samples(network, part.x, samples).squeeze(2) for part in (split.val, split.test)]
+    precision = fitted_precision(drawn[0], split.val.y)
+    network.eval()
+    with torch.no_grad():
+        off = network(split.test.x).T
+    return {
+        "test_rmse": rmse(drawn[1], split.test.y) * split.unit,
+        "test_rmse_off": rmse(off, split.test.y) * split.unit,
+        "test_ll": log_likelihood(drawn[1], split.test.y, precision) - math.log(split.unit),
+        "noise": split.unit / math.sqrt(precision),
+    }
+
+
+def _trainer(task: UciTask, callbacks: Sequence[L.Callback], accelerator: str, folder: str) -> L.Trainer:
+    return L.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        max_steps=task.validations * PIECES,
+        val_check_interval=PIECES,
+        check_val_every_n_epoch=None,
+        callbacks=list(callbacks),
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=task.validations * PIECES,
+    )
+
+
+def _origin(cell: Cell) -> Mapping[str, Any]:
+    names = ("adaptive_dropout", "torch", "lightning")
+    versions = (module.__version__ for module in (adaptive_dropout, torch, lightning))
+    return {
+        "key": cell.key,
+        "study": cell.study,
+        "task": cell.task.name,
+        "method": cell.method.name,
+        "seed": cell.seed,
+        "task_settings": cell.task.content,
+        "method_settings": cell.method.content,
+        "data": cell.data,
+        "commit": commit(),
+        "versions": ", ".join(f"{name} {version}" for name, version in zip(names, versions, strict=True)),
+        "machine": machine(),
+    }

@@ -1,0 +1,123 @@
+"""Write what the rows of a study say beside the published grid search, as Markdown: misses first, then every split."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.control.compare import mean_and_error
+from benchmarks.study.cells import rows_of
+from benchmarks.study.study import Study
+from benchmarks.uci.cells import UciRow
+from benchmarks.uci.published import PUBLISHED
+
+__all__ = ["publish", "study_text"]
+
+INTRODUCTION = """Means over the authors' splits, in brackets the standard error. RMSE is that of the mean of samples
+with dropout on, in the units of the data; LL is the log-likelihood in nats per row, whose noise is fitted to
+predictions of the validation rows. "Published" is the authors' grid search over dropout rate and precision, trained
+once more on all training rows; ours leaves some of them out to validate. "se above" is how many published standard
+errors the RMSE is above the published one: up to 1 is a hit. Tested are the weights with the lowest validation loss,
+dropout off, at the rates that they were validated with. p is that before and that after the hidden layer."""
+
+Rows = Mapping[tuple[str, str], Sequence[UciRow]]
+
+
+def publish(studies: Sequence[Study], rows: Sequence[UciRow], folder: Path) -> None:
+    """Write ``table.md`` into ``folder``."""
+    sections = [study_text(study, rows_of(study, rows)) for study in studies]
+    text = "\n\n".join([INTRODUCTION, *sections, _places(rows)])
+    (folder / "table.md").write_text(f"# MC dropout on the UCI regression sets\n\n{text}\n")
+
+
+def study_text(study: Study, rows: Rows) -> str:
+    """Return a section of ``study``: for each method a table of the sets, worst first, then the RMSE of each split.
+
+    Args:
+        study: its names of tasks are those of the sets.
+        rows: by names of task and method.
+    """
+    parts = [f"## {study.name}"]
+    for method in study.methods:
+        found = {task.name: rows[task.name, method.name] for task in study.tasks if (task.name, method.name) in rows}
+        parts.append(f"### {study.name}: {method.name}")
+        if not found:
+            parts.append("Not run.")
+            continue
+        order = sorted(found, key=lambda name: -above(name, found[name]))
+        hits = [name for name in order if above(name, found[name]) <= 1]
+        parts.append(f"Within one standard error of the published RMSE, or better: {len(hits)} of {len(found)} sets.")
+        parts.append(_markdown(_HEADER, (_line(name, found[name]) for name in order)))
+        parts.append("\n".join(_splits(name, found[name]) for name in order))
+        parts += _left_out(study, found)
+    return "\n\n".join(parts)
+
+
+def above(name: str, rows: Sequence[UciRow]) -> float:
+    """Return how many published standard errors the mean RMSE of ``rows`` lies above the published one."""
+    published = PUBLISHED[name]
+    return (_spread(rows, lambda row: row.test_rmse)[0] - published.rmse) / published.rmse_error
+
+
+_HEADER = (
+    "set",
+    "splits",
+    "RMSE",
+    "published RMSE",
+    "se above",
+    "RMSE, dropout off",
+    "LL",
+    "published LL",
+    "p",
+    "rewinds",
+    "seconds",
+)
+
+
+def _line(name: str, rows: Sequence[UciRow]) -> list[str]:
+    published = PUBLISHED[name]
+    rates = [_spread(rows, value)[0] for value in (lambda row: row.input_rate, lambda row: row.hidden_rate)]
+    return [
+        name,
+        f"{len(rows)} of {published.splits}",
+        _shown(_spread(rows, lambda row: row.test_rmse)),
+        _shown((published.rmse, published.rmse_error)),
+        f"{above(name, rows):+.2f}",
+        _shown(_spread(rows, lambda row: row.test_rmse_off)),
+        _shown(_spread(rows, lambda row: row.test_ll)),
+        _shown((published.ll, published.ll_error)),
+        ", ".join(f"{p:.3f}" for p in rates),
+        f"{_spread(rows, lambda row: row.rewinds)[0]:.1f}",
+        f"{_spread(rows, lambda row: row.seconds)[0]:.0f}",
+    ]
+
+
+def _splits(name: str, rows: Sequence[UciRow]) -> str:
+    each = ", ".join(f"{row.seed}: {row.test_rmse:.3g}" for row in sorted(rows, key=lambda row: row.seed))
+    return f"- {name}, RMSE by split: {each}"
+
+
+def _left_out(study: Study, found: Mapping[str, Sequence[UciRow]]) -> Iterator[str]:
+    short = {task.name: len(study.seeds) - len(found.get(task.name, [])) for task in study.tasks}
+    if missing := [f"{name} ({count} splits)" for name, count in short.items() if count]:
+        yield f"Not run: {', '.join(missing)}."
+
+
+def _spread(rows: Sequence[UciRow], value: Callable[[UciRow], float]) -> tuple[float, float]:
+    return mean_and_error([value(row) for row in rows])
+
+
+def _shown(spread: tuple[float, float]) -> str:
+    mean, error = spread
+    return f"{mean:.4g}" + ("" if math.isnan(error) else f" ({error:.2g})")
+
+
+def _places(rows: Sequence[UciRow]) -> str:
+    places = sorted({f"{row.versions}; {row.machine}" for row in rows})
+    return f"Run with {'; '.join(places)}; one thread a run." if places else "Nothing was run."
+
+
+def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (header, ["---"] * len(header), *rows)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,96 @@
+"""What is trained: the published network on one of the seven sets. A kind is a line in `TASKS`."""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from adaptive_dropout.counts import check_count
+from adaptive_dropout.data.splits import check_fraction
+from adaptive_dropout.networks import MLP, DropoutFactory
+from benchmarks.control.windows import Windows
+from benchmarks.study.study import Kinds
+from benchmarks.uci.regressor import LeastSquares
+from benchmarks.uci.splits import UciSplit, read_split
+
+__all__ = ["TASKS", "UciTask"]
+
+BATCH = 128
+PIECES = 2  # steps of Lightning's between two validations
+
+
+@dataclass(frozen=True)
+class UciTask:
+    """One hidden layer of ReLU units with dropout before and after it, trained by Adam on batches of 128.
+
+    Args:
+        file: where under the data folder the set lies.
+        hidden: units, at least 1.
+        steps: optimizer steps, a multiple of twice the ``validations``.
+        validations: how often a run validates; the adaptive rule wants 40 or more.
+        lr: Adam's learning rate, which falls to 0 along half a cosine.
+        val_fraction: the part of the authors' training rows that validates, in (0, 1).
+        samples: of the prediction, of which the mean is tested.
+    """
+
+    file: str
+    hidden: int = 50
+    steps: int = 10_000
+    validations: int = 50
+    lr: float = 0.01
+    val_fraction: float = 0.1
+    samples: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "steps", "validations", "samples"):
+            check_count(getattr(self, name), name)
+        check_fraction(self.val_fraction, "val_fraction")
+        if self.steps % (PIECES * self.validations):
+            multiple = PIECES * self.validations
+            raise ValueError(f"steps has to be a multiple of {multiple}, twice the validations, but got {self.steps}")
+        if not self.lr > 0:
+            raise ValueError(f"lr has to be above 0, but got {self.lr}")
+
+    def files(self, folder: Path) -> list[Path]:
+        """Return the file of the set; raise FileNotFoundError if it is missing."""
+        if not (folder / self.file).is_file():
+            raise FileNotFoundError(f"no file {str(folder / self.file)!r}; --data-dir has to hold {self.file}")
+        return [folder / self.file]
+
+    def split(self, folder: Path, number: int) -> UciSplit:
+        """Return split ``number``."""
+        return read_split(folder / self.file, number, self.val_fraction)
+
+    def data(self, split: UciSplit, seed: int) -> Windows:
+        """Return ``split`` in windows between validations, which hold the batches of many optimizer steps each."""
+        size = BATCH * self.steps // (PIECES * self.validations)
+        return Windows(lambda: (split.train, split.val, split.test), size, PIECES, seed)
+
+    def model(self, split: UciSplit, dropout: DropoutFactory) -> LeastSquares:
+        """Return what Lightning trains, with initial weights from torch's seed."""
+        features = split.train.x.shape[1]
+        layers = OrderedDict(dropout0=dropout(), mlp=MLP(features, 1, (self.hidden,), dropout))
+        optimizer = functools.partial(torch.optim.Adam, lr=self.lr, fused=True)
+        scheduler = functools.partial(CosineAnnealingLR, T_max=self.validations)
+        return LeastSquares(nn.Sequential(layers), BATCH, optimizer, scheduler)
+
+
+TASKS: Kinds = {
+    name: functools.partial(UciTask, f"uci/{file}.npz")
+    for name, file in {
+        "boston": "bostonHousing",
+        "energy": "energy",
+        "naval": "naval-propulsion-plant",
+        "power": "power-plant",
+        "protein": "protein-tertiary-structure",
+        "wine": "wine-quality-red",
+        "yacht": "yacht",
+    }.items()
+}
+"""Every set by its name."""

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import adaptive_dropout as ad
+from adaptive_dropout.data.images import LabelledImages
+from adaptive_dropout.networks import MLP
+from benchmarks.effect.__main__ import EFFECT
+from benchmarks.effect.compare import convergence, epochs_to, paired
+from benchmarks.effect.image_task import ImageTask, Source
+from benchmarks.effect.methods import METHODS
+from benchmarks.effect.networks import small_resnet, small_vit
+from benchmarks.effect.publish import publish
+from benchmarks.effect.tasks import TASKS
+from benchmarks.effect.training import EffectRow, run_cell
+from benchmarks.study.cells import Cell
+from benchmarks.study.study import Choice, Study
+from benchmarks.study.worker import one_quiet_thread
+
+DIGITS = {"n_train": 300, "n_val": 300, "n_test": 500, "epochs": 20, "validations": 20, "batch_size": 32, "lr": 1e-3}
+
+
+def read_digits(folder: Path) -> tuple[LabelledImages, LabelledImages]:
+    images, y = load_digits(return_X_y=True)
+    x = torch.from_numpy(images * 15).byte().reshape(-1, 1, 8, 8)
+    return LabelledImages(x[:1200], y[:1200]), LabelledImages(x[1200:], y[1200:])
+
+
+@pytest.fixture
+def _digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source("digits", "digits", (), read_digits, 1200)
+    monkeypatch.setitem(TASKS, "digits", functools.partial(ImageTask, source=source, build=functools.partial(mlp, 64)))  # type: ignore[index]
+    one_quiet_thread()
+
+
+def mlp(features: int, dropout: object) -> MLP:
+    return MLP(features, 10, (64, 64), dropout)  # type: ignore[arg-type]
+
+
+def cell(method: str, **settings: float) -> Cell:
+    return Cell("s", Choice("digits", "digits", DIGITS), Choice(method, method, settings), 1, "d")
+
+
+@pytest.mark.usefixtures("_digits")
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.parametrize("method", list(METHODS))
+def test_every_method_trains_for_real(method: str, tmp_path: Path) -> None:
+    row = run_cell(cell(method), tmp_path, "cpu")
+    assert row.test_accuracy > 0.6  # 0.1 by guessing
+    assert len(row.train_losses) == len(row.val_losses) == len(row.val_accuracies) == 20
+    # What is validated after the run, the gap's training examples too, is not part of it.
+    assert row.val_loss == min(row.val_losses)
+    assert row.epochs_apart == pytest.approx(9 * 32 / 300)
+    assert (row.final_rate == 0.0) == (method == "none")
+
+
+@pytest.mark.usefixtures("_digits")
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+def test_a_cell_gives_the_same_row_again(tmp_path: Path) -> None:
+    first, second = (asdict(run_cell(cell("standard", p=0.5), tmp_path, "cpu")) for _ in range(2))
+    assert first | {"seconds": 0} == second | {"seconds": 0}
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.parametrize("kind", ["folder-resnet", "folder-vit"])
+def test_photographs_in_folders_train_for_real(kind: str, tmp_path: Path) -> None:
+    pixels = torch.randint(0, 256, (40, 32, 40, 3), dtype=torch.uint8).numpy()
+    for i, image in enumerate(pixels):
+        folder = tmp_path / "photos" / ("val" if i % 4 == 0 else "train") / "ab"[i % 2 if i % 4 else i // 4 % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{i}.png")
+    task = Choice(kind, kind, {"root": "photos", "image_size": 32, "epochs": 1, "validations": 2, "batch_size": 4})
+    row = run_cell(Cell("s", task, Choice("none", "none", {}), 0, "d"), tmp_path, "cpu")
+    assert len(task.made(TASKS).files(tmp_path)) == 40
+    assert row.n_train == 27  # a tenth of 30 validates
+    assert math.isfinite(row.test_loss)
+
+
+@pytest.mark.parametrize("network", [small_resnet, small_vit])
+def test_a_network_has_dropout_at_each_part(network: object) -> None:
+    built = network(7, 64, functools.partial(ad.Dropout, 0.5))  # type: ignore[operator]
+    x = torch.randn(2, 3, 64, 64)
+    assert built.eval()(x).shape == (2, 7)
+    assert len(ad.get_rates(built)) == (3 if network is small_resnet else 9)
+    built.train()
+    for module in built.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    assert not torch.equal(built(x), built(x))
+
+
+def row(method: str, seed: int, losses: tuple[float, ...], test_loss: float = 1.0) -> EffectRow:
+    names = {"key": f"{method}{seed}", "study": "s", "task": "digits", "method": method, "seed": seed}
+    contents = {"task_settings": "", "method_settings": Choice(method, method, {}).content, "data": "d"}
+    origin = {"commit": "abc", "versions": "1", "machine": "m", "seconds": 2.0, "n_train": 100}
+    tested = {"test_loss": test_loss, "test_accuracy": 0.9, "test_calibration": 0.1, "gap": 0.5, "final_rate": 0.3}
+    curves = {"epochs_apart": 0.5, "train_losses": losses, "val_losses": losses, "val_accuracies": losses}
+    return EffectRow(**names, **contents, **origin, val_loss=min(losses), **tested, **curves)  # type: ignore[arg-type]
+
+
+def test_the_cost_in_convergence_is_to_the_best_loss_of_no_dropout() -> None:
+    none = [row("none", 0, (3.0, 1.0, 2.0, 4.0)), row("none", 1, (3.0, 2.0, 1.5, 4.0))]
+    slow = [row("m", 0, (4.0, 3.0, 2.0, 0.5)), row("m", 1, (4.0, 3.0, 2.0, 1.75)), row("m", 2, (1.0,))]
+    assert epochs_to(slow[0], 2.0) == 1.5
+    assert epochs_to(slow[0], 0.1) == math.inf
+    found = convergence(slow, none)
+    assert found is not None
+    assert (found.reached, found.runs, found.epochs, found.ratio) == (1, 2, 2.0, 2.0)
+    never = convergence(slow[1:2], none)
+    assert never is not None
+    assert never.reached == 0
+    assert convergence(slow[2:], none) is None
+
+
+def test_differences_from_no_dropout_are_of_the_same_seed() -> None:
+    none = [row("none", 0, (1.0,), 1.0), row("none", 1, (1.0,), 5.0)]
+    other = [row("m", 1, (1.0,), 5.3), row("m", 0, (1.0,), 1.1), row("m", 2, (1.0,), 99.0)]
+    assert paired(other, none, lambda each: each.test_loss) == (pytest.approx(0.2), pytest.approx(0.1))
+    assert paired(other[2:], none, lambda each: each.test_loss) is None
+
+
+def test_tables_and_figures_are_of_all_that_was_run(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("<!-- effect: generated -->\n<!-- effect: end -->\n")
+    folder = tmp_path / "effect"
+    folder.mkdir()
+    methods = tuple(Choice(name, name, {}) for name in ("none", "m", "absent"))
+    study = Study("small", (Choice("digits", "digits", {}),), methods, (0, 1))
+    rows = [row("none", seed, (3.0, 1.0), 1.0) for seed in (0, 1)] + [row("m", 0, (3.0, 0.5), 1.25)]
+    content = study.tasks[0].content
+    rows = [EffectRow(**asdict(each) | {"task_settings": content}) for each in rows]
+    publish([study], rows, folder)
+    table = (folder / "table.md").read_text()
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
+    assert lines[2].startswith(
+        "| m | 1 | 90.00 | 1.2500 | +0.2500 | 10.00 | +0.5000 | 0.300 | 2 | 1 of 1: 1.0 epochs, "
+    )
+    assert lines[3].startswith("| none | 2 | 90.00 (0.00) | 1.0000 (0.0000) | +0.0000 (0.0000) | ")
+    assert "Not run: m (1 seeds), absent (2 seeds)." in table
+    assert {file.name for file in folder.glob("*.png")} == {"small-digits-bars.png", "small-digits-curves.png"}
+    assert "![small-digits-bars](effect/small-digits-bars.png)" in (tmp_path / "README.md").read_text()
+
+
+def test_every_committed_study_can_be_read() -> None:
+    files = sorted(EFFECT.folder.glob("*.yaml"))
+    assert files
+    assert [EFFECT.study(str(file)).name for file in files] == [file.stem for file in files]
+
+
+def test_a_missing_data_set_is_named(tmp_path: Path) -> None:
+    for name, what in (("mnist-cnn", "no MNIST in"), ("cifar10-cnn", "JPEG copy"), ("folder-vit", "no class folders")):
+        with pytest.raises(FileNotFoundError, match=what):
+            TASKS[name]().files(tmp_path)
+
+
+def test_a_task_asks_for_no_more_than_there_is() -> None:
+    with pytest.raises(ValueError, match="n_train 59000 and n_val 5000 have to sum to at most 60000"):
+        TASKS["mnist-mlp"](n_train=59_000)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.study.cells import Cell, cells_of, data_version, missing, rows_of
+from benchmarks.study.lines import append, read
+from benchmarks.study.readme import write_between
+from benchmarks.study.study import Choice, Study, read_study
+from tests.benchmarks.toy_study import METHODS, TASKS, ToyRow, toy_row
+
+
+def study(folder: Path, text: str) -> Study:
+    file = folder / "some.yaml"
+    file.write_text(text)
+    return read_study(file, TASKS, METHODS)
+
+
+def test_settings_are_the_defaults_and_what_is_given(tmp_path: Path) -> None:
+    found = study(tmp_path, "{tasks: {toy: {size: 4, rate: 1}}, methods: {plain: , b: {kind: slow}}, seeds: [2, 0, 2]}")
+    assert found.name == "some"
+    assert found.tasks == (Choice("toy", "toy", {"size": 4, "rate": 1.0}),)
+    assert found.methods == (Choice("plain", "plain", {}), Choice("b", "slow", {"seconds": 0.5}))
+    assert found.seeds == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{tasks: {tory: }, methods: {plain: }, seeds: [0]}", "no task 'tory'; there are toy$"),
+        (
+            "{tasks: {toy: }, methods: {a: {kind: plane}}, seeds: [0]}",
+            "no method 'plane'; there are plain, slow, wrong",
+        ),
+        (
+            "{tasks: {toy: {sise: 1}}, methods: {plain: }, seeds: [0]}",
+            "task 'toy' has no setting 'sise'; .* size, rate",
+        ),
+        ("{tasks: {toy: {size: a}}, methods: {plain: }, seeds: [0]}", "size of task 'toy' .* type int, but got 'a'"),
+        ("{tasks: {toy: {size: true}}, methods: {plain: }, seeds: [0]}", "type int, but got True"),
+        ("{tasks: {toy: {size: 0}}, methods: {plain: }, seeds: [0]}", "size has to be at least 1, but got 0"),
+        ("{tasks: {toy: 3}, methods: {plain: }, seeds: [0]}", "have to be a mapping .*, but got 3"),
+        ("{tasks: [toy], methods: {plain: }, seeds: [0]}", r"tasks has to name at least one of toy, but got \['toy'\]"),
+        (
+            "{tasks: {toy: }, methods: {plain: }, seeds: 3}",
+            "seeds has to be a list of whole numbers from 0 on, but got 3",
+        ),
+        (
+            "{task: {toy: }, methods: {plain: }, seeds: [0]}",
+            "the keys have to be tasks, methods, seeds, but are task, ",
+        ),
+        ("{tasks: {", "is no YAML: "),
+    ],
+)
+def test_what_a_study_cannot_be_is_said_in_one_line(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises((ValueError, TypeError), match=message) as raised:
+        study(tmp_path, text)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_unknown_study_is_told_which_there_are(tmp_path: Path) -> None:
+    (tmp_path / "large.yaml").touch()
+    with pytest.raises(FileNotFoundError, match=r"no study .*; there are large$"):
+        read_study(tmp_path / "small.yaml", TASKS, METHODS)
+
+
+def cell(size: int = 3, seconds: float = 0.5, seed: int = 0, data: str = "d", name: str = "toy") -> Cell:
+    task, method = Choice(name, "toy", {"size": size, "rate": 0.5}), Choice("m", "slow", {"seconds": seconds})
+    return Cell("s", task, method, seed, data)
+
+
+def test_the_key_depends_on_all_that_decides_a_result_and_on_no_name() -> None:
+    different = [cell(), cell(size=4), cell(seconds=0.25), cell(seed=1), cell(data="e")]
+    assert len({each.key for each in different}) == len(different)
+    assert cell(name="other").key == cell().key == "d23a9da2df72"  # rows of earlier runs are found by it
+
+
+def test_what_has_a_row_is_not_missing_and_nothing_is_missing_twice() -> None:
+    first, second = cell(), cell(seed=1)
+    assert missing([first, second, cell(seed=1, name="again")], [toy_row(first, 1.0)]) == [second]
+
+
+def test_a_study_stopped_early_has_whole_seeds(tmp_path: Path) -> None:
+    found = study(tmp_path, "{tasks: {toy: , b: {kind: toy}}, methods: {plain: , slow: }, seeds: [5, 3]}")
+    assert [each.seed for each in cells_of(found, {"toy": "d", "b": "d"})] == [5] * 4 + [3] * 4
+
+
+def test_a_study_shows_rows_of_the_settings_that_it_has_now(tmp_path: Path) -> None:
+    text = "{tasks: {toy: {size: %d}}, methods: {plain: }, seeds: [0, 1]}"
+    then, now = (study(tmp_path, text % size) for size in (3, 4))
+    old, new = ([toy_row(each, 1.0) for each in cells_of(found, {"toy": "d"})] for found in (then, now))
+    assert rows_of(now, [*new[:1], *old]) == {("toy", "plain"): new[:1]}
+    assert rows_of(then, [*old, *new]) == {("toy", "plain"): old}
+
+
+def test_data_that_changed_is_another_version(tmp_path: Path) -> None:
+    files = [tmp_path / "a", tmp_path / "b"]
+    for file in files:
+        file.write_text("some")
+    before = data_version(tmp_path, files)
+    assert before == data_version(tmp_path, files[::-1])
+    files[1].write_text("other")
+    assert data_version(tmp_path, files) != before
+
+
+def test_a_row_with_a_curve_comes_back_as_it_was(tmp_path: Path) -> None:
+    row = toy_row(cell(), 0.125)
+    append(tmp_path / "results.csv", row)
+    assert read(tmp_path / "results.csv", ToyRow) == [row]
+
+
+def test_only_what_stands_between_the_markers_is_generated(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text("before\n<!-- x: generated -->\nold\n<!-- x: end -->\nafter\n")
+    write_between(page, "x", "new")
+    assert page.read_text() == "before\n<!-- x: generated -->\nnew\n<!-- x: end -->\nafter\n"
+    with pytest.raises(ValueError, match="has to stand between '<!-- y: generated -->'"):
+        write_between(page, "y", "new")
