@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 from lightning.pytorch import callbacks
+from lightning_utilities.core import rank_zero
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback, RichProgressBar
@@ -24,10 +25,13 @@ T = TypeVar("T")
 def both(kind: type[T]) -> tuple[type[T], ...]:
     """Return ``kind``, a class of `lightning.pytorch`, and its namesake where there is one, for ``isinstance``."""
     module = kind.__module__.replace("lightning.pytorch", "pytorch_lightning")
+    log = rank_zero.log
     try:
         return (kind, getattr(import_module(module), kind.__name__))
     except (ImportError, AttributeError):  # not installed, or a version without it
         return (kind,)
+    finally:
+        rank_zero.log = log  # the two share one, and it goes to the last that is imported
 
 
 if not TYPE_CHECKING:  # to inherit from; hooks and constructors are those of `lightning.pytorch`

@@ -13,7 +13,8 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 
-from adaptive_dropout.modules import ContextualDropout, NoiseLayer, Standout
+from adaptive_dropout.modules import NoiseLayer
+from adaptive_dropout.rates import Rate
 
 __all__ = ["FUNCTIONAL", "check_eager", "droppers", "mc_dropout", "no_dropout", "noise_on"]
 
@@ -130,7 +131,7 @@ def _dropped(
 def _drops(module: nn.Module) -> bool:
     if isinstance(module, _NormBase):
         return False
-    if isinstance(module, (NoiseLayer, ContextualDropout, Standout, _DropoutNd)):
+    if isinstance(module, _DropoutNd) or isinstance(module._modules.get("rate"), Rate):  # torch's layers, and ours
         return True
     # Attention hands the p of its layer to a fused function as a number, if it is in training mode itself.
     kind = type(module).__name__.lower()

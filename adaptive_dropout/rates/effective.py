@@ -12,7 +12,7 @@ __all__ = ["EffectiveRate"]
 
 
 class EffectiveRate(Rate):
-    """The mean p of the last batch in training mode, written by the layer that made it; listed as any rate.
+    """The mean p of the last batch trained on, written by the layer that made it; listed as any rate.
 
     Args:
         p: what to say before the first batch.
@@ -25,8 +25,11 @@ class EffectiveRate(Rate):
         self.register_buffer("value", torch.tensor(check_p(p), dtype=torch.float32), persistent=False)
 
     def observe(self, p: Tensor) -> None:
-        """Take over the mean of ``p``, of any shape; waits for no device. An empty batch says nothing."""
-        if p.numel():
+        """Take over the mean of ``p``, of any shape; waits for no device.
+
+        An empty batch says nothing, and one without gradient, such as a sample of Monte Carlo dropout, trains nothing.
+        """
+        if p.numel() and torch.is_grad_enabled():
             with torch.no_grad():
                 self.value.copy_(p.detach().mean(dtype=torch.float32))
 

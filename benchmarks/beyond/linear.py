@@ -70,7 +70,8 @@ class DroppedFactors(Factors):
 
     def forward(self, row: Tensor, column: Tensor, value: Tensor) -> Tensor:
         """Return the loss of each entry, (batch,)."""
-        return (self.dropout(self.left[row] * self.right[column]).sum(-1) - value).square()
+        products: Tensor = self.dropout(self.left[row] * self.right[column])
+        return (products.sum(-1) - value).square()
 
 
 class PenalisedFactors(Factors):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import adaptive_dropout as ad
 from adaptive_dropout.probability import check_p
+from benchmarks.study.study import Kinds
 
 __all__ = ["METHODS", "Method"]
 
@@ -38,4 +39,4 @@ def steered(start: float = 0.3) -> Method:
     return Method(check_p(start, "start"), ad.RewindController())
 
 
-METHODS = {"none": none, "fixed": fixed, "steered": steered}
+METHODS: Kinds = {"none": none, "fixed": fixed, "steered": steered}

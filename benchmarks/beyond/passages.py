@@ -31,7 +31,7 @@ class AveragingNetwork(nn.Module):
         super().__init__()
         # Small, so that what is not learned says little: 1000 passages tell less about most words than torch's N(0, 1).
         start = torch.cat((torch.zeros(1, channels), 0.1 * torch.randn(vocabulary, channels)))
-        self.embedding = nn.Embedding.from_pretrained(start, freeze=False, padding_idx=0)
+        self.embedding = nn.Embedding.from_pretrained(start, freeze=False, padding_idx=0)  # type: ignore[no-untyped-call]
         self.dropout = ad.WordDropout(p)
         self.head = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, _TENTHS))
 

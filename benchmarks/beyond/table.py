@@ -27,22 +27,26 @@ For `logistic` that is an approximation of second order, for `factors` it is exa
 PENALTY = "-penalty"
 
 
-def publish(studies: Sequence[Study], rows: Sequence[Row]) -> None:
-    """Write ``table.md`` beside this file."""
-    Path(__file__).with_name("table.md").write_text("\n".join(lines(studies, rows)) + "\n")
+def publish(studies: Sequence[Study], rows: Sequence[Row], folder: Path) -> None:
+    """Write ``table.md`` into ``folder``."""
+    (folder / "table.md").write_text("\n".join(lines(studies, rows)) + "\n")
 
 
 def lines(studies: Sequence[Study], rows: Sequence[Row]) -> Iterator[str]:
     """Yield the tables of every study, line by line."""
-    yield from ("# Dropout beyond dense networks", "", HEAD)
+    yield from ("# Dropout beyond dense networks", "", *HEAD.splitlines())
     for study in studies:
         found = rows_of(study, rows)
-        yield from ("", f"## {study.name}: against the grid", "", *_against_the_grid(gaps(found)))
-        yield from ("", f"## {study.name}: mean test losses", "", *_losses(study, found))
-        yield from ("", f"## {study.name}: noise and its closed form", "", CLOSED, "", *_closed(means(found)))
+        yield from _section(f"{study.name}: against the grid", _against_the_grid(gaps(found)))
+        yield from _section(f"{study.name}: mean test losses", _losses(study, found))
+        yield from _section(f"{study.name}: noise and its closed form", _closed(means(found)))
     yield from ("", "Measured on:", "")
     for place in dict.fromkeys((row.machine, row.versions, row.commit) for row in rows):
         yield f"- {'; '.join(place)}"
+
+
+def _section(title: str, body: Iterator[str]) -> Iterator[str]:
+    yield from ("", f"## {title}", "", *body)
 
 
 def _against_the_grid(found: Sequence[Gap]) -> Iterator[str]:
@@ -72,7 +76,7 @@ def _losses(study: Study, found: Rows) -> Iterator[str]:
 
 
 def _closed(table: Mapping[tuple[str, str], float]) -> Iterator[str]:
-    yield "| task | method | noise | closed form | difference |"
+    yield from (*CLOSED.splitlines(), "", "| task | method | noise | closed form | difference |")
     yield "|---|---|---|---|---|"
     both = [(task, method) for task, method in table if (task + PENALTY, method) in table]
     for task, method in sorted(both, key=lambda key: -abs(table[key[0] + PENALTY, key[1]] - table[key])):

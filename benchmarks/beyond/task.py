@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -53,8 +54,8 @@ def rows_of(examples: Examples, seed: int, *sizes: int) -> list[Examples]:
     if sum(sizes) >= n:
         raise ValueError(f"{' + '.join(map(str, sizes))} examples leave none of {n} to test on")
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    parts = order.split([*sizes, n - sum(sizes)])
-    return [tuple(column[part] for column in examples) for part in parts]
+    ends = [0, *itertools.accumulate(sizes), n]
+    return [tuple(column[order[a:b]] for column in examples) for a, b in itertools.pairwise(ends)]
 
 
 def entropy(classes: Tensor) -> float:

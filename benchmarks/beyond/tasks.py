@@ -8,6 +8,7 @@ from benchmarks.beyond.passages import Passages
 from benchmarks.beyond.patches import Patches
 from benchmarks.beyond.splice import Splice
 from benchmarks.beyond.trees import Trees
+from benchmarks.study.study import Kinds
 
 __all__ = ["TASKS"]
 
@@ -32,7 +33,7 @@ def factors_penalty(train: int = 2400, noise: float = 0.5, factors: int = 20, lr
     return Matrix(PenalisedFactors, train, noise, factors, lr)
 
 
-TASKS = {
+TASKS: Kinds = {
     "logistic": logistic,
     "logistic-penalty": logistic_penalty,
     "factors": factors,

@@ -34,10 +34,10 @@ class TreeLearner(Learner):
     def __init__(self, parts: tuple[Part, Part, Part], p: float, every: int, leaves: int, lr: float) -> None:
         self._train, self._val, self._test = parts
         positive = float(self._train[1].mean())
-        self.trivial_loss = -positive * np.log(positive) - (1 - positive) * np.log(1 - positive)
+        self.trivial_loss = float(-positive * np.log(positive) - (1 - positive) * np.log(1 - positive))
         self.every = every
         self._p, self._seed = p, 0
-        self._new = lambda: Forest(*self._train, leaves, lr)
+        self._leaves, self._lr = leaves, lr
         self._forest = self._new()
         self._rounds: list[tuple[float, int]] = []
         self._best: list[tuple[float, int]] = []
@@ -75,6 +75,9 @@ class TreeLearner(Learner):
     def test_loss(self) -> float:
         """Return the mean cross-entropy on the test examples, by all trees."""
         return float(self._forest.losses(*self._test).mean())
+
+    def _new(self) -> Forest:
+        return Forest(*self._train, self._leaves, self._lr)
 
     def _grow(self) -> float:
         self._seed += 1

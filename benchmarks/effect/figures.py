@@ -22,7 +22,7 @@ Methods = Mapping[str, Sequence[EffectRow]]
 def curves_figure(methods: Methods, title: str) -> Figure:
     """Draw validation loss, and training loss with dropout on, over the epochs; each line is a mean over the seeds."""
     figure = Figure(figsize=(1.7 * SIZE[0], 1.2 * SIZE[1]), layout="constrained")
-    training, validation = figure.subplots(1, 2, sharey=True)
+    training, validation = figure.subplots(1, 2)  # their ranges differ tenfold
     for (name, rows), look in zip(methods.items(), looks(), strict=False):
         epochs = rows[0].epochs_apart * np.arange(1, len(rows[0].val_losses) + 1)
         training.plot(epochs, np.mean([row.train_losses for row in rows], axis=0), label=name, **look)

@@ -73,6 +73,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     work = functools.partial(_work, experiment.run_cell, options.data_dir, "gpu" if options.gpus else "cpu")
     finished = run_local(work, left, options.jobs) if ray is None else run_on_ray(ray, work, left, options.gpus)
     code = record(finished, len(left), options.out, str, console)
+    options.out.parent.mkdir(parents=True, exist_ok=True)  # there is none where no cell gave a row
     experiment.publish(experiment.studies(study), read(options.out, experiment.row), options.out.parent)
     return code
 

@@ -29,8 +29,7 @@ def attempt(work: Callable[[C], R], cell: C) -> tuple[R, None] | tuple[None, str
 def one_quiet_thread() -> None:
     """Keep torch to one thread, and Lightning from advice that every cell would repeat."""
     torch.set_num_threads(1)
-    for name in ("lightning.pytorch", "pytorch_lightning"):  # whichever was imported last speaks for both
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     # Lightning 2.6 on torch 2.15: it asks isinstance(..., LeafSpec) itself.
     warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")

@@ -23,7 +23,7 @@ from benchmarks.study.provenance import commit, machine
 from benchmarks.uci.methods import METHODS
 from benchmarks.uci.predictive import fitted_precision, log_likelihood, rmse
 from benchmarks.uci.splits import UciSplit
-from benchmarks.uci.tasks import PIECES, TASKS, UciTask
+from benchmarks.uci.tasks import LIGHTNING_STEPS, TASKS, UciTask
 
 __all__ = ["UciRow", "run_cell"]
 
@@ -68,7 +68,7 @@ def run_cell(cell: Cell, folder: Path, accelerator: str) -> UciRow:
     task, method = cell.task.made(TASKS), cell.method.made(METHODS)
     split = task.split(folder, cell.seed)
     L.seed_everything(cell.seed, verbose=False)
-    model = task.model(split, method.dropout)
+    model = task.model(split, method.network)
     best, rewinds = _Best(), Rewinds()
     with tempfile.TemporaryDirectory() as scratch:  # decisions of rules are not kept
         trainer = _trainer(task, [best, *method.callbacks(), rewinds], accelerator, scratch)
@@ -125,8 +125,8 @@ def _trainer(task: UciTask, callbacks: Sequence[L.Callback], accelerator: str, f
     return L.Trainer(
         accelerator=accelerator,
         devices=1,
-        max_steps=task.validations * PIECES,
-        val_check_interval=PIECES,
+        max_steps=task.validations * LIGHTNING_STEPS,
+        val_check_interval=LIGHTNING_STEPS,
         check_val_every_n_epoch=None,
         callbacks=list(callbacks),
         default_root_dir=folder,
@@ -135,7 +135,7 @@ def _trainer(task: UciTask, callbacks: Sequence[L.Callback], accelerator: str, f
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        log_every_n_steps=task.validations * PIECES,
+        log_every_n_steps=task.validations * LIGHTNING_STEPS,
     )
 
 

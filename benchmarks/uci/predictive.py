@@ -23,7 +23,7 @@ def log_likelihood(samples: Tensor, y: Tensor, precision: float) -> float:
         y: the targets, (n,).
         precision: of the noise of the targets, above 0.
 
-    Source: Gal and Ghahramani (2016), equation 8 of the appendix "Experiments".
+    Source: Gal and Ghahramani (2016), section 4.
     """
     exponents = -0.5 * precision * (samples.double() - y.double()).square()
     mixed = torch.logsumexp(exponents, 0) - math.log(len(samples))
@@ -31,10 +31,10 @@ def log_likelihood(samples: Tensor, y: Tensor, precision: float) -> float:
 
 
 def fitted_precision(samples: Tensor, y: Tensor) -> float:
-    """Return the noise precision under which ``y`` is likeliest, to 5 %, between that of the mean's error and more.
+    """Return the noise precision under which ``y``, (n,), is likeliest, to 5 %.
 
-    With more samples spread there is less noise left to explain the error, so the precision is never below
-    1 / rmse^2 by much; a hundred times that is looked at.
+    Samples, (samples, n), that disagree explain part of the error, so it is looked for between half of 1 / rmse^2 and a
+    hundred times that.
     """
     least = 1 / rmse(samples, y) ** 2
     candidates = [least * 1.05**power for power in range(-14, 95)]

@@ -55,8 +55,8 @@ def read_split(file: Path, number: int, val_fraction: float) -> UciSplit:
     train, val = rest[kept], rest[held_out]
     inputs, _ = _standardised(x, train)
     targets, unit = _standardised(y, train)
-    parts = [Examples(inputs[part], targets[part]) for part in (train, val, test)]
-    return UciSplit(*parts, float(unit))
+    fitted, chosen_by, tested = (Examples(inputs[part], targets[part]) for part in (train, val, test))
+    return UciSplit(fitted, chosen_by, tested, float(unit))
 
 
 def _arrays(file: Path, number: int) -> tuple[NDArray[Any], ...]:

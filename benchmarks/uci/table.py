@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.control.compare import mean_and_error
@@ -12,7 +12,7 @@ from benchmarks.study.study import Study
 from benchmarks.uci.cells import UciRow
 from benchmarks.uci.published import PUBLISHED
 
-__all__ = ["publish", "study_text"]
+__all__ = ["publish", "section"]
 
 INTRODUCTION = """Means over the authors' splits, in brackets the standard error. RMSE is that of the mean of samples
 with dropout on, in the units of the data; LL is the log-likelihood in nats per row, whose noise is fitted to
@@ -21,37 +21,56 @@ once more on all training rows; ours leaves some of them out to validate. "se ab
 errors the RMSE is above the published one: up to 1 is a hit. Tested are the weights with the lowest validation loss,
 dropout off, at the rates that they were validated with. p is that before and that after the hidden layer."""
 
-Rows = Mapping[tuple[str, str], Sequence[UciRow]]
-
 
 def publish(studies: Sequence[Study], rows: Sequence[UciRow], folder: Path) -> None:
-    """Write ``table.md`` into ``folder``."""
-    sections = [study_text(study, rows_of(study, rows)) for study in studies]
+    """Write ``table.md`` into ``folder``: a section for each method, over the sets of all studies."""
+    methods = dict.fromkeys(method.name for study in studies for method in study.methods)
+    sections = [section(method, _found(studies, rows, method), _missing(studies, rows, method)) for method in methods]
     text = "\n\n".join([INTRODUCTION, *sections, _places(rows)])
     (folder / "table.md").write_text(f"# MC dropout on the UCI regression sets\n\n{text}\n")
 
 
-def study_text(study: Study, rows: Rows) -> str:
-    """Return a section of ``study``: for each method a table of the sets, worst first, then the RMSE of each split.
+def section(method: str, found: Mapping[str, Sequence[UciRow]], missing: Sequence[str]) -> str:
+    """Return what ``method`` reached: a table of the sets, worst first, and the RMSE of each split.
 
     Args:
-        study: its names of tasks are those of the sets.
-        rows: by names of task and method.
+        method: its name.
+        found: its rows by the name of the set.
+        missing: what was not run, in words.
     """
-    parts = [f"## {study.name}"]
-    for method in study.methods:
-        found = {task.name: rows[task.name, method.name] for task in study.tasks if (task.name, method.name) in rows}
-        parts.append(f"### {study.name}: {method.name}")
-        if not found:
-            parts.append("Not run.")
-            continue
+    parts = [f"## {method}"]
+    if found:
         order = sorted(found, key=lambda name: -above(name, found[name]))
         hits = [name for name in order if above(name, found[name]) <= 1]
-        parts.append(f"Within one standard error of the published RMSE, or better: {len(hits)} of {len(found)} sets.")
-        parts.append(_markdown(_HEADER, (_line(name, found[name]) for name in order)))
-        parts.append("\n".join(_splits(name, found[name]) for name in order))
-        parts += _left_out(study, found)
+        parts += [
+            f"Within one standard error of the published RMSE, or better: {len(hits)} of {len(found)} sets.",
+            _markdown(_HEADER, (_line(name, found[name]) for name in order)),
+            "RMSE by split:",
+            "\n".join(f"- {name}: {_splits(found[name])}" for name in order),
+        ]
+    if missing:
+        parts.append(f"Not run: {', '.join(missing)}.")
     return "\n\n".join(parts)
+
+
+def _found(studies: Sequence[Study], rows: Sequence[UciRow], method: str) -> dict[str, list[UciRow]]:
+    """Return the rows of a method by set; where two studies have a set, those of the one with more splits."""
+    found: dict[str, list[UciRow]] = {}
+    for study in studies:
+        for (task, name), there in rows_of(study, rows).items():
+            if name == method and len(there) > len(found.get(task, [])):
+                found[task] = there
+    return found
+
+
+def _missing(studies: Sequence[Study], rows: Sequence[UciRow], method: str) -> list[str]:
+    missing = []
+    for study in studies:
+        if method in [each.name for each in study.methods]:
+            there = rows_of(study, rows)
+            short = {task.name: len(study.seeds) - len(there.get((task.name, method), [])) for task in study.tasks}
+            missing += [f"{name} ({count} of {len(study.seeds)} splits)" for name, count in short.items() if count]
+    return missing
 
 
 def above(name: str, rows: Sequence[UciRow]) -> float:
@@ -93,15 +112,8 @@ def _line(name: str, rows: Sequence[UciRow]) -> list[str]:
     ]
 
 
-def _splits(name: str, rows: Sequence[UciRow]) -> str:
-    each = ", ".join(f"{row.seed}: {row.test_rmse:.3g}" for row in sorted(rows, key=lambda row: row.seed))
-    return f"- {name}, RMSE by split: {each}"
-
-
-def _left_out(study: Study, found: Mapping[str, Sequence[UciRow]]) -> Iterator[str]:
-    short = {task.name: len(study.seeds) - len(found.get(task.name, [])) for task in study.tasks}
-    if missing := [f"{name} ({count} splits)" for name, count in short.items() if count]:
-        yield f"Not run: {', '.join(missing)}."
+def _splits(rows: Sequence[UciRow]) -> str:
+    return ", ".join(f"{row.seed}: {row.test_rmse:.3g}" for row in sorted(rows, key=lambda row: row.seed))
 
 
 def _spread(rows: Sequence[UciRow], value: Callable[[UciRow], float]) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from adaptive_dropout.counts import check_count
 from adaptive_dropout.data.splits import check_fraction
-from adaptive_dropout.networks import MLP, DropoutFactory
 from benchmarks.control.windows import Windows
 from benchmarks.study.study import Kinds
 from benchmarks.uci.regressor import LeastSquares
@@ -22,7 +21,7 @@ from benchmarks.uci.splits import UciSplit, read_split
 __all__ = ["TASKS", "UciTask"]
 
 BATCH = 128
-PIECES = 2  # steps of Lightning's between two validations
+LIGHTNING_STEPS = 2  # between two validations; each is many of the optimizer's, see `LeastSquares`
 
 
 @dataclass(frozen=True)
@@ -44,15 +43,15 @@ class UciTask:
     steps: int = 10_000
     validations: int = 50
     lr: float = 0.01
-    val_fraction: float = 0.1
+    val_fraction: float = 0.2
     samples: int = 1000
 
     def __post_init__(self) -> None:
         for name in ("hidden", "steps", "validations", "samples"):
             check_count(getattr(self, name), name)
         check_fraction(self.val_fraction, "val_fraction")
-        if self.steps % (PIECES * self.validations):
-            multiple = PIECES * self.validations
+        if self.steps % (LIGHTNING_STEPS * self.validations):
+            multiple = LIGHTNING_STEPS * self.validations
             raise ValueError(f"steps has to be a multiple of {multiple}, twice the validations, but got {self.steps}")
         if not self.lr > 0:
             raise ValueError(f"lr has to be above 0, but got {self.lr}")
@@ -69,16 +68,14 @@ class UciTask:
 
     def data(self, split: UciSplit, seed: int) -> Windows:
         """Return ``split`` in windows between validations, which hold the batches of many optimizer steps each."""
-        size = BATCH * self.steps // (PIECES * self.validations)
-        return Windows(lambda: (split.train, split.val, split.test), size, PIECES, seed)
+        size = BATCH * self.steps // (LIGHTNING_STEPS * self.validations)
+        return Windows(lambda: (split.train, split.val, split.test), size, LIGHTNING_STEPS, seed)
 
-    def model(self, split: UciSplit, dropout: DropoutFactory) -> LeastSquares:
-        """Return what Lightning trains, with initial weights from torch's seed."""
-        features = split.train.x.shape[1]
-        layers = OrderedDict(dropout0=dropout(), mlp=MLP(features, 1, (self.hidden,), dropout))
+    def model(self, split: UciSplit, network: Callable[[int, int], nn.Module]) -> LeastSquares:
+        """Return what Lightning trains, with initial weights from torch's seed; ``network`` is as in `Method`."""
         optimizer = functools.partial(torch.optim.Adam, lr=self.lr, fused=True)
         scheduler = functools.partial(CosineAnnealingLR, T_max=self.validations)
-        return LeastSquares(nn.Sequential(layers), BATCH, optimizer, scheduler)
+        return LeastSquares(network(split.train.x.shape[1], self.hidden), BATCH, optimizer, scheduler)
 
 
 TASKS: Kinds = {

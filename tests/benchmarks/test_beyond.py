@@ -113,7 +113,7 @@ def test_the_methods_say_where_a_rate_starts_and_who_moves_it() -> None:
     assert none().start == 0.0
     assert (fixed(0.7).start, fixed(0.7).controller) == (0.7, ad.FixedController())
     assert (steered(0.05).start, steered(0.05).controller) == (0.05, ad.RewindController())
-    with pytest.raises(ValueError, match="has to be between 0 and 1, but got 1.5"):
+    with pytest.raises(ValueError, match=r"has to be between 0 and 1, but got 1.5"):
         METHODS["fixed"](p=1.5)
 
 

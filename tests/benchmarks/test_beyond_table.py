@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 from benchmarks.beyond.compare import gaps, means
-from benchmarks.beyond.table import lines
+from benchmarks.beyond.table import lines, publish
 from benchmarks.beyond.training import Row
 from benchmarks.study.cells import rows_of
 from benchmarks.study.study import Choice, Study
@@ -70,3 +71,8 @@ def test_a_mean_that_is_missing_is_left_blank_and_the_closed_form_stands_beside_
     assert "| logistic-penalty | 1.0000 | 0.7200 |  |  |" in table
     assert "| logistic | none | 0.6000 | 0.7200 | +0.1200 |" in table
     assert means(rows_of(STUDY, ROWS))["logistic", "fixed-0.5"] == 0.5
+
+
+def test_the_table_is_written_where_the_results_are(tmp_path: Path) -> None:
+    publish([STUDY], ROWS, tmp_path)
+    assert (tmp_path / "table.md").read_text().splitlines() == list(lines([STUDY], ROWS))

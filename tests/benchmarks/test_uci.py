@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import adaptive_dropout as ad
-from benchmarks.study.cells import Cell, cells_of, data_version, rows_of
+from benchmarks.study.cells import Cell, cells_of, data_version
 from benchmarks.study.command import main
 from benchmarks.study.lines import read
 from benchmarks.study.study import Study, read_study
@@ -19,9 +19,7 @@ from benchmarks.uci.__main__ import UCI
 from benchmarks.uci.cells import UciRow, run_cell
 from benchmarks.uci.methods import METHODS
 from benchmarks.uci.predictive import fitted_precision, log_likelihood, rmse
-from benchmarks.uci.published import PUBLISHED
 from benchmarks.uci.splits import read_split
-from benchmarks.uci.table import publish, study_text
 from benchmarks.uci.tasks import BATCH, TASKS, UciTask
 
 ROWS = 120
@@ -148,7 +146,7 @@ def test_an_optimizer_step_is_taken_for_each_piece(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("_one_thread")
-@pytest.mark.parametrize("method", ["adaptive", "fixed", "none"])
+@pytest.mark.parametrize("method", ["adaptive", "fixed", "none", "concrete"])
 def test_a_cell_learns_and_gives_the_same_row_again(method: str, folder: Path, study: Study) -> None:
     asked = Cell("small", study.tasks[0], replace(study.methods[0], kind=method, settings={}), 0, "data")
     first, second = (run_cell(asked, folder, "cpu") for _ in range(2))
@@ -189,53 +187,3 @@ def test_a_study_goes_on_where_it_stopped(folder: Path, study: Study, tmp_path: 
     assert [row.key for row in rows] == [cell.key for cell in cells]
     assert out.read_text().splitlines()[:3] == whole.splitlines()[:3]
     assert "yacht" in (out.parent / "table.md").read_text()
-
-
-def made_up(name: str, method: str, number: int, test_rmse: float, study: Study) -> UciRow:
-    task = next(task for task in study.tasks if task.name == name)
-    how = next(each for each in study.methods if each.name == method)
-    origin = Cell(study.name, task, how, number, "data")
-    return UciRow(
-        key=origin.key, study=study.name, task=name, method=method, seed=number, task_settings=task.content,
-        method_settings=how.content, data="data", commit="abc", versions="torch 2", machine="made up", seconds=1.0,
-        n_train=10, val_rmse=1.0, test_rmse=test_rmse, test_rmse_off=test_rmse, test_ll=-1.0, noise=1.0,
-        input_rate=0.05, hidden_rate=0.02, rewinds=1,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def two_sets(tmp_path: Path) -> Study:
-    (tmp_path / "two.yaml").write_text("{tasks: {energy: , yacht: }, methods: {adaptive: , none: }, seeds: [0, 1]}")
-    return read_study(tmp_path / "two.yaml", TASKS, METHODS)
-
-
-def test_misses_stand_first_and_hits_are_counted(two_sets: Study) -> None:
-    close, far = PUBLISHED["energy"], PUBLISHED["yacht"]
-    rows = [
-        *(made_up("energy", "adaptive", k, close.rmse + 0.9 * close.rmse_error, two_sets) for k in range(2)),
-        *(made_up("yacht", "adaptive", k, far.rmse + 1.1 * far.rmse_error, two_sets) for k in range(2)),
-    ]
-    text = study_text(two_sets, rows_of(two_sets, rows))
-    assert "Within one standard error of the published RMSE, or better: 1 of 2 sets." in text
-    lines = [line.split(" | ") for line in text.splitlines() if line.startswith(("| energy", "| yacht"))]
-    assert [(line[0], line[4]) for line in lines] == [("| yacht", "+1.10"), ("| energy", "+0.90")]
-
-
-def test_every_split_is_listed_and_what_is_missing_too(two_sets: Study) -> None:
-    rows = [made_up("yacht", "adaptive", k, 0.5 + k, two_sets) for k in (1, 0)]
-    text = study_text(two_sets, rows_of(two_sets, [*rows, made_up("energy", "adaptive", 0, 0.5, two_sets)]))
-    assert "- yacht, RMSE by split: 0: 0.5, 1: 1.5" in text
-    assert "Not run: energy (1 splits)." in text
-    assert text.endswith("Not run.")  # no dropout
-
-
-def test_a_table_without_rows_says_so(two_sets: Study, tmp_path: Path) -> None:
-    publish([two_sets], [], tmp_path)
-    assert (tmp_path / "table.md").read_text().endswith("Nothing was run.\n")
-
-
-def test_every_set_is_published_and_every_study_can_be_read() -> None:
-    assert PUBLISHED.keys() == TASKS.keys()
-    for file in UCI.folder.glob("*.yaml"):
-        study = read_study(file, TASKS, METHODS)
-        assert all(max(study.seeds) < PUBLISHED[task.name].splits for task in study.tasks)

@@ -151,3 +151,12 @@ def test_without_the_package_there_is_one_name() -> None:
         "assert isinstance(AdaptiveDropout(), L.Callback) and isinstance(DropoutProgressBar(), L.Callback)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_lightning_goes_on_speaking_through_its_own_logger() -> None:
+    code = (
+        "import adaptive_dropout.callbacks\n"
+        "from lightning_utilities.core import rank_zero\n"
+        "assert rank_zero.log.name.startswith('lightning.pytorch'), rank_zero.log\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

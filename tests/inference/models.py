@@ -22,6 +22,15 @@ def our_mlp() -> nn.Module:
     return nn.Sequential(*first, ad.GaussianDropout(0.3), nn.Linear(64, 64), ad.ConcreteDropout(0.2), nn.Linear(64, 3))
 
 
+def learned() -> nn.Module:
+    """Every layer whose noise is learned or depends on the input."""
+    strong = ad.SparseLinear(64, 64)
+    nn.init.constant_(strong.rate.log_variance, -6.0)
+    block = ad.Standout(nn.Linear(20, 64), nn.ReLU())
+    noisy = [ad.ContextualDropout(64, 0.2), ad.VariationalLinear(64, 64, p=0.3), strong, ad.BernoulliDropout(0.2)]
+    return nn.Sequential(block, *noisy, ad.VariationalDropout(0.2), ad.ConcreteDropout.wrap(nn.Linear(64, 3), 0.2))
+
+
 def cnn() -> nn.Module:
     """With BatchNorm, masks of channels, and dropout in place."""
     maps = [nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.2), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8)]
@@ -116,6 +125,7 @@ ROWS, IMAGES, SEQUENCES = (4, 20), (4, 1, 8, 8), (4, 7, 5)
 AT_ONCE = {
     "MLP": (mlp, ROWS),
     "MLP of ours": (our_mlp, ROWS),
+    "learned": (learned, ROWS),
     "CNN": (cnn, IMAGES),
     "encoder": (encoder, (4, 6, 16)),
     "LSTM": (lambda: Recurrent(nn.LSTM, True), SEQUENCES),
