@@ -21,13 +21,14 @@ TRAINING = {
     "test": "run the test set through a model",
     "predict": "run a model over new data",
 }
-READING = {
+OTHERS = {
+    "tune": "choose one fixed rate by k-fold cross-validation",
     "inventory": "show every dropout rate of a model, and which of them can be moved",
     "replay": "show what another controller would have decided on a run's signals",
     "report": "write the rates, losses and decisions of runs to one HTML file",
     "dashboard": "create a dashboard of a project's runs in W&B, or a report on them",
 }
-COMMANDS = TRAINING | READING
+COMMANDS = TRAINING | OTHERS
 
 HELP = """\
 usage: adaptive-dropout COMMAND [--config FILE ...] [--KEY VALUE ...]
@@ -82,7 +83,7 @@ def _silence() -> Iterator[None]:
 
 
 def _run(command: str, arguments: Sequence[str]) -> None:
-    if command in READING:  # each a function in a module of its name
+    if command in OTHERS:  # each a function in a module of its name
         module = importlib.import_module(f"adaptive_dropout.cli.{command}")
         getattr(module, command)(arguments)
     else:

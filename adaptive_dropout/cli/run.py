@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 from adaptive_dropout.callbacks import DropoutProgressBar, DropoutRateMonitor
 from adaptive_dropout.callbacks.places import run_dir
+from adaptive_dropout.cli.quiet import quieten
 from adaptive_dropout.cli.sizes import check_sizes
 from adaptive_dropout.cli.summary import show_summary
 from adaptive_dropout.controllers import Controller
@@ -30,10 +29,7 @@ def run(command: str, arguments: Sequence[str]) -> None:
     Raises:
         Exception: whatever is wrong with them, before any training where that can be known.
     """
-    # Which devices there are not, and what else one could install, is no news to the user.
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", r".*LeafSpec", FutureWarning)  # Lightning 2.6 on torch 2.15, its own affair
+    quieten()
     sys.argv[1:] = [command, *arguments]  # LightningCLI warns of arguments given in any other way
     # Lightning's own default is TensorBoard, or a warning where that is missing.
     csv = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "runs"}}

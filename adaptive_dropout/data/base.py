@@ -10,10 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from adaptive_dropout.data.advice import silence, unsilence
+from adaptive_dropout.data.folds import fold_indices
 from adaptive_dropout.data.loaders import SeededLoaders
 
 __all__ = ["Examples", "TensorDataModule"]
@@ -95,6 +97,31 @@ class TensorDataModule(L.LightningDataModule, ABC):
         if not self._is_read:
             self.train_set, self.val_set, self.test_set = self.examples()
             self._is_read = True
+
+    def use_fold(self, fold: int, folds: int) -> None:
+        """Cut what trains and what validates, together, into parts; validate on one of them and train on the others.
+
+        It reads the data, is called once, before training, and leaves the test set alone. Inputs stay as they were
+        standardised.
+
+        Args:
+            fold: which part validates, in 0 ... ``folds`` - 1.
+            folds: how many there are, at least 2; the cut depends on it and on ``seed``.
+
+        Raises:
+            TypeError, ValueError: as `fold_indices` does; or there is no such fold.
+        """
+        self.setup()
+        before, after = self.train_set, self.val_set
+        x, y = torch.cat([before.x, after.x]), torch.cat([before.y, after.y])
+        cut = fold_indices(y.numpy(), folds, self.seed)
+        if not 0 <= fold < folds:
+            raise ValueError(f"fold has to be between 0 and {folds - 1}, but got {fold}")
+        train, val = cut[fold]
+        self.train_set, self.val_set = (
+            Examples(x[train], y[train], before.prepare),
+            Examples(x[val], y[val], after.prepare),
+        )
 
     def teardown(self, stage: str | None = None) -> None:
         """Let Lightning give its advice about loaders again."""

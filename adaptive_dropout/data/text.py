@@ -99,6 +99,10 @@ class Text(TensorDataModule):
         train, val, test = self._parts
         return self._windows(train, 1), self._windows(val, self.context), self._windows(test, self.context)
 
+    def use_fold(self, fold: int, folds: int) -> None:
+        """Refuse: windows overlap, so those that validate would have been trained on."""
+        raise TypeError("a text cannot be cut into folds, because its windows overlap; use data of separate examples")
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return ``steps_per_epoch`` batches of windows that begin anywhere in the training part, new in each epoch."""
         draws = Draws(len(self.train_set), self.steps_per_epoch * self.batch_size, self._draws)

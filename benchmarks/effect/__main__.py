@@ -5,18 +5,21 @@ Cells already in the results are skipped, so the same command goes on after it w
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
 from benchmarks.effect.methods import METHODS
-from benchmarks.effect.publish import publish
+from benchmarks.effect.page import PAGE
 from benchmarks.effect.tasks import TASKS
-from benchmarks.effect.training import EffectRow, run_cell
+from benchmarks.effect.training import run_cell
 from benchmarks.study.command import Experiment, main
+from benchmarks.supervised.publish import publish
+from benchmarks.supervised.training import TrainedRow
 
 __all__ = ["EFFECT"]
 
-EFFECT = Experiment(Path(__file__).parent, TASKS, METHODS, EffectRow, run_cell, publish)
+EFFECT = Experiment(Path(__file__).parent, TASKS, METHODS, TrainedRow, run_cell, functools.partial(publish, PAGE))
 
 if __name__ == "__main__":
     sys.exit(main(EFFECT))

@@ -6,44 +6,13 @@ The learned rate follows the training loss alone, without a prior: what the lite
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-import lightning.pytorch as L
 
 import adaptive_dropout as ad
-from adaptive_dropout.callbacks import DropoutRateControl
-from adaptive_dropout.networks import DropoutFactory
 from benchmarks.control.concrete import ConcretePenalty
 from benchmarks.study.study import Kinds
+from benchmarks.supervised.method import Method, adaptive, none, standard
 
-__all__ = ["METHODS", "Method"]
-
-
-@dataclass(frozen=True)
-class Method:
-    """One way to use dropout, or none.
-
-    Args:
-        dropout: makes a dropout layer; called once here, so that a p out of range is told at once.
-        callbacks: makes the callbacks of one run.
-    """
-
-    dropout: DropoutFactory
-    callbacks: Callable[[], Sequence[L.Callback]] = tuple
-
-    def __post_init__(self) -> None:
-        self.dropout()
-
-
-def none() -> Method:
-    """The same network, its dropout at 0."""
-    return Method(functools.partial(ad.Dropout, 0.0))
-
-
-def standard(p: float = 0.3) -> Method:
-    """Bernoulli masks with a fixed ``p``: Srivastava et al. (2014)."""
-    return Method(functools.partial(ad.Dropout, p))
+__all__ = ["METHODS"]
 
 
 def gaussian(p: float = 0.3) -> Method:
@@ -68,11 +37,6 @@ def learned(p: float = 0.1) -> Method:
         return ad.GaussianDropout(ad.LearnedRate(p))
 
     return Method(layer)
-
-
-def adaptive(p: float = 0.3) -> Method:
-    """`RewindController`, the default of `AdaptiveDropout`, from ``p`` on."""
-    return Method(functools.partial(ad.Dropout, p), lambda: [DropoutRateControl(ad.RewindController())])
 
 
 METHODS: Kinds = {kind.__name__: kind for kind in (none, standard, gaussian, concrete, scheduled, learned, adaptive)}

@@ -1,149 +1,17 @@
-"""One training run of the study, and the row that it gives."""
+"""One training run of the study."""
 
 from __future__ import annotations
 
-import functools
-import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import lightning
-import lightning.pytorch as L
-import torch
-from torch.utils.data import DataLoader, Subset
-
-import adaptive_dropout
-from adaptive_dropout.rates import get_rates
-from adaptive_dropout.tasks import Classifier
-from benchmarks.control.measures import BestWeights
-from benchmarks.effect.curves import Curves
 from benchmarks.effect.methods import METHODS
-from benchmarks.effect.task import EffectTask
 from benchmarks.effect.tasks import TASKS
-from benchmarks.study.cells import Cell, CellRow
-from benchmarks.study.provenance import commit, machine
+from benchmarks.study.cells import Cell
+from benchmarks.supervised.training import TrainedRow, trained
 
-__all__ = ["EffectRow", "run_cell"]
-
-
-@dataclass(frozen=True)
-class EffectRow(CellRow):
-    """What a run showed. The weights tested are those with the lowest validation loss; losses are nats per example.
-
-    Args:
-        n_train: how many examples train.
-        val_loss: the lowest.
-        test_loss: of the weights that had it.
-        test_accuracy: theirs, in [0, 1].
-        test_calibration: their expected calibration error over 15 bins, in [0, 1].
-        gap: their ``val_loss`` minus the loss, with dropout off, of as many training examples.
-        final_rate: the mean p of the layers at the last step.
-        epochs_apart: from one validation to the next.
-        train_losses: since the validation before, with dropout on.
-        val_losses: at each validation.
-        val_accuracies: at each validation.
-    """
-
-    n_train: int
-    val_loss: float
-    test_loss: float
-    test_accuracy: float
-    test_calibration: float
-    gap: float
-    final_rate: float
-    epochs_apart: float
-    train_losses: tuple[float, ...]
-    val_losses: tuple[float, ...]
-    val_accuracies: tuple[float, ...]
+__all__ = ["run_cell"]
 
 
-def run_cell(cell: Cell, folder: Path, accelerator: str) -> EffectRow:
-    """Train once; the same cell gives the same row on the same machine, but for its seconds.
-
-    Args:
-        cell: what is trained.
-        folder: of the data.
-        accelerator: "cpu" or "gpu".
-    """
-    task, method = cell.task.made(TASKS), cell.method.made(METHODS)
-    L.seed_everything(cell.seed, verbose=False)
-    data = task.data(folder, cell.seed)
-    data.setup("fit")
-    network = task.network(data, method.dropout)
-    model = Classifier(network, data.num_classes, functools.partial(torch.optim.Adam, lr=task.lr))
-    best, curves, every = BestWeights(), Curves(), _every(task, len(data.train_set))
-    with tempfile.TemporaryDirectory() as scratch:  # decisions of rules are not kept
-        callbacks = [best, curves, *method.callbacks()]
-        trainer = _trainer(every, task.validations, callbacks, accelerator=accelerator, default_root_dir=scratch)
-        began = time.process_time()
-        trainer.fit(model, data)
-        seconds = time.process_time() - began
-    rates, lowest = get_rates(model), best.val_loss  # what is validated below is not the run any more
-    best.restore(model)
-    return EffectRow(
-        **_origin(cell),
-        **_tested(trainer, model, data),
-        seconds=seconds,
-        n_train=len(data.train_set),
-        val_loss=lowest,
-        final_rate=sum(rates.values()) / len(rates),
-        epochs_apart=every * task.batch_size / len(data.train_set),
-        train_losses=tuple(curves.train_losses),
-        val_losses=tuple(curves.val_losses),
-        val_accuracies=tuple(curves.val_accuracies),
-    )
-
-
-def _every(task: EffectTask, n: int) -> int:
-    """Return the steps between validations, rounded so that the last one is at the end."""
-    return max(1, round(task.epochs * n / task.batch_size / task.validations))
-
-
-def _trainer(every: int, validations: int, callbacks: Sequence[L.Callback], **where: Any) -> L.Trainer:
-    return L.Trainer(
-        devices=1,
-        max_steps=every * validations,
-        val_check_interval=every,
-        check_val_every_n_epoch=None,
-        callbacks=list(callbacks),
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        **where,
-    )
-
-
-def _tested(trainer: L.Trainer, model: Classifier, data: Any) -> dict[str, Any]:
-    test = trainer.test(model, data, verbose=False)[0]
-    like = data.val_dataloader()
-    n = min(len(data.val_set), len(data.train_set))
-    seen = DataLoader(Subset(data.train_set, range(n)), like.batch_size, collate_fn=like.collate_fn)
-    train, val = (trainer.validate(model, loader, verbose=False)[0]["val_loss"] for loader in (seen, like))
-    return {
-        "test_loss": test["test_loss"],
-        "test_accuracy": test["test_accuracy"],
-        "test_calibration": test["test_calibration_error"],
-        "gap": val - train,
-    }
-
-
-def _origin(cell: Cell) -> Mapping[str, Any]:
-    versions = (f"adaptive_dropout {adaptive_dropout.__version__}", f"torch {torch.__version__}")
-    return {
-        "key": cell.key,
-        "study": cell.study,
-        "task": cell.task.name,
-        "method": cell.method.name,
-        "seed": cell.seed,
-        "task_settings": cell.task.content,
-        "method_settings": cell.method.content,
-        "data": cell.data,
-        "commit": commit(),
-        "versions": ", ".join((*versions, f"lightning {lightning.__version__}")),
-        "machine": machine(),
-    }
+def run_cell(cell: Cell, folder: Path, accelerator: str) -> TrainedRow:
+    """Return what `trained` returns for the kinds of this study."""
+    return trained(cell, cell.task.made(TASKS), cell.method.made(METHODS), folder, accelerator)

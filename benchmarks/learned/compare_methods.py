@@ -15,7 +15,6 @@ from torch import nn
 
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import BernoulliGradient, L1Penalty, L2Penalty, RatePenalty
-from adaptive_dropout.callbacks.penalties_base import PenaltyCallback
 from benchmarks.control.methods import METHODS, Method
 from benchmarks.learned import compare_surgery as surgery
 from benchmarks.learned.compare_examples import ExampleLosses
@@ -74,7 +73,7 @@ def norm_method(norm: str, strength: float, base: str) -> str:
     return f"{base}+{norm}:{strength:g}"
 
 
-def _with_norm(make: Callable[[], PenaltyCallback], base: Method) -> Method:
+def _with_norm(make: Callable[[], L.Callback], base: Method) -> Method:
     return replace(base, callbacks=lambda: [*base.callbacks(), make()])
 
 

@@ -60,7 +60,7 @@ def compared_to(cells: Cells, task: str, method: str, base: str) -> Difference |
     return Difference(*mean_and_error(losses), len(losses)) if losses else None
 
 
-def tally(differences: Collection[Difference], tolerance: float = 0.02) -> Tally:
+def tally(differences: Collection[Difference], tolerance: float) -> Tally:
     """Return one method's counts from its difference on each task, at least one.
 
     Args:

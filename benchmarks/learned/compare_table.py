@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
 
 from benchmarks.control.compare import Cells, Difference, cost_ratio, difference, oracle_difference
+from benchmarks.control.methods import GRID
 from benchmarks.learned.compare_methods import BESIDE, DEFAULTS, LEARNED, NORMS, PENALTIES, TASKS
 from benchmarks.learned.compare_statistics import Tally, chosen_norms, compared_to, complete, tally
 
@@ -19,21 +21,25 @@ the lowest validation loss, for each task and seed. Below 0 is better than the g
 over paired seeds for a task, over tasks for a mean; one seed has none. A task is won or lost by more than .02, which
 two runs of one rate differ by. Learned rates start at p = .1 (sparse layers at ln sigma^2 = -10), each is one run.
 `oracle` is the fixed rate with the lowest test loss. Rows of fixed rates and of `rewind`, the default controller, are
-those of `benchmarks/control`. Gradient evaluations and process time are in units of a fixed rate's run; the grid takes
-10. Process time was taken on a busy machine for learned rates, on another day for the others: read it to one digit."""
-LEFT_OUT = """Left out of the study's tasks: `mnist:1000` and its variants, where a fixed rate takes 11 to 13 seconds
-and a second pass or a divergence goes over 15; networks that are not dense (`mnist:1000:cnn`, `cifar10`, `gpt`), which
-take 30 to 130."""
-NORMS_TEXT = """The strength of lowest validation loss, for each task and seed, of {strengths}: two runs, which the cost
-counts. First against the same dropout without a norm, then against the grid."""
-REFERENCES = (*DEFAULTS, "fixed:0")
+those of `benchmarks/control`. Gradient evaluations are in units of a fixed rate's run. Process seconds of a run depend
+on what else the machine did: those of learned rates were taken beside more work than those of the others, so they
+compare among themselves; `compare_cost.md` has pairs that ran one right after the other."""
+LEFT_OUT = """Left out of the study's tasks: `mnist:1000` and its variants, where a fixed rate takes 9 to 11 seconds and
+learned ones, by the ratios of `compare_cost.md`, mostly more than 15; networks that are not dense (`mnist:1000:cnn`,
+`cifar10`, `gpt`), which take 30 to 130."""
+NORMS_TEXT = """The strength of lowest validation loss, for each task and seed, of {strengths}:
+two runs, which the cost counts. First against the same dropout without a norm, then against the grid."""
+NOTHING = "No pair of task and seed has all methods yet."
+TOLERANCE = 0.02
+COSTS = ("gradient evaluations", "seconds")
 ORACLE = "oracle"
+REFERENCES = (*DEFAULTS, "fixed:0", ORACLE)
 
 
 def markdown(cells: Cells) -> str:
     """Return all tables as one text, from the rows of the study and of this comparison."""
-    learned = complete(cells, LEARNED)
-    norms = complete(cells, NORMS)
+    learned = complete(cells, {*GRID, *DEFAULTS, *LEARNED})
+    norms = complete(cells, {*GRID, *DEFAULTS, *NORMS})
     parts = [
         INTRODUCTION,
         "## Where one run loses\n\n" + _losses(learned),
@@ -54,55 +60,57 @@ def _differences(cells: Cells, method: str) -> dict[str, Difference]:
     return {task: d for task, d in found.items() if d}
 
 
+def _tally(cells: Cells, method: str) -> Tally:
+    return tally(_differences(cells, method).values(), TOLERANCE)
+
+
 def _losses(cells: Cells) -> str:
     rows = []
     for method in LEARNED:
-        lost = [(d, task) for task, d in _differences(cells, method).items() if not d.mean <= 0.02 or d.is_worse]
+        found = _differences(cells, method)
+        lost = [(d, task) for task, d in found.items() if not d.mean <= TOLERANCE or d.is_worse]
         lost.sort(key=lambda case: -case[0].mean)
-        rows.append([method, str(len(lost)), "; ".join(f"{task} {_nats(d)}" for d, task in lost)])
-    return _table(["method", "tasks", "by how much"], rows)
+        cases = "; ".join(f"{task} {_nats(d)}" for d, task in lost)
+        rows.append([method, f"{len(lost)} of {len(found)}", cases])
+    return _table(["method", "tasks", "by how much"], rows) if cells else NOTHING
 
 
 def _over_tasks(cells: Cells) -> str:
-    rows = []
-    for method in (*LEARNED, *REFERENCES, ORACLE):
-        found = _differences(cells, method)
-        if found:
-            t = tally(found.values())
-            rows.append((t.mean, [method, *_judged(t), *_costs(cells, method)]))
-    rows.sort(key=lambda row: -row[0])
-    header = ["method", "tasks", "mean (se)", "worst", "won", "lost", "worse by > 2 se", "gradient evaluations", "time"]
-    return _table(header, (line for _, line in rows)) if rows else "No pair of task and seed has all methods yet."
+    if not cells:
+        return NOTHING
+    tallies = {method: _tally(cells, method) for method in (*LEARNED, *REFERENCES)}
+    worst_first = sorted(tallies.items(), key=lambda case: -case[1].mean)
+    header = ["method", "tasks", "mean (se)", "worst", "won", "lost", "worse by > 2 se", *COSTS]
+    lines = ([method, *_judged(t), *_costs(cells, method)] for method, t in worst_first)
+    return _table(header, lines)
 
 
 def _tasks(cells: Cells) -> str:
-    methods = (*LEARNED, *REFERENCES, ORACLE)
-    found = {method: _differences(cells, method) for method in methods}
+    found = {method: _differences(cells, method) for method in (*LEARNED, *REFERENCES)}
     rows = [
-        [task, str(found[ORACLE][task].seeds), *(_nats(found[method].get(task)) for method in methods)]
+        [task, str(found[ORACLE][task].seeds), *(_nats(found[method].get(task)) for method in found)]
         for task in TASKS
         if task in found[ORACLE]
     ]
-    return _table(["task", "seeds", *methods], rows)
+    return _table(["task", "seeds", *found], rows) if cells else NOTHING
 
 
 def _norms(cells: Cells) -> str:
-    rows = []
-    for base in BESIDE:
-        for method in (f"{base}+{norm}" for norm in PENALTIES):
-            against = [d for d in (compared_to(cells, task, method, base) for task in TASKS) if d]
-            if against:
-                t, overall = tally(against), tally(_differences(cells, method).values())
-                rows.append([method, *_judged(t), _mean(overall), f"{overall.worst:+.3f}", *_costs(cells, method)])
-        alone = _differences(cells, base)
-        if alone:
-            t = tally(alone.values())
-            rows.append([base, str(t.tasks), *[""] * 5, _mean(t), f"{t.worst:+.3f}", *_costs(cells, base)])
+    known = [f"{' or '.join(f'{s:g}' for s in strengths)} ({norm})" for norm, (_, strengths) in PENALTIES.items()]
+    text = NORMS_TEXT.format(strengths=" and ".join(known))
     header = ["method", "tasks", "to the same without (se)", "worst", "won", "lost", "worse by > 2 se"]
-    header += ["to the grid (se)", "worst", "gradient evaluations", "time"]
-    known = {norm: " or ".join(f"{strength:g}" for strength in strengths) for norm, (_, strengths) in PENALTIES.items()}
-    text = NORMS_TEXT.format(strengths=" and ".join(f"{strengths} ({norm})" for norm, strengths in known.items()))
-    return text + "\n\n" + (_table(header, rows) if rows else "No pair of task and seed has all of them yet.")
+    header += ["to the grid (se)", "worst", *COSTS]
+    lines = [line for base in BESIDE for line in _beside(cells, base)] if cells else []
+    return text + "\n\n" + (_table(header, lines) if cells else NOTHING)
+
+
+def _beside(cells: Cells, base: str) -> Iterator[list[str]]:
+    alone = _tally(cells, base)
+    yield [base, str(alone.tasks), *[""] * 5, _mean(alone), f"{alone.worst:+.3f}", *_costs(cells, base)]
+    for method in (f"{base}+{norm}" for norm in PENALTIES):
+        found = (compared_to(cells, task, method, base) for task in TASKS)
+        added, overall = tally([d for d in found if d], TOLERANCE), _tally(cells, method)
+        yield [method, *_judged(added), _mean(overall), f"{overall.worst:+.3f}", *_costs(cells, method)]
 
 
 def _not_run(cells: Cells) -> str:
@@ -132,10 +140,11 @@ def _mean(t: Tally) -> str:
 
 
 def _costs(cells: Cells, method: str) -> list[str]:
-    if method == ORACLE:
-        return ["10", "10"]
-    measures = (lambda row: row.gradient_examples, lambda row: row.seconds)
-    return [f"{cost_ratio(cells, TASKS, method, measure):.2f}" for measure in measures]
+    """Return gradient evaluations in those of a fixed rate, and seconds of a run; the oracle needs all ten rates."""
+    names = GRID if method == ORACLE else (method,)
+    gradients = sum(cost_ratio(cells, TASKS, name, lambda row: row.gradient_examples) for name in names)
+    seconds = sum(statistics.mean(row.seconds for (_, _, m), row in cells.items() if m == name) for name in names)
+    return [f"{gradients:.2f}", f"{seconds:.0f}"]
 
 
 def _nats(d: Difference | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,11 +23,12 @@ from torch.nn import functional as F
 import adaptive_dropout as ad
 from adaptive_dropout.data import MNIST
 from adaptive_dropout.functional import molchanov_kl
-from benchmarks.learned.sparse_results import RESULTS, Row, append, read
+from benchmarks.learned.sparse_results import RESULTS, Row
 from benchmarks.learned.sparse_table import lines
 from benchmarks.speed.results import here
+from benchmarks.study.lines import append, read
 
-__all__ = ["Images", "Recipe", "main", "network", "train"]
+__all__ = ["RECIPES", "Images", "Recipe", "main", "network", "train"]
 
 Images = tuple[Tensor, Tensor]
 """Pixels in [0, 1], (n, 784), and labels, (n,)."""
@@ -38,24 +39,38 @@ class Recipe:
     """How a network is trained.
 
     Args:
-        epochs: passes over the training images.
-        warm_up: the part of them in which the factor of the divergence grows from 0 to 1.
-        lr: of the weights, constant for the first half and then falling to 0; ten times that of ln sigma^2.
+        warm_up: the part of the training in which the factor of the divergence grows from 0 to 1.
+        lr_factor: what the learning rates are multiplied by when a part of it, in [0, 1], is over.
         batch: images in a step.
+        rate_lr: learning rate of ln sigma^2.
+        lr: of the weights.
     """
 
-    epochs: int = 100
-    warm_up: float = 0.2
+    warm_up: float
+    lr_factor: Callable[[float], float]
+    batch: int
+    rate_lr: float
     lr: float = 1e-3
-    batch: int = 200
 
     def factor(self, done: float) -> float:
         """Return what the divergence is multiplied by when ``done``, in [0, 1], of the training is over."""
         return min(1.0, done / self.warm_up)
 
-    def lr_factor(self, done: float) -> float:
-        """Return what the learning rates are multiplied by then."""
-        return min(1.0, 2 * (1 - done))
+
+def stairs(done: float) -> float:
+    """Fall to a fifth at .5, .6, .7 and .8 of the training."""
+    return 0.2 ** sum(done >= fall for fall in (0.5, 0.6, 0.7, 0.8))
+
+
+def slope(done: float) -> float:
+    """Stay for the first half, then fall to 0."""
+    return min(1.0, 2 * (1 - done))
+
+
+RECIPES = {
+    "published": Recipe(0.5, stairs, batch=100, rate_lr=2e-3),  # 1e-3 for ln sigma
+    "linear": Recipe(0.2, slope, batch=200, rate_lr=1e-2),
+}
 
 
 def network(hidden: Sequence[int]) -> nn.Sequential:
@@ -69,16 +84,16 @@ def network(hidden: Sequence[int]) -> nn.Sequential:
     return model
 
 
-def train(model: nn.Module, images: Images, test: Images, recipe: Recipe) -> float:
+def train(model: nn.Module, images: Images, test: Images, recipe: Recipe, epochs: int) -> float:
     """Train ``model``, say on stderr after each epoch how it stands, and return the test accuracy at the end."""
     x, y = images
-    optimizer = torch.optim.Adam(ad.rate_param_groups(model, lr=recipe.lr), fused=True)
+    optimizer = torch.optim.Adam(ad.rate_param_groups(model, recipe.lr, recipe.rate_lr), fused=True)
     steps = -(-len(y) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: recipe.lr_factor(n / (steps * recipe.epochs)))
-    for epoch in range(recipe.epochs):
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: recipe.lr_factor(n / (steps * epochs)))
+    for epoch in range(epochs):
         model.train()
         for step, part in enumerate(torch.randperm(len(y)).split(recipe.batch)):
-            factor = recipe.factor((epoch + step / steps) / recipe.epochs)
+            factor = recipe.factor((epoch + step / steps) / epochs)
             loss = F.cross_entropy(model(x[part]), y[part]) + factor * ad.penalty(model, len(y))
             optimizer.zero_grad()
             loss.backward()
@@ -103,14 +118,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     place = here(datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "cpu", "default")
     images, test = _images(options.data_dir)
     model, begun = network(options.hidden), time.perf_counter()
-    right = train(model, images, test, Recipe(options.epochs))
+    right = train(model, images, test, RECIPES[options.recipe], options.epochs)
     seconds = time.perf_counter() - begun
     found = ad.sparsity(model)
     Console().print(_shown(found))
     name = "-".join(map(str, [784, *options.hidden, 10]))
-    run = (name, options.seed, options.epochs, seconds, right, found.compression, found.kept)
+    run = (name, options.recipe, options.seed, options.epochs, seconds, right, found.compression, found.kept)
     append(options.out, Row(place.started, place.commit, place.machine, place.versions, place.threads, *run))
-    options.out.with_suffix(".md").write_text("\n".join(lines(read(options.out))) + "\n")
+    options.out.with_suffix(".md").write_text("\n".join(lines(read(options.out, Row))) + "\n")
 
 
 def _images(folder: Path) -> tuple[Images, Images]:
@@ -136,7 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learned.sparse", description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True, help="the folder that holds MNIST/raw, unpacked")
     parser.add_argument("--hidden", type=int, nargs="+", default=[300], help="300 100 for LeNet-300-100")
-    parser.add_argument("--epochs", type=int, default=Recipe.epochs)
+    parser.add_argument("--recipe", choices=list(RECIPES), default="published")
+    parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS)

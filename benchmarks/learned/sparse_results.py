@@ -1,12 +1,11 @@
-"""The results on disk: a CSV file that only grows, a line a training run, each with where it ran."""
+"""What a training run leaves, a line in a CSV file that only grows."""
 
 from __future__ import annotations
 
-import csv
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["RESULTS", "Row", "append", "read"]
+__all__ = ["RESULTS", "Row"]
 
 RESULTS = Path(__file__).with_name("sparse.csv")
 
@@ -22,6 +21,7 @@ class Row:
         versions: of Python and torch.
         threads: of torch.
         network: its widths, as in 784-300-10.
+        recipe: its name in `sparse.RECIPES`.
         seed: of initial weights, order and noise.
         epochs: passes over the 60 000 training images.
         seconds: from the first epoch to the last, with the test after each.
@@ -36,29 +36,10 @@ class Row:
     versions: str
     threads: int
     network: str
+    recipe: str
     seed: int
     epochs: int
     seconds: float
     accuracy: float
     compression: float
     kept: int
-
-
-def append(file: Path, row: Row) -> None:
-    """Write ``row`` to the end of the file, which begins with the names of the columns."""
-    begins = not file.exists()
-    with file.open("a", newline="") as out:
-        writer = csv.DictWriter(out, [field.name for field in fields(Row)], lineterminator="\n")
-        if begins:
-            writer.writeheader()
-        writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(row).items()})
-
-
-def read(file: Path) -> list[Row]:
-    """Return the rows in the order in which they ran."""
-    kinds = {"int": int, "float": float, "str": str}
-    with file.open(newline="") as lines:
-        return [
-            Row(**{field.name: kinds[str(field.type)](cells[field.name]) for field in fields(Row)})
-            for cells in csv.DictReader(lines)
-        ]

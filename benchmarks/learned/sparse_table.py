@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.learned.sparse_results import RESULTS, Row, read
+from benchmarks.learned.sparse_results import RESULTS, Row
+from benchmarks.study.lines import read
 
 __all__ = ["lines"]
 
@@ -19,7 +20,8 @@ PUBLISHED = {
 }
 INTRODUCTION = """Written by `python -m benchmarks.learned.sparse`. A network of sparse layers learns MNIST from random
 weights on all 60 000 training images. The test accuracy is that after the last epoch, with dropped weights at 0;
-compression is how many times fewer weights are kept than there are, biases not counted."""
+compression is how many times fewer weights are kept than there are, biases not counted. Of the recipes, "published" is
+that of the implementation whose numbers stand first, and "linear" one of our own, which was run before it."""
 
 
 def lines(rows: Sequence[Row]) -> Iterator[str]:
@@ -34,8 +36,8 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
         for row in rows:
             if row.network == network:
                 yield (
-                    f"| {network} | **ours**, seed {row.seed} | {row.accuracy:.2%} | {row.compression:.1f}x "
-                    f"| {row.epochs} | {row.seconds / 60:.1f} |"
+                    f"| {network} | **ours**, {row.recipe}, seed {row.seed} | {row.accuracy:.2%} "
+                    f"| {row.compression:.1f}x | {row.epochs} | {row.seconds / 60:.1f} |"
                 )
     yield from ("", "Measured on:", "")
     for row in dict.fromkeys((row.machine, row.versions, row.threads, row.commit) for row in rows):
@@ -44,4 +46,4 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(lines(read(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS))))
+    print("\n".join(lines(read(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS, Row))))

@@ -3,7 +3,7 @@
     {tasks: {mnist-mlp: {epochs: 10}}, methods: {none: , standard-0.2: {kind: standard, p: 0.2}}, seeds: [0, 1]}
 
 Each task and method has a name and settings. It is of the kind of that name, unless ``kind`` says another; a kind is a
-function whose keyword arguments, with their defaults, are the settings.
+function whose keyword arguments, with their defaults, are the settings. A list of values stands for each of them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
+
+from benchmarks.study.grid import spread
 
 __all__ = ["Choice", "Kinds", "Study", "read_study"]
 
@@ -86,13 +88,22 @@ def read_study(file: Path, tasks: Kinds, methods: Kinds) -> Study:
 def _choices(given: Any, kinds: Kinds, key: str) -> tuple[Choice, ...]:
     if not isinstance(given, dict) or not given:
         raise ValueError(f"{key} has to name at least one of {', '.join(kinds)}, but got {given!r}")
-    return tuple(_choice(str(name), settings or {}, kinds, key.removesuffix("s")) for name, settings in given.items())
+    what = key.removesuffix("s")
+    return tuple(
+        _choice(each, values, kinds, what)
+        for name, settings in given.items()
+        for each, values in spread(str(name), _with_kind(str(name), settings or {}, what))
+    )
 
 
-def _choice(name: str, given: Any, kinds: Kinds, what: str) -> Choice:
+def _with_kind(name: str, given: Any, what: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise TypeError(f"the settings of {what} {name!r} have to be a mapping such as {{p: 0.5}}, but got {given!r}")
-    kind = given.get("kind", name)
+    return {"kind": name, **given}
+
+
+def _choice(name: str, given: Mapping[str, Any], kinds: Kinds, what: str) -> Choice:
+    kind = given["kind"]
     if kind not in kinds:
         raise ValueError(f"no {what} {kind!r}; there are {', '.join(kinds)}")
     settings = _defaults(kinds[kind])

@@ -14,16 +14,18 @@ import adaptive_dropout as ad
 from adaptive_dropout.data.images import LabelledImages
 from adaptive_dropout.networks import MLP
 from benchmarks.effect.__main__ import EFFECT
-from benchmarks.effect.compare import convergence, epochs_to, paired
-from benchmarks.effect.image_task import ImageTask, Source
 from benchmarks.effect.methods import METHODS
 from benchmarks.effect.networks import small_resnet, small_vit
-from benchmarks.effect.publish import publish
+from benchmarks.effect.page import PAGE
 from benchmarks.effect.tasks import TASKS
-from benchmarks.effect.training import EffectRow, run_cell
+from benchmarks.effect.training import run_cell
 from benchmarks.study.cells import Cell
 from benchmarks.study.study import Choice, Study
 from benchmarks.study.worker import one_quiet_thread
+from benchmarks.supervised.compare import convergence, epochs_to, paired
+from benchmarks.supervised.image_task import ImageTask, Source
+from benchmarks.supervised.publish import publish
+from benchmarks.supervised.training import TrainedRow
 
 DIGITS = {"n_train": 300, "n_val": 300, "n_test": 500, "epochs": 20, "validations": 20, "batch_size": 32, "lr": 1e-3}
 
@@ -97,13 +99,13 @@ def test_a_network_has_dropout_at_each_part(network: object) -> None:
     assert not torch.equal(built(x), built(x))
 
 
-def row(method: str, seed: int, losses: tuple[float, ...], test_loss: float = 1.0) -> EffectRow:
+def row(method: str, seed: int, losses: tuple[float, ...], test_loss: float = 1.0) -> TrainedRow:
     names = {"key": f"{method}{seed}", "study": "s", "task": "digits", "method": method, "seed": seed}
     contents = {"task_settings": "", "method_settings": Choice(method, method, {}).content, "data": "d"}
     origin = {"commit": "abc", "versions": "1", "machine": "m", "seconds": 2.0, "n_train": 100}
     tested = {"test_loss": test_loss, "test_accuracy": 0.9, "test_calibration": 0.1, "gap": 0.5, "final_rate": 0.3}
     curves = {"epochs_apart": 0.5, "train_losses": losses, "val_losses": losses, "val_accuracies": losses}
-    return EffectRow(**names, **contents, **origin, val_loss=min(losses), **tested, **curves)  # type: ignore[arg-type]
+    return TrainedRow(**names, **contents, **origin, val_loss=min(losses), **tested, **curves)  # type: ignore[arg-type]
 
 
 def test_the_cost_in_convergence_is_to_the_best_loss_of_no_dropout() -> None:
@@ -135,8 +137,8 @@ def test_tables_and_figures_are_of_all_that_was_run(tmp_path: Path) -> None:
     study = Study("small", (Choice("digits", "digits", {}),), methods, (0, 1))
     rows = [row("none", seed, (3.0, 1.0), 1.0) for seed in (0, 1)] + [row("m", 0, (3.0, 0.5), 1.25)]
     content = study.tasks[0].content
-    rows = [EffectRow(**asdict(each) | {"task_settings": content}) for each in rows]
-    publish([study], rows, folder)
+    rows = [TrainedRow(**asdict(each) | {"task_settings": content}) for each in rows]
+    publish(PAGE, [study], rows, folder)
     table = (folder / "table.md").read_text()
     lines = [line for line in table.splitlines() if line.startswith("| ")]
     assert lines[2].startswith(

@@ -25,6 +25,14 @@ def test_settings_are_the_defaults_and_what_is_given(tmp_path: Path) -> None:
     assert found.seeds == (2, 0)
 
 
+def test_a_list_of_values_stands_for_each_of_them(tmp_path: Path) -> None:
+    found = study(tmp_path, "{tasks: {toy: {size: [1, 2], rate: [0, 1]}}, methods: {slow: {seconds: [3]}}, seeds: [0]}")
+    settings = [{"size": size, "rate": rate} for size in (1, 2) for rate in (0.0, 1.0)]
+    assert [task.settings for task in found.tasks] == settings
+    assert [task.name for task in found.tasks][:2] == ["toy, size 1, rate 0", "toy, size 1, rate 1"]
+    assert found.methods == (Choice("slow, seconds 3", "slow", {"seconds": 3.0}),)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -40,6 +48,8 @@ def test_settings_are_the_defaults_and_what_is_given(tmp_path: Path) -> None:
         ("{tasks: {toy: {size: a}}, methods: {plain: }, seeds: [0]}", "size of task 'toy' .* type int, but got 'a'"),
         ("{tasks: {toy: {size: true}}, methods: {plain: }, seeds: [0]}", "type int, but got True"),
         ("{tasks: {toy: {size: 0}}, methods: {plain: }, seeds: [0]}", "size has to be at least 1, but got 0"),
+        ("{tasks: {toy: {size: []}}, methods: {plain: }, seeds: [0]}", "size of 'toy' has to hold at least one value"),
+        ("{tasks: {toy: {size: [1, a]}}, methods: {plain: }, seeds: [0]}", "type int, but got 'a'"),
         ("{tasks: {toy: 3}, methods: {plain: }, seeds: [0]}", "have to be a mapping .*, but got 3"),
         ("{tasks: [toy], methods: {plain: }, seeds: [0]}", r"tasks has to name at least one of toy, but got \['toy'\]"),
         (

@@ -13,7 +13,7 @@ import torch
 import adaptive_dropout as ad
 from benchmarks.study.cells import Cell, cells_of, data_version
 from benchmarks.study.command import main
-from benchmarks.study.lines import read
+from benchmarks.study.lines import append, read
 from benchmarks.study.study import Study, read_study
 from benchmarks.uci.__main__ import UCI
 from benchmarks.uci.cells import UciRow, run_cell
@@ -24,9 +24,9 @@ from benchmarks.uci.tasks import BATCH, TASKS, UciTask
 
 ROWS = 120
 STUDY = """
-tasks: {yacht: {steps: 200, validations: 10, hidden: 8, samples: 20}}
+tasks: {yacht: {steps: 200, validations: 20, hidden: 8, samples: 20}}
 methods: {adaptive: , none: }
-seeds: [0, 1]
+seeds: [0]
 """
 
 
@@ -125,10 +125,10 @@ def test_samples_are_mixed_by_their_densities() -> None:
 @pytest.mark.parametrize("spread", [0.0, 2.0])
 def test_the_precision_found_is_that_of_the_noise(spread: float) -> None:
     generator = torch.Generator().manual_seed(0)
-    n = 4000
+    n = 2000
     means = 10 * torch.randn(n, generator=generator)
     y = means + spread * torch.randn(n, generator=generator) + 3.0 * torch.randn(n, generator=generator)
-    samples = means + spread * torch.randn(400, n, generator=generator)
+    samples = means + spread * torch.randn(100, n, generator=generator)
     # Of a variance estimated from n errors the relative standard error is sqrt(2 / n), of what is left after taking off
     # the spread (9 + spread^2) / 9 times that; candidates are 5 % apart.
     error = math.sqrt(2 / n) * (9 + spread**2) / 9
@@ -153,7 +153,7 @@ def test_a_cell_learns_and_gives_the_same_row_again(method: str, folder: Path, s
     assert asdict(first) | {"seconds": 0} == asdict(second) | {"seconds": 0}
     # The target has a standard deviation of 14 and a noise of 1.
     assert first.test_rmse < 5
-    assert first.n_train == 97
+    assert first.n_train == 86
     assert first.noise < 5
 
 
@@ -176,14 +176,12 @@ def test_the_rates_tested_are_those_of_the_best_validation(
 @pytest.mark.usefixtures("_one_thread")
 def test_a_study_goes_on_where_it_stopped(folder: Path, study: Study, tmp_path: Path) -> None:
     out = tmp_path / "out" / "results.csv"
+    cells = cells_of(study, {"yacht": data_version(folder, TASKS["yacht"]().files(folder))})
+    append(out, run_cell(cells[0], folder, "cpu"))
+    there = out.read_text()
+    out.write_text(there + there.splitlines()[1][:40])
     command = [str(tmp_path / "small.yaml"), "--data-dir", str(folder), "--jobs", "1", "--out", str(out)]
     assert main(UCI, command) == 0
-    whole = out.read_text()
-    kept = whole.splitlines(keepends=True)
-    out.write_text("".join(kept[:3]) + kept[3][:40])
-    assert main(UCI, command) == 0
-    rows = read(out, UciRow)
-    cells = cells_of(study, {"yacht": data_version(folder, TASKS["yacht"]().files(folder))})
-    assert [row.key for row in rows] == [cell.key for cell in cells]
-    assert out.read_text().splitlines()[:3] == whole.splitlines()[:3]
+    assert out.read_text().startswith(there)
+    assert [row.key for row in read(out, UciRow)] == [cell.key for cell in cells]
     assert "yacht" in (out.parent / "table.md").read_text()

@@ -10,13 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adaptive_dropout.plots.look import SIZE, finish, legend_below, looks
-from benchmarks.effect.compare import summarised
-from benchmarks.effect.training import EffectRow
+from benchmarks.study.study import Study
+from benchmarks.supervised.compare import summarised
+from benchmarks.supervised.training import TrainedRow
 
-__all__ = ["bars_figure", "curves_figure"]
+__all__ = ["bars_and_curves", "bars_figure", "curves_figure"]
 
-Methods = Mapping[str, Sequence[EffectRow]]
+Methods = Mapping[str, Sequence[TrainedRow]]
 """Rows of one task by the name of the method, a row a seed."""
+
+
+def bars_and_curves(study: Study, methods: Methods, title: str) -> dict[str, Figure]:
+    """Return both figures of a task."""
+    return {"bars": bars_figure(methods, title), "curves": curves_figure(methods, title)}
 
 
 def curves_figure(methods: Methods, title: str) -> Figure:

@@ -1,4 +1,4 @@
-"""`EffectTask`: data, a network with dropout and Adam for a while."""
+"""`SupervisedTask`: data, a network with dropout and Adam for a while."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import nn
 from adaptive_dropout.counts import check_count
 from adaptive_dropout.networks import DropoutFactory
 
-__all__ = ["EffectTask"]
+__all__ = ["SupervisedTask"]
 
 
 @dataclass(frozen=True)
-class EffectTask(ABC):
+class SupervisedTask(ABC):
     """One setting of the study.
 
     Args:

@@ -11,13 +11,13 @@ from torch import nn
 
 from adaptive_dropout.data import ImageFolder
 from adaptive_dropout.networks import DropoutFactory
-from benchmarks.effect.task import EffectTask
+from benchmarks.supervised.task import SupervisedTask
 
 __all__ = ["FolderTask"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FolderTask(EffectTask):
+class FolderTask(SupervisedTask):
     """Photographs in ImageNet's layout: `ImageFolder`, whose ``val`` tests where there is no ``test``.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.control.compare import mean_and_error
-from benchmarks.effect.training import EffectRow
+from benchmarks.supervised.training import TrainedRow
 
 __all__ = ["Convergence", "convergence", "epochs_to", "paired", "summarised"]
 
@@ -32,26 +32,26 @@ class Convergence:
     ratio: float
 
 
-def summarised(rows: Sequence[EffectRow], value: Callable[[EffectRow], float]) -> Spread:
+def summarised(rows: Sequence[TrainedRow], value: Callable[[TrainedRow], float]) -> Spread:
     """Return mean and standard error of ``value`` over the rows, at least one."""
     return mean_and_error([value(row) for row in rows])
 
 
 def paired(
-    rows: Sequence[EffectRow], reference: Sequence[EffectRow], value: Callable[[EffectRow], float]
+    rows: Sequence[TrainedRow], reference: Sequence[TrainedRow], value: Callable[[TrainedRow], float]
 ) -> Spread | None:
     """Return mean and standard error of the difference in ``value`` over the seeds that both have; None without any."""
     pairs = _pairs(rows, reference)
     return mean_and_error([value(row) - value(other) for row, other in pairs]) if pairs else None
 
 
-def epochs_to(row: EffectRow, loss: float) -> float:
+def epochs_to(row: TrainedRow, loss: float) -> float:
     """Return the epochs until the first validation with that loss or a lower one; infinite if there was none."""
     there = (i for i, found in enumerate(row.val_losses, start=1) if found <= loss)
     return next(there, math.inf) * row.epochs_apart
 
 
-def convergence(rows: Sequence[EffectRow], reference: Sequence[EffectRow]) -> Convergence | None:
+def convergence(rows: Sequence[TrainedRow], reference: Sequence[TrainedRow]) -> Convergence | None:
     """Return how long ``rows`` took to what ``reference`` reached, seed by seed; None where they share no seed."""
     pairs = _pairs(rows, reference)
     if not pairs:
@@ -65,6 +65,6 @@ def convergence(rows: Sequence[EffectRow], reference: Sequence[EffectRow]) -> Co
     return Convergence(len(reached), len(pairs), epochs, sum(own / others for own, others in reached) / len(reached))
 
 
-def _pairs(rows: Sequence[EffectRow], reference: Sequence[EffectRow]) -> list[tuple[EffectRow, EffectRow]]:
+def _pairs(rows: Sequence[TrainedRow], reference: Sequence[TrainedRow]) -> list[tuple[TrainedRow, TrainedRow]]:
     by_seed = {row.seed: row for row in reference}
     return [(row, by_seed[row.seed]) for row in rows if row.seed in by_seed]

@@ -16,7 +16,7 @@ from adaptive_dropout.data.base import Examples
 from adaptive_dropout.data.images import LabelledImages, official_split
 from adaptive_dropout.data.training_part import TrainingPart
 from adaptive_dropout.networks import DropoutFactory
-from benchmarks.effect.task import EffectTask
+from benchmarks.supervised.task import SupervisedTask
 
 __all__ = ["ImageTask", "Source"]
 
@@ -55,7 +55,7 @@ class _InMemory(TensorDataModule):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageTask(EffectTask):
+class ImageTask(SupervisedTask):
     """MNIST or CIFAR-10: a part of the training images trains, another validates, the first of the test part test.
 
     Args:

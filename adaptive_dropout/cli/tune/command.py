@@ -1,0 +1,71 @@
+"""The command: what it will cost, the runs that are missing, and the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from adaptive_dropout.cli.quiet import quieten
+from adaptive_dropout.cli.tune.choice import Choice, choose
+from adaptive_dropout.cli.tune.trial import Trial
+from adaptive_dropout.cli.tune.trials import Trials
+from adaptive_dropout.counts import check_count
+from adaptive_dropout.probability import check_p
+
+__all__ = ["tune"]
+
+
+def tune(arguments: Sequence[str]) -> None:
+    """Cross-validate what ``arguments`` configure, as for ``fit``, at each rate; print the table and the choice.
+
+    Raises:
+        Exception: what is wrong with the arguments, before any training where that can be known.
+    """
+    quieten()
+    first = Trial(arguments)
+    folds = check_count(first.config["folds"], "folds", least=2)
+    rates = sorted({check_p(p, "a rate") for p in first.config["rates"]})
+    trials = Trials(first.config["output"], first.configuration)
+    runs = list(product(range(folds), rates))  # fold by fold: what is stopped early has every rate
+    missing = [(fold, p) for fold, p in runs if trials.get(p, fold) is None]
+    console = Console()
+    there = f", {len(runs) - len(missing)} of them there already" if len(missing) < len(runs) else ""
+    console.print(f"{len(rates)} rates x {folds} folds = {len(runs)} training runs{there}", highlight=False)
+    with _progress() as progress:
+        for fold, p in progress.track(missing, description=""):
+            trials.put(p, fold, Trial(arguments).val_loss(p, fold, folds))
+    losses = {p: [loss for fold in range(folds) if (loss := trials.get(p, fold)) is not None] for p in rates}
+    choice = choose(losses)
+    console.print(_table(choice, folds), *_told(choice), sep="\n", soft_wrap=True, highlight=False)
+    console.print(f"runs  {trials.folder}", soft_wrap=True, highlight=False)
+
+
+def _progress() -> Progress:
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("training runs,"), TimeElapsedColumn())
+    return Progress(
+        *columns, TextColumn("so far,"), TimeRemainingColumn(), TextColumn("left"), console=Console(stderr=True)
+    )
+
+
+def _table(choice: Choice, folds: int) -> Table:
+    table = Table("p", title=f"validation loss over {folds} folds", title_justify="left")
+    for column in ("mean", "standard error"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for p, score in choice.scores.items():
+        marks = [
+            name for name, rate in (("lowest", choice.best), ("one standard error", choice.strongest)) if rate == p
+        ]
+        table.add_row(f"{p:g}", f"{score.mean:.4f}", f"{score.error:.4f}", ", ".join(marks))
+    return table
+
+
+def _told(choice: Choice) -> tuple[str, str]:
+    return (
+        f"chosen  p = {choice.best:g}, the lowest mean",
+        f"by the rule of one standard error  p = {choice.strongest:g}, the strongest dropout as good within it",
+    )

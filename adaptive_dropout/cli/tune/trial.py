@@ -1,0 +1,118 @@
+"""One run of a cross-validation: the configuration of ``fit`` with another rate and other examples to validate on."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from adaptive_dropout.callbacks import DropoutRateControl
+from adaptive_dropout.cli.sizes import check_sizes
+from adaptive_dropout.data import TensorDataModule
+from adaptive_dropout.rates import SettableRate, named_rates, set_rates
+
+__all__ = ["Trial"]
+
+_RATES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+
+
+class Trial(LightningCLI):
+    """Data, model and trainer from the arguments of the command, new and seeded, to be trained once by `val_loss`.
+
+    A trial logs nothing and keeps no checkpoint.
+
+    Raises:
+        Exception: whatever is wrong with the arguments.
+        TypeError: a rate is not fixed, or the data cannot be cut into folds.
+        ValueError: the model has no rate.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        sys.argv[1:] = arguments  # LightningCLI warns of arguments given in any other way
+        super().__init__(
+            L.LightningModule,
+            L.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            seed_everything_default=0,
+            trainer_defaults={"default_root_dir": "runs"},
+            parser_kwargs={"prog": "adaptive-dropout tune", "exit_on_error": False, "allow_abbrev": False},
+            run=False,
+        )
+        self._check()
+
+    @property
+    def configuration(self) -> str:
+        """What decides the validation losses, as YAML: all but the list of rates and the folder."""
+        config = self.config.clone()
+        for name in ("rates", "output"):
+            config.pop(name)
+        text: str = self.parser.dump(config, skip_none=False, skip_validation=True)
+        return text
+
+    def val_loss(self, p: float, fold: int, folds: int) -> float:
+        """Train with every rate at ``p``; return the lowest validation loss, which is that of ``fit``'s checkpoint.
+
+        Args:
+            p: the drop probability, in [0, 1].
+            fold: which part of the examples validates, in 0 ... ``folds`` - 1.
+            folds: how many parts there are.
+        """
+        set_rates(self.model, dict.fromkeys(dict(named_rates(self.model)), p))
+        self.datamodule.prepare_data()
+        self.datamodule.use_fold(fold, folds)
+        lowest = _LowestLoss()
+        self.trainer.callbacks.append(lowest)  # type: ignore[attr-defined]
+        self.trainer.fit(self.model, self.datamodule)
+        return lowest.val_loss
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what cross-validation needs."""
+        parser.add_argument("--folds", type=int, default=5, help="parts of the examples that validate in turn")
+        parser.add_argument("--rates", type=float, nargs="+", default=_RATES, help="drop probabilities to choose from")
+        parser.add_argument("--output", type=Path, default=Path("runs/tune"), help="folder of the results")
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """Make the trainer without what keeps or shows a single run."""
+        given = self._get(self.config_init, "trainer")["callbacks"] or []
+        callbacks = given if isinstance(given, (list, tuple)) else [given]
+        kwargs["callbacks"] = [each for each in callbacks if not isinstance(each, (Checkpoint, ProgressBar))]
+        off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+        return super().instantiate_trainer(**kwargs, **dict.fromkeys(off, False))
+
+    def _check(self) -> None:
+        check_sizes(self.config["model"], self.datamodule)
+        if any(isinstance(callback, DropoutRateControl) for callback in self.trainer.callbacks):  # type: ignore[attr-defined]
+            raise TypeError(
+                "tune compares fixed rates, but DropoutRateControl would move them; leave that callback out"
+            )
+        rates = dict(named_rates(self.model))
+        if not rates:
+            raise ValueError(f"{type(self.model).__name__} has no dropout rate to choose")
+        for name, rate in rates.items():
+            if not isinstance(rate, SettableRate):
+                raise TypeError(f"tune compares fixed rates, but rate {name!r} is written by {rate.writer}")
+        if not isinstance(self.datamodule, TensorDataModule):
+            kind = type(self.datamodule).__name__
+            raise TypeError(f"folds need data in memory, a TensorDataModule such as Digits or Arrays, but got {kind}")
+
+
+class _LowestLoss(L.Callback):
+    """Keeps the lowest validation loss; infinite where none was finite."""
+
+    def __init__(self) -> None:
+        self.val_loss = math.inf
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Compare with the lowest so far."""
+        if "val_loss" not in trainer.callback_metrics:
+            raise KeyError(f"{type(pl_module).__name__} logs no 'val_loss', which rates are chosen by")
+        if not trainer.sanity_checking:
+            self.val_loss = min(self.val_loss, float(trainer.callback_metrics["val_loss"]))

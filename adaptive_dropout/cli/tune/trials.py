@@ -1,0 +1,48 @@
+"""The folder of a cross-validation: its configuration and a file for each run, so that it goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+__all__ = ["Trials"]
+
+
+class Trials:
+    """What has been trained under one configuration.
+
+    Args:
+        folder: made if there is none.
+        config: the configuration as YAML, without what may differ from one start to the next.
+
+    Raises:
+        ValueError: the folder holds runs of another configuration.
+    """
+
+    def __init__(self, folder: Path, config: str) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "config.yaml"
+        if file.exists() and file.read_text(encoding="utf-8") != config:
+            raise ValueError(f"{str(folder)!r} holds runs of another configuration; give another folder as --output")
+        _write(file, config)
+
+    def get(self, p: float, fold: int) -> float | None:
+        """Return the validation loss of a run; None if it is still to be trained."""
+        file = self._file(p, fold)
+        return float(json.loads(file.read_text())["val_loss"]) if file.exists() else None
+
+    def put(self, p: float, fold: int, val_loss: float) -> None:
+        """Keep the validation loss of a run."""
+        _write(self._file(p, fold), json.dumps({"p": p, "fold": fold, "val_loss": val_loss}) + "\n")
+
+    def _file(self, p: float, fold: int) -> Path:
+        return self.folder / f"p-{p!r}-fold-{fold}.json"
+
+
+def _write(file: Path, text: str) -> None:
+    # Replaced at once: whoever is killed leaves the whole file or none.
+    unfinished = file.with_suffix(".part")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, file)

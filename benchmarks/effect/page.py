@@ -1,0 +1,23 @@
+"""How the results are shown: a table against no dropout, bars and learning curves."""
+
+from __future__ import annotations
+
+from benchmarks.study.study import Study
+from benchmarks.supervised.figures import bars_and_curves
+from benchmarks.supervised.markdown import Rows
+from benchmarks.supervised.publish import Page
+from benchmarks.supervised.table import MEANING, methods_table
+
+__all__ = ["PAGE"]
+
+
+def _table(study: Study, rows: Rows) -> str:
+    return methods_table(study, rows, _none(study))
+
+
+def _none(study: Study) -> str:
+    return next((method.name for method in study.methods if method.kind == "none"), "none")
+
+
+PAGE = Page("effect", "What dropout does", MEANING.format(reference="none"), _table, bars_and_curves)
+"""The page of this question."""

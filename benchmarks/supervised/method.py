@@ -1,0 +1,56 @@
+"""`Method`: what is done about overfitting in one run; and the three that most studies compare with."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import lightning.pytorch as L
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import adaptive_dropout as ad
+from adaptive_dropout.callbacks import DropoutRateControl
+from adaptive_dropout.networks import DropoutFactory
+
+__all__ = ["Method", "adaptive", "none", "standard"]
+
+
+def _unchanged(network: nn.Module) -> nn.Module:
+    return network
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to regularise, or none.
+
+    Args:
+        dropout: makes a dropout layer; called once here, so that a p out of range is told at once.
+        callbacks: makes the callbacks of one run.
+        change: what becomes of the new network of one run.
+        train_loss: what is trained on, from logits (batch, classes) and labels (batch,); evaluation is by NLL always.
+    """
+
+    dropout: DropoutFactory
+    callbacks: Callable[[], Sequence[L.Callback]] = tuple
+    change: Callable[[nn.Module], nn.Module] = _unchanged
+    train_loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
+
+    def __post_init__(self) -> None:
+        self.dropout()
+
+
+def none() -> Method:
+    """The same network, its dropout at 0."""
+    return Method(functools.partial(ad.Dropout, 0.0))
+
+
+def standard(p: float = 0.3) -> Method:
+    """Bernoulli masks with a fixed ``p``: Srivastava et al. (2014)."""
+    return Method(functools.partial(ad.Dropout, p))
+
+
+def adaptive(p: float = 0.3) -> Method:
+    """`RewindController`, the default of `AdaptiveDropout`, from ``p`` on."""
+    return Method(functools.partial(ad.Dropout, p), lambda: [DropoutRateControl(ad.RewindController())])
