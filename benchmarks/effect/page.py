@@ -6,17 +6,13 @@ from benchmarks.study.study import Study
 from benchmarks.supervised.figures import bars_and_curves
 from benchmarks.supervised.markdown import Rows
 from benchmarks.supervised.publish import Page
-from benchmarks.supervised.table import MEANING, methods_table
+from benchmarks.supervised.table import MEANING, first_of, methods_table
 
 __all__ = ["PAGE"]
 
 
 def _table(study: Study, rows: Rows) -> str:
-    return methods_table(study, rows, _none(study))
-
-
-def _none(study: Study) -> str:
-    return next((method.name for method in study.methods if method.kind == "none"), "none")
+    return methods_table(study, rows, first_of(study, "none"))
 
 
 PAGE = Page("effect", "What dropout does", MEANING.format(reference="none"), _table, bars_and_curves)

@@ -56,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def cells_of(tasks: Sequence[str], methods: Sequence[str], seeds: Sequence[int], rows: Sequence[Row]) -> list[Cell]:
-    """Return the cells that no row is of: learned rates first, and in each part one seed after the other."""
+    """Return the cells that no row is of: one seed after the other, and of each the learned rates before the norms."""
     parts = [[name for name in methods if name in part] for part in (LEARNED, NORMS)]
-    return [cell for part in parts for cell in missing_cells(tasks, part, seeds, rows)]
+    return [cell for seed in seeds for part in parts for cell in missing_cells(tasks, part, [seed], rows)]
 
 
 def run_cell(cell: Cell, folder: Path) -> Row:

@@ -23,6 +23,6 @@ def spread(name: str, given: Mapping[str, Any]) -> Iterator[tuple[str, dict[str,
     for key, values in lists.items():
         if not values:
             raise ValueError(f"{key} of {name!r} has to hold at least one value, but got []")
-    for values in product(*lists.values()):
-        chosen = dict(zip(lists, values, strict=True))
+    for combination in product(*lists.values()):
+        chosen = dict(zip(lists, combination, strict=True))
         yield ", ".join([name, *(f"{key} {value}" for key, value in chosen.items())]), {**given, **chosen}

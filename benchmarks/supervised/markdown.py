@@ -16,8 +16,13 @@ Rows = Mapping[tuple[str, str], Sequence[TrainedRow]]
 
 
 def shown(spread: Spread, digits: int, sign: str = "") -> str:
-    """Return the mean, and in brackets its standard error where there is one; ``sign`` is that of a format."""
+    """Return the mean, and in brackets its standard error where there is one, nothing for NaN.
+
+    ``sign`` is that of a format.
+    """
     mean, error = spread
+    if math.isnan(mean):
+        return ""
     return f"{mean:{sign}.{digits}f}" + ("" if math.isnan(error) else f" ({error:.{digits}f})")
 
 

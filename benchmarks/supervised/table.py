@@ -9,7 +9,7 @@ from benchmarks.supervised.compare import Convergence, convergence, paired, summ
 from benchmarks.supervised.markdown import Rows, left_out, markdown, shown
 from benchmarks.supervised.training import TrainedRow
 
-__all__ = ["MEANING", "methods_table"]
+__all__ = ["MEANING", "first_of", "methods_table"]
 
 MEANING = """Means over seeds, in brackets the standard error. Tested are the weights with the lowest validation
 loss. NLL is in nats per example, its difference from {reference} is of pairs of the same seed, below 0 is better. The
@@ -31,6 +31,11 @@ def methods_table(study: Study, rows: Rows, reference: str) -> str:
             lines = [*markdown(_header(reference), body), *left_out(study, found)]
             sections.append("\n".join([f"### {study.name}: {task.name}\n", *lines]))
     return "\n\n".join(sections)
+
+
+def first_of(study: Study, kind: str) -> str:
+    """Return the name of the first method of ``kind``; where ``study`` has none, that of the kind."""
+    return next((method.name for method in study.methods if method.kind == kind), kind)
 
 
 def _header(reference: str) -> list[str]:

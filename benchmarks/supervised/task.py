@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-from torch import nn
+from torch import Tensor, nn
 
 from adaptive_dropout.counts import check_count
 from adaptive_dropout.networks import DropoutFactory
+from adaptive_dropout.tasks import Task
+from benchmarks.supervised.learner import Learner
 
 __all__ = ["SupervisedTask"]
 
@@ -49,3 +52,7 @@ class SupervisedTask(ABC):
     @abstractmethod
     def network(self, data: Any, dropout: DropoutFactory) -> nn.Module:
         """Return a network for ``data``, which has been set up, with initial weights from torch's seed."""
+
+    def learner(self, network: nn.Module, data: Any, train_loss: Callable[[Tensor, Tensor], Tensor]) -> Task:
+        """Return what trains ``network`` by ``train_loss``, of logits (n, classes) and labels (n,); judged by NLL."""
+        return Learner(network, data.num_classes, self.lr, train_loss)

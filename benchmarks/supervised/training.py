@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,11 @@ from torch.utils.data import DataLoader, Subset
 
 import adaptive_dropout
 from adaptive_dropout.rates import get_rates
+from adaptive_dropout.tasks import Task
 from benchmarks.control.measures import BestWeights
 from benchmarks.study.cells import Cell, CellRow
 from benchmarks.study.provenance import commit, machine
 from benchmarks.supervised.curves import Curves
-from benchmarks.supervised.learner import Learner
 from benchmarks.supervised.method import Method
 from benchmarks.supervised.task import SupervisedTask
 
@@ -36,7 +37,7 @@ class TrainedRow(CellRow):
         val_loss: the lowest.
         test_loss: of the weights that had it.
         test_accuracy: theirs, in [0, 1].
-        test_calibration: their expected calibration error over 15 bins, in [0, 1].
+        test_calibration: their expected calibration error over 15 bins, in [0, 1]; NaN where a task has none.
         gap: their ``val_loss`` minus the loss, with dropout off, of as many training examples.
         final_rate: the mean p of the layers at the last step.
         epochs_apart: from one validation to the next.
@@ -72,7 +73,7 @@ def trained(cell: Cell, task: SupervisedTask, method: Method, folder: Path, acce
     data: Any = task.data(folder, cell.seed)
     data.setup("fit")
     network = method.change(task.network(data, method.dropout))
-    model = Learner(network, data.num_classes, task.lr, method.train_loss)
+    model = task.learner(network, data, method.train_loss)
     best, curves, every = BestWeights(), Curves(), _every(task, len(data.train_set))
     with tempfile.TemporaryDirectory() as scratch:  # decisions of rules are not kept
         callbacks = [best, curves, *method.callbacks()]
@@ -117,7 +118,7 @@ def _trainer(every: int, validations: int, callbacks: Sequence[L.Callback], **wh
     )
 
 
-def _tested(trainer: L.Trainer, model: Learner, data: Any) -> dict[str, Any]:
+def _tested(trainer: L.Trainer, model: Task, data: Any) -> dict[str, Any]:
     test = trainer.test(model, data, verbose=False)[0]
     like = data.val_dataloader()
     n = min(len(data.val_set), len(data.train_set))
@@ -126,7 +127,7 @@ def _tested(trainer: L.Trainer, model: Learner, data: Any) -> dict[str, Any]:
     return {
         "test_loss": test["test_loss"],
         "test_accuracy": test["test_accuracy"],
-        "test_calibration": test["test_calibration_error"],
+        "test_calibration": test.get("test_calibration_error", math.nan),
         "gap": val - train,
     }
 

@@ -42,8 +42,9 @@ def section(method: str, found: Mapping[str, Sequence[UciRow]], missing: Sequenc
     if found:
         order = sorted(found, key=lambda name: -above(name, found[name]))
         hits = [name for name in order if above(name, found[name]) <= 1]
+        whole = sum(len(rows) == PUBLISHED[name].splits for name, rows in found.items())
         parts += [
-            f"Within one standard error of the published RMSE, or better: {len(hits)} of {len(found)} sets.",
+            f"{_HIT}: {len(hits)} of {len(found)} sets; {whole} of the {len(found)} ran on all splits.",
             _markdown(_HEADER, (_line(name, found[name]) for name in order)),
             "RMSE by split:",
             "\n".join(f"- {name}: {_splits(found[name])}" for name in order),
@@ -79,6 +80,7 @@ def above(name: str, rows: Sequence[UciRow]) -> float:
     return (_spread(rows, lambda row: row.test_rmse)[0] - published.rmse) / published.rmse_error
 
 
+_HIT = "Within one standard error of the published RMSE, or better"
 _HEADER = (
     "set",
     "splits",

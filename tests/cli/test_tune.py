@@ -64,7 +64,7 @@ CASES = {
     "one fold": (["--folds", "1"], "folds has to be at least 2, but got 1"),
     "no probability": (["--rates", "0.5", "1.5"], "a rate has to be between 0 and 1, but got 1.5"),
     "no number": (["--rates", "much"], "much"),
-    "steered": (config("control/rewind"), "tune compares fixed rates, but DropoutRateControl would move them"),
+    "steered": (config("control/gap"), "tune compares fixed rates, but DropoutRateControl would move them"),
     "scheduled": (config("dropout/curriculum"), "tune compares fixed rates, but rate 'network.dropout1' is written by"),
     "unknown key": (["--fold", "3"], "fold"),
     "other size": (["--model.init_args.network.init_args.in_features", "65"], "in_features is 65, but the data has 64"),

@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from adaptive_dropout.callbacks import DropoutRateControl
 from adaptive_dropout.cli.sizes import check_sizes
 from adaptive_dropout.data import TensorDataModule
-from adaptive_dropout.rates import SettableRate, named_rates, set_rates
+from adaptive_dropout.rates import Rate, SettableRate, named_rates, set_rates
 
 __all__ = ["Trial"]
 
@@ -93,7 +93,7 @@ class Trial(LightningCLI):
             raise TypeError(
                 "tune compares fixed rates, but DropoutRateControl would move them; leave that callback out"
             )
-        rates = dict(named_rates(self.model))
+        rates: dict[str, Rate] = dict(named_rates(self.model))
         if not rates:
             raise ValueError(f"{type(self.model).__name__} has no dropout rate to choose")
         for name, rate in rates.items():

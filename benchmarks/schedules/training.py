@@ -1,0 +1,22 @@
+"""One training run of the study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.schedules.methods import METHODS
+from benchmarks.schedules.text_task import TextTask
+from benchmarks.study.cells import Cell
+from benchmarks.study.study import Kinds
+from benchmarks.supervised.image_tasks import IMAGE_TASKS
+from benchmarks.supervised.training import TrainedRow, trained
+
+__all__ = ["TASKS", "run_cell"]
+
+TASKS: Kinds = {**IMAGE_TASKS, "shakespeare-gpt": TextTask}
+"""Every kind of task by its name."""
+
+
+def run_cell(cell: Cell, folder: Path, accelerator: str) -> TrainedRow:
+    """Return what `trained` returns for the kinds of this study."""
+    return trained(cell, cell.task.made(TASKS), cell.method.made(METHODS), folder, accelerator)
