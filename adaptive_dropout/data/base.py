@@ -102,7 +102,7 @@ class TensorDataModule(L.LightningDataModule, ABC):
         """Cut what trains and what validates, together, into parts; validate on one of them and train on the others.
 
         It reads the data, is called once, before training, and leaves the test set alone. Inputs stay as they were
-        standardised.
+        standardised, and labels that a `TrainingPart` has made wrong stay wrong, in the part that validates too.
 
         Args:
             fold: which part validates, in 0 ... ``folds`` - 1.

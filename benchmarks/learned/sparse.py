@@ -70,6 +70,7 @@ def slope(done: float) -> float:
 RECIPES = {
     "published": Recipe(0.5, stairs, batch=100, rate_lr=2e-3),  # 1e-3 for ln sigma
     "linear": Recipe(0.2, slope, batch=200, rate_lr=1e-2),
+    "published, then linear": Recipe(0.5, slope, batch=100, rate_lr=2e-3),
 }
 
 

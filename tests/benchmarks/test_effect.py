@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from sklearn.datasets import load_digits
 
 import adaptive_dropout as ad
-from adaptive_dropout.data.images import LabelledImages
-from adaptive_dropout.networks import MLP
 from benchmarks.effect.__main__ import EFFECT
 from benchmarks.effect.methods import METHODS
 from benchmarks.effect.networks import small_resnet, small_vit
@@ -23,39 +20,21 @@ from benchmarks.study.cells import Cell
 from benchmarks.study.study import Choice, Study
 from benchmarks.study.worker import one_quiet_thread
 from benchmarks.supervised.compare import convergence, epochs_to, paired
-from benchmarks.supervised.image_task import ImageTask, Source
 from benchmarks.supervised.publish import publish
-from benchmarks.supervised.training import TrainedRow
+from benchmarks.supervised.training import TrainedRow, trained
+from tests.benchmarks.digits_task import DIGITS_MLP, cell, row
 
-DIGITS = {"n_train": 300, "n_val": 300, "n_test": 500, "epochs": 20, "validations": 20, "batch_size": 32, "lr": 1e-3}
-
-
-def read_digits(folder: Path) -> tuple[LabelledImages, LabelledImages]:
-    images, y = load_digits(return_X_y=True)
-    x = torch.from_numpy(images * 15).byte().reshape(-1, 1, 8, 8)
-    return LabelledImages(x[:1200], y[:1200]), LabelledImages(x[1200:], y[1200:])
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 
 
-@pytest.fixture
-def _digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Source("digits", "digits", (), read_digits, 1200)
-    monkeypatch.setitem(TASKS, "digits", functools.partial(ImageTask, source=source, build=functools.partial(mlp, 64)))  # type: ignore[index]
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
     one_quiet_thread()
 
 
-def mlp(features: int, dropout: object) -> MLP:
-    return MLP(features, 10, (64, 64), dropout)  # type: ignore[arg-type]
-
-
-def cell(method: str, **settings: float) -> Cell:
-    return Cell("s", Choice("digits", "digits", DIGITS), Choice(method, method, settings), 1, "d")
-
-
-@pytest.mark.usefixtures("_digits")
-@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 @pytest.mark.parametrize("method", list(METHODS))
 def test_every_method_trains_for_real(method: str, tmp_path: Path) -> None:
-    row = run_cell(cell(method), tmp_path, "cpu")
+    row = trained(cell(method), DIGITS_MLP(epochs=20, validations=20), METHODS[method](), tmp_path, "cpu")
     assert row.test_accuracy > 0.6  # 0.1 by guessing
     assert len(row.train_losses) == len(row.val_losses) == len(row.val_accuracies) == 20
     # What is validated after the run, the gap's training examples too, is not part of it.
@@ -64,14 +43,14 @@ def test_every_method_trains_for_real(method: str, tmp_path: Path) -> None:
     assert (row.final_rate == 0.0) == (method == "none")
 
 
-@pytest.mark.usefixtures("_digits")
-@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 def test_a_cell_gives_the_same_row_again(tmp_path: Path) -> None:
-    first, second = (asdict(run_cell(cell("standard", p=0.5), tmp_path, "cpu")) for _ in range(2))
+    first, second = (
+        asdict(trained(cell(), DIGITS_MLP(epochs=2, validations=2), METHODS["standard"](p=0.5), tmp_path, "cpu"))
+        for _ in range(2)
+    )
     assert first | {"seconds": 0} == second | {"seconds": 0}
 
 
-@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 @pytest.mark.parametrize("kind", ["folder-resnet", "folder-vit"])
 def test_photographs_in_folders_train_for_real(kind: str, tmp_path: Path) -> None:
     pixels = torch.randint(0, 256, (40, 32, 40, 3), dtype=torch.uint8).numpy()
@@ -99,18 +78,13 @@ def test_a_network_has_dropout_at_each_part(network: object) -> None:
     assert not torch.equal(built(x), built(x))
 
 
-def row(method: str, seed: int, losses: tuple[float, ...], test_loss: float = 1.0) -> TrainedRow:
-    names = {"key": f"{method}{seed}", "study": "s", "task": "digits", "method": method, "seed": seed}
-    contents = {"task_settings": "", "method_settings": Choice(method, method, {}).content, "data": "d"}
-    origin = {"commit": "abc", "versions": "1", "machine": "m", "seconds": 2.0, "n_train": 100}
-    tested = {"test_loss": test_loss, "test_accuracy": 0.9, "test_calibration": 0.1, "gap": 0.5, "final_rate": 0.3}
-    curves = {"epochs_apart": 0.5, "train_losses": losses, "val_losses": losses, "val_accuracies": losses}
-    return TrainedRow(**names, **contents, **origin, val_loss=min(losses), **tested, **curves)  # type: ignore[arg-type]
+def named(method: str, seed: int, losses: tuple[float, ...], test_loss: float = 1.0, task: str = "") -> TrainedRow:
+    return row(Choice(method, method, {}), seed, losses, test_loss, task)
 
 
 def test_the_cost_in_convergence_is_to_the_best_loss_of_no_dropout() -> None:
-    none = [row("none", 0, (3.0, 1.0, 2.0, 4.0)), row("none", 1, (3.0, 2.0, 1.5, 4.0))]
-    slow = [row("m", 0, (4.0, 3.0, 2.0, 0.5)), row("m", 1, (4.0, 3.0, 2.0, 1.75)), row("m", 2, (1.0,))]
+    none = [named("none", 0, (3.0, 1.0, 2.0, 4.0)), named("none", 1, (3.0, 2.0, 1.5, 4.0))]
+    slow = [named("m", 0, (4.0, 3.0, 2.0, 0.5)), named("m", 1, (4.0, 3.0, 2.0, 1.75)), named("m", 2, (1.0,))]
     assert epochs_to(slow[0], 2.0) == 1.5
     assert epochs_to(slow[0], 0.1) == math.inf
     found = convergence(slow, none)
@@ -123,8 +97,8 @@ def test_the_cost_in_convergence_is_to_the_best_loss_of_no_dropout() -> None:
 
 
 def test_differences_from_no_dropout_are_of_the_same_seed() -> None:
-    none = [row("none", 0, (1.0,), 1.0), row("none", 1, (1.0,), 5.0)]
-    other = [row("m", 1, (1.0,), 5.3), row("m", 0, (1.0,), 1.1), row("m", 2, (1.0,), 99.0)]
+    none = [named("none", 0, (1.0,), 1.0), named("none", 1, (1.0,), 5.0)]
+    other = [named("m", 1, (1.0,), 5.3), named("m", 0, (1.0,), 1.1), named("m", 2, (1.0,), 99.0)]
     assert paired(other, none, lambda each: each.test_loss) == (pytest.approx(0.2), pytest.approx(0.1))
     assert paired(other[2:], none, lambda each: each.test_loss) is None
 
@@ -135,9 +109,9 @@ def test_tables_and_figures_are_of_all_that_was_run(tmp_path: Path) -> None:
     folder.mkdir()
     methods = tuple(Choice(name, name, {}) for name in ("none", "m", "absent"))
     study = Study("small", (Choice("digits", "digits", {}),), methods, (0, 1))
-    rows = [row("none", seed, (3.0, 1.0), 1.0) for seed in (0, 1)] + [row("m", 0, (3.0, 0.5), 1.25)]
     content = study.tasks[0].content
-    rows = [TrainedRow(**asdict(each) | {"task_settings": content}) for each in rows]
+    rows = [named("none", seed, (3.0, 1.0), 1.0, content) for seed in (0, 1)]
+    rows.append(named("m", 0, (3.0, 0.5), 1.25, content))
     publish(PAGE, [study], rows, folder)
     table = (folder / "table.md").read_text()
     lines = [line for line in table.splitlines() if line.startswith("| ")]

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import doctest
 from pathlib import Path
 
 import pytest
 
+from benchmarks.study import grid
 from benchmarks.study.cells import Cell, cells_of, data_version, missing, rows_of
 from benchmarks.study.lines import append, read
 from benchmarks.study.readme import write_between
@@ -31,6 +33,10 @@ def test_a_list_of_values_stands_for_each_of_them(tmp_path: Path) -> None:
     assert [task.settings for task in found.tasks] == settings
     assert [task.name for task in found.tasks][:2] == ["toy, size 1, rate 0", "toy, size 1, rate 1"]
     assert found.methods == (Choice("slow, seconds 3", "slow", {"seconds": 3.0}),)
+
+
+def test_the_example_of_a_grid_is_right() -> None:
+    assert doctest.testmod(grid) == (0, 1)
 
 
 @pytest.mark.parametrize(
