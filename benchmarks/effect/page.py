@@ -6,7 +6,7 @@ from benchmarks.study.study import Study
 from benchmarks.supervised.figures import bars_and_curves
 from benchmarks.supervised.markdown import Rows
 from benchmarks.supervised.publish import Page
-from benchmarks.supervised.table import MEANING, first_of, methods_table
+from benchmarks.supervised.table import first_of, meaning, methods_table
 
 __all__ = ["PAGE"]
 
@@ -15,5 +15,5 @@ def _table(study: Study, rows: Rows) -> str:
     return methods_table(study, rows, first_of(study, "none"))
 
 
-PAGE = Page("effect", "What dropout does", MEANING.format(reference="none"), _table, bars_and_curves)
+PAGE = Page("effect", "What dropout does", meaning("no dropout"), _table, bars_and_curves)
 """The page of this question."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from benchmarks.study.study import Study
@@ -9,13 +10,17 @@ from benchmarks.supervised.compare import Convergence, convergence, paired, summ
 from benchmarks.supervised.markdown import Rows, left_out, markdown, shown
 from benchmarks.supervised.training import TrainedRow
 
-__all__ = ["MEANING", "first_of", "methods_table"]
+__all__ = ["first_of", "meaning", "methods_table"]
 
-MEANING = """Means over seeds, in brackets the standard error. Tested are the weights with the lowest validation
+_MEANING = """Means over seeds, in brackets the standard error. Tested are the weights with the lowest validation
 loss. NLL is in nats per example, its difference from {reference} is of pairs of the same seed, below 0 is better. The
 gap is validation loss minus that of as many training examples, dropout off. The last column says in how many runs the
 best validation loss of {reference} was reached, after how many epochs, and with how many times its examples."""
-"""What the columns mean, to be formatted with ``reference``."""
+
+
+def meaning(reference: str) -> str:
+    """Return what the columns mean, in lines of at most 118 characters; ``reference`` is what one compares with."""
+    return textwrap.fill(_MEANING.format(reference=reference), 118)
 
 
 def methods_table(study: Study, rows: Rows, reference: str) -> str:
