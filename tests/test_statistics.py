@@ -61,6 +61,7 @@ CASES = {
     "DropPath": ((N, 1), dropped_or_scaled),
     "PatchDropout": ((N, 1, 1, 1), dropped_or_scaled),
     "WordDropout": ((N, 1), dropped_or_scaled),
+    "BernoulliDropout": ((N,), dropped_or_scaled),
     "GaussianDropout": ((N,), dropped_or_scaled),
     "VariationalDropout": ((N,), dropped_or_scaled),
     "ConcreteDropout": ((N,), concrete(0.1)),

@@ -14,7 +14,7 @@ from benchmarks.beyond.methods import METHODS
 from benchmarks.beyond.steering import steer
 from benchmarks.beyond.tasks import TASKS
 from benchmarks.study.cells import Cell, CellRow
-from benchmarks.study.provenance import commit, machine
+from benchmarks.study.provenance import origin
 
 __all__ = ["Row", "run_cell"]
 
@@ -46,17 +46,7 @@ def run_cell(cell: Cell, folder: Path, accelerator: str = "cpu") -> Row:
     began = time.process_time()
     found = steer(learner, method.controller)
     return Row(
-        key=cell.key,
-        study=cell.study,
-        task=cell.task.name,
-        method=cell.method.name,
-        seed=cell.seed,
-        task_settings=cell.task.content,
-        method_settings=cell.method.content,
-        data=cell.data,
-        commit=commit(),
-        versions=f"adaptive_dropout {ad.__version__}, torch {torch.__version__}, numpy {np.__version__}",
-        machine=machine(),
+        **origin(cell, ad, torch, np),
         seconds=time.process_time() - began,
         trivial_loss=learner.trivial_loss,
         **asdict(found),

@@ -7,8 +7,12 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-__all__ = ["commit", "machine"]
+from benchmarks.study.cells import Cell
+
+__all__ = ["commit", "machine", "origin"]
 
 
 @functools.cache
@@ -26,3 +30,20 @@ def commit() -> str:
 def machine() -> str:
     """Return the architecture and how many cores there are: enough to read seconds by, and no name of a host."""
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+
+
+def origin(cell: Cell, *used: ModuleType) -> dict[str, Any]:
+    """Return what every row says of its cell and of where it ran, but for the seconds; the versions are of ``used``."""
+    return {
+        "key": cell.key,
+        "study": cell.study,
+        "task": cell.task.name,
+        "method": cell.method.name,
+        "seed": cell.seed,
+        "task_settings": cell.task.content,
+        "method_settings": cell.method.content,
+        "data": cell.data,
+        "commit": commit(),
+        "versions": ", ".join(f"{module.__name__} {module.__version__}" for module in used),
+        "machine": machine(),
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from adaptive_dropout.rates import get_rates
 from adaptive_dropout.tasks import Task
 from benchmarks.control.measures import BestWeights
 from benchmarks.study.cells import Cell, CellRow
-from benchmarks.study.provenance import commit, machine
+from benchmarks.study.provenance import origin
 from benchmarks.supervised.curves import Curves
 from benchmarks.supervised.method import Method
 from benchmarks.supervised.task import SupervisedTask
@@ -84,7 +84,7 @@ def trained(cell: Cell, task: SupervisedTask, method: Method, folder: Path, acce
     rates, lowest = get_rates(model), best.val_loss  # what is validated below is not the run any more
     best.restore(model)
     return TrainedRow(
-        **_origin(cell),
+        **origin(cell, adaptive_dropout, torch, lightning),
         **_tested(trainer, model, data),
         seconds=seconds,
         n_train=len(data.train_set),
@@ -129,21 +129,4 @@ def _tested(trainer: L.Trainer, model: Task, data: Any) -> dict[str, Any]:
         "test_accuracy": test["test_accuracy"],
         "test_calibration": test.get("test_calibration_error", math.nan),
         "gap": val - train,
-    }
-
-
-def _origin(cell: Cell) -> Mapping[str, Any]:
-    versions = (f"adaptive_dropout {adaptive_dropout.__version__}", f"torch {torch.__version__}")
-    return {
-        "key": cell.key,
-        "study": cell.study,
-        "task": cell.task.name,
-        "method": cell.method.name,
-        "seed": cell.seed,
-        "task_settings": cell.task.content,
-        "method_settings": cell.method.content,
-        "data": cell.data,
-        "commit": commit(),
-        "versions": ", ".join((*versions, f"lightning {lightning.__version__}")),
-        "machine": machine(),
     }

@@ -19,7 +19,7 @@ from adaptive_dropout.inference import mc_samples
 from adaptive_dropout.rates import SettableRate, get_rates, set_rates
 from benchmarks.control.measures import BestWeights, Rewinds
 from benchmarks.study.cells import Cell, CellRow
-from benchmarks.study.provenance import commit, machine
+from benchmarks.study.provenance import origin
 from benchmarks.uci.methods import METHODS
 from benchmarks.uci.predictive import fitted_precision, log_likelihood, rmse
 from benchmarks.uci.splits import UciSplit
@@ -78,7 +78,7 @@ def run_cell(cell: Cell, folder: Path, accelerator: str) -> UciRow:
     best.restore(model)
     rates = list(get_rates(model).values())
     return UciRow(
-        **_origin(cell),
+        **origin(cell, adaptive_dropout, torch, lightning),
         **_scored(model.network, split, task.samples),
         seconds=seconds,
         n_train=len(split.train),
@@ -137,21 +137,3 @@ def _trainer(task: UciTask, callbacks: Sequence[L.Callback], accelerator: str, f
         num_sanity_val_steps=0,
         log_every_n_steps=task.validations * LIGHTNING_STEPS,
     )
-
-
-def _origin(cell: Cell) -> Mapping[str, Any]:
-    names = ("adaptive_dropout", "torch", "lightning")
-    versions = (module.__version__ for module in (adaptive_dropout, torch, lightning))
-    return {
-        "key": cell.key,
-        "study": cell.study,
-        "task": cell.task.name,
-        "method": cell.method.name,
-        "seed": cell.seed,
-        "task_settings": cell.task.content,
-        "method_settings": cell.method.content,
-        "data": cell.data,
-        "commit": commit(),
-        "versions": ", ".join(f"{name} {version}" for name, version in zip(names, versions, strict=True)),
-        "machine": machine(),
-    }

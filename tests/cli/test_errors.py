@@ -112,7 +112,7 @@ def test_wandb_without_an_account_is_told(capsys: pytest.CaptureFixture[str], mo
 def test_an_unknown_command_names_the_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         error_of(["fitt"], capsys)
-        == "no command 'fitt'; there are fit, validate, test, predict, inventory, replay, report, dashboard"
+        == "no command 'fitt'; there are fit, validate, test, predict, tune, inventory, replay, report, dashboard"
     )
 
 
