@@ -166,9 +166,7 @@ def test_channels_are_the_features_of_maps(layer: ad.NoiseLayer, shape: tuple[in
 
 def test_a_layer_without_a_rate_for_each_example_is_named() -> None:
     model = nn.Sequential(nn.Linear(4, 4), ad.ConcreteDropout(ad.SettableRate(0.3)))
-    with pytest.raises(
-        TypeError, match=r"'1', a ConcreteDropout, does not take; use one of AlphaDropout.*DropPath"
-    ):
+    with pytest.raises(TypeError, match=r"'1', a ConcreteDropout, does not take; use one of AlphaDropout.*DropPath"):
         Response(model)
 
 
