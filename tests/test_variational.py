@@ -37,12 +37,12 @@ both = pytest.mark.parametrize("kind", ["units", "weights"])
 
 
 @both
-def test_the_noise_is_around_1_and_not_around_0(kind: str) -> None:
+def test_known_defect_zero_mean_noise(kind: str) -> None:
     assert within_5_standard_errors(ones_through(kind, 0.3).detach() - 1)
 
 
 @both
-def test_the_standard_deviation_is_the_root_of_alpha_and_not_alpha(kind: str) -> None:
+def test_known_defect_standard_deviation_for_variance(kind: str) -> None:
     alpha = 0.2 / 0.8
     assert within_5_standard_errors((ones_through(kind, 0.2).detach() - 1) ** 2 - alpha)
 
