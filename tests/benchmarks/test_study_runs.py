@@ -66,7 +66,8 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 @contextlib.contextmanager
 def started(place: Place) -> Iterator[subprocess.Popen[bytes]]:
-    code = "import sys; from pathlib import Path; from benchmarks.study.command import main; "
+    code = "import signal, sys; from pathlib import Path; from benchmarks.study.command import main; "
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler); "  # which a job in the background ignores
     code += (
         "from tests.benchmarks.toy_study import experiment; sys.exit(main(experiment(Path(sys.argv[1])), sys.argv[2:]))"
     )
