@@ -22,6 +22,7 @@ from adaptive_dropout.functional import scaled_dot_product_attention
 from benchmarks.compiled.models import MODELS, WAYS, Case
 from benchmarks.speed.results import here
 from benchmarks.speed.timing import cpu_clock, interleaved
+from benchmarks.study.lines import append
 
 __all__ = ["attention", "main", "measure", "table"]
 
@@ -107,10 +108,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in options.models:
         for way in WAYS:
             shown = {"model": name, "way": way, "changes": options.changes}
-            _append(files[0], place | shown | measure(MODELS[name](), way, options.backend, options.changes))
+            append(files[0], place | shown | measure(MODELS[name](), way, options.backend, options.changes))
     for size in SIZES:
         shown = {"size": ", ".join(map(str, size))}
-        _append(files[1], place | shown | attention(size, options.backend, options.seconds))
+        append(files[1], place | shown | attention(size, options.backend, options.seconds))
     (options.out / "table.md").write_text("\n".join(table(*map(_read, files))) + "\n")
 
 
@@ -121,15 +122,6 @@ def _last(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
 def _read(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def _append(path: Path, row: dict[str, Any]) -> None:
-    begins = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if begins:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +17,10 @@ from adaptive_dropout.tasks import Task
 from benchmarks.control.measures import BestWeights, GradientCost, Rewinds
 from benchmarks.control.methods import METHODS
 from benchmarks.control.results import Row
-from benchmarks.control.study_task import VALIDATIONS, StudyTask
+from benchmarks.control.study_task import VALIDATIONS
 from benchmarks.control.tasks import TASKS
 from benchmarks.study.provenance import commit
+from benchmarks.study.trainer import quiet_trainer
 
 __all__ = ["Cell", "run_cell"]
 
@@ -51,7 +51,13 @@ def run_cell(cell: Cell, folder: Path | None = None) -> Row:
     model = task.model(data, method.dropout)
     best, cost, rewinds = BestWeights(), GradientCost(), Rewinds()
     with tempfile.TemporaryDirectory() as scratch:  # its decisions are not kept
-        trainer = _trainer(task, [best, cost, *method.callbacks(), rewinds], scratch)
+        trainer = quiet_trainer(
+            task.fitting.every,
+            VALIDATIONS,
+            [best, cost, *method.callbacks(), rewinds],
+            accelerator="cpu",
+            default_root_dir=scratch,
+        )
         began = time.process_time()
         trainer.fit(model, data)
         seconds = time.process_time() - began
@@ -82,20 +88,3 @@ def _tested(trainer: L.Trainer, model: Task, data: L.LightningDataModule, best: 
     metrics = dict(trainer.test(model, data, verbose=False)[0])
     # A run that never had a finite validation loss has no weights worth testing.
     return metrics if math.isfinite(best.val_loss) else metrics | {"test_loss": math.inf}
-
-
-def _trainer(task: StudyTask, callbacks: Sequence[L.Callback], folder: str) -> L.Trainer:
-    return L.Trainer(
-        accelerator="cpu",
-        max_steps=task.fitting.steps,
-        val_check_interval=task.fitting.every,
-        check_val_every_n_epoch=None,
-        callbacks=list(callbacks),
-        default_root_dir=folder,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=task.fitting.steps,
-    )

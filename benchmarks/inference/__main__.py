@@ -17,6 +17,7 @@ import adaptive_dropout as ad
 from benchmarks.inference.networks import NETWORKS, Case
 from benchmarks.speed.results import here
 from benchmarks.speed.timing import cpu_clock, interleaved
+from benchmarks.study.lines import append
 
 __all__ = ["loop", "main", "measure", "table"]
 
@@ -76,18 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, case in NETWORKS.items():
         cells = measure(case, options.samples, options.batch, options.seconds)
         given = {"samples": options.samples, "batch": options.batch, "target": case.target}
-        _append(options.out, place | {"network": name} | given | cells)
+        append(options.out, place | {"network": name} | given | cells)
     with options.out.open(newline="") as file:
         options.out.with_name("table.md").write_text("\n".join(table(list(csv.DictReader(file)))) + "\n")
-
-
-def _append(path: Path, row: dict[str, object]) -> None:
-    begins = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if begins:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -41,14 +41,15 @@ def read(file: Path, kind: type[R]) -> list[R]:
 
 
 def append(file: Path, row: Any) -> None:
-    """Add ``row``, a dataclass, as the last line and wait until it is on the disk; a new file gets a header first."""
+    """Add ``row``, a dataclass or a mapping, after a header if it is the first, and wait until it is on the disk."""
+    cells = row if isinstance(row, Mapping) else asdict(row)
     new = not file.exists() or file.stat().st_size == 0
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a", newline="") as lines:
         writer = csv.writer(lines, lineterminator="\n")
         if new:
-            writer.writerow(columns(type(row)))
-        writer.writerow(_written(value) for value in asdict(row).values())
+            writer.writerow(cells)
+        writer.writerow(_written(value) for value in cells.values())
         lines.flush()
         os.fsync(lines.fileno())
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from adaptive_dropout.tasks import Task
 from benchmarks.control.measures import BestWeights
 from benchmarks.study.cells import Cell, CellRow
 from benchmarks.study.provenance import origin
+from benchmarks.study.trainer import quiet_trainer
 from benchmarks.supervised.curves import Curves
 from benchmarks.supervised.method import Method
 from benchmarks.supervised.task import SupervisedTask
@@ -77,7 +77,7 @@ def trained(cell: Cell, task: SupervisedTask, method: Method, folder: Path, acce
     best, curves, every = BestWeights(), Curves(), _every(task, len(data.train_set))
     with tempfile.TemporaryDirectory() as scratch:  # decisions of rules are not kept
         callbacks = [best, curves, *method.callbacks()]
-        trainer = _trainer(every, task.validations, callbacks, accelerator=accelerator, default_root_dir=scratch)
+        trainer = quiet_trainer(every, task.validations, callbacks, accelerator=accelerator, default_root_dir=scratch)
         began = time.process_time()
         trainer.fit(model, data)
         seconds = time.process_time() - began
@@ -100,22 +100,6 @@ def trained(cell: Cell, task: SupervisedTask, method: Method, folder: Path, acce
 def _every(task: SupervisedTask, n: int) -> int:
     """Return the steps between validations, rounded so that the last one is at the end."""
     return max(1, round(task.epochs * n / task.batch_size / task.validations))
-
-
-def _trainer(every: int, validations: int, callbacks: Sequence[L.Callback], **where: Any) -> L.Trainer:
-    return L.Trainer(
-        devices=1,
-        max_steps=every * validations,
-        val_check_interval=every,
-        check_val_every_n_epoch=None,
-        callbacks=list(callbacks),
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        **where,
-    )
 
 
 def _tested(trainer: L.Trainer, model: Task, data: Any) -> dict[str, Any]:

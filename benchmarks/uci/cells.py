@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from adaptive_dropout.rates import SettableRate, get_rates, set_rates
 from benchmarks.control.measures import BestWeights, Rewinds
 from benchmarks.study.cells import Cell, CellRow
 from benchmarks.study.provenance import origin
+from benchmarks.study.trainer import quiet_trainer
 from benchmarks.uci.methods import METHODS
 from benchmarks.uci.predictive import fitted_precision, log_likelihood, rmse
 from benchmarks.uci.splits import UciSplit
-from benchmarks.uci.tasks import LIGHTNING_STEPS, TASKS, UciTask
+from benchmarks.uci.tasks import LIGHTNING_STEPS, TASKS
 
 __all__ = ["UciRow", "run_cell"]
 
@@ -71,7 +72,13 @@ def run_cell(cell: Cell, folder: Path, accelerator: str) -> UciRow:
     model = task.model(split, method.network)
     best, rewinds = _Best(), Rewinds()
     with tempfile.TemporaryDirectory() as scratch:  # decisions of rules are not kept
-        trainer = _trainer(task, [best, *method.callbacks(), rewinds], accelerator, scratch)
+        trainer = quiet_trainer(
+            LIGHTNING_STEPS,
+            task.validations,
+            [best, *method.callbacks(), rewinds],
+            accelerator=accelerator,
+            default_root_dir=scratch,
+        )
         began = time.process_time()
         trainer.fit(model, task.data(split, cell.seed))
         seconds = time.process_time() - began
@@ -119,21 +126,3 @@ def _scored(network: torch.nn.Module, split: UciSplit, samples: int) -> Mapping[
         "test_ll": log_likelihood(drawn[1], split.test.y, precision) - math.log(split.unit),
         "noise": split.unit / math.sqrt(precision),
     }
-
-
-def _trainer(task: UciTask, callbacks: Sequence[L.Callback], accelerator: str, folder: str) -> L.Trainer:
-    return L.Trainer(
-        accelerator=accelerator,
-        devices=1,
-        max_steps=task.validations * LIGHTNING_STEPS,
-        val_check_interval=LIGHTNING_STEPS,
-        check_val_every_n_epoch=None,
-        callbacks=list(callbacks),
-        default_root_dir=folder,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=task.validations * LIGHTNING_STEPS,
-    )
