@@ -9,6 +9,7 @@ import functools
 
 import adaptive_dropout as ad
 from benchmarks.control.concrete import ConcretePenalty
+from benchmarks.effect.max_norm import max_norm
 from benchmarks.study.study import Kinds
 from benchmarks.supervised.method import Method, adaptive, none, standard
 
@@ -39,5 +40,7 @@ def learned(p: float = 0.1) -> Method:
     return Method(layer)
 
 
-METHODS: Kinds = {kind.__name__: kind for kind in (none, standard, gaussian, concrete, scheduled, learned, adaptive)}
+_KINDS = (none, standard, max_norm, gaussian, concrete, scheduled, learned, adaptive)
+
+METHODS: Kinds = {kind.__name__: kind for kind in _KINDS}
 """Every kind of method by its name."""

@@ -11,9 +11,9 @@ from benchmarks.study.images import CIFAR10_FILES, MNIST_FILES, read_cifar10, re
 from benchmarks.study.study import Kinds
 from benchmarks.supervised.image_task import ImageTask, Source
 
-__all__ = ["IMAGE_TASKS"]
+__all__ = ["IMAGE_TASKS", "MNIST"]
 
-_MNIST = Source("MNIST", "MNIST/raw", MNIST_FILES, read_mnist, 60_000)
+MNIST = Source("MNIST", "MNIST/raw", MNIST_FILES, read_mnist, 60_000)
 _CIFAR10 = Source("JPEG copy of CIFAR-10", "cifar10_jpeg", CIFAR10_FILES, read_cifar10, 50_000)
 
 
@@ -30,8 +30,8 @@ def _cifar10_cnn(dropout: DropoutFactory) -> nn.Module:
 
 
 IMAGE_TASKS: Kinds = {
-    "mnist-cnn": functools.partial(ImageTask, source=_MNIST, build=_mnist_cnn),
-    "mnist-mlp": functools.partial(ImageTask, source=_MNIST, build=_mlp),
+    "mnist-cnn": functools.partial(ImageTask, source=MNIST, build=_mnist_cnn),
+    "mnist-mlp": functools.partial(ImageTask, source=MNIST, build=_mlp),
     "cifar10-cnn": functools.partial(ImageTask, source=_CIFAR10, build=_cifar10_cnn),
 }
 """Every kind by its name. The CNN has dropout after both convolutions and the dense layer."""

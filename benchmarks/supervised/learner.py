@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
-import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from adaptive_dropout.tasks import Classifier
@@ -14,19 +13,25 @@ __all__ = ["Learner"]
 
 
 class Learner(Classifier):
-    """A `Classifier` with Adam whose training loss is given; validation and test are by NLL.
+    """A `Classifier` whose training loss is given; validation and test are by NLL.
 
     Args:
         network: maps x, (batch, ...), to logits, (batch, num_classes).
         num_classes: how many labels there are.
-        lr: Adam's learning rate.
         train_loss: maps logits and labels, (batch,), to a 0-dim loss.
+        optimizer: makes the optimizer from parameter groups.
+        lr_scheduler: makes a scheduler from the optimizer, stepped once an epoch; None keeps the learning rate.
     """
 
     def __init__(
-        self, network: nn.Module, num_classes: int, lr: float, train_loss: Callable[[Tensor, Tensor], Tensor]
+        self,
+        network: nn.Module,
+        num_classes: int,
+        train_loss: Callable[[Tensor, Tensor], Tensor],
+        optimizer: OptimizerCallable,
+        lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__(network, num_classes, functools.partial(torch.optim.Adam, lr=lr))
+        super().__init__(network, num_classes, optimizer, lr_scheduler)
         self.train_loss = train_loss
 
     def loss(self, output: Tensor, y: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 from torch import Tensor, nn
 
 from adaptive_dropout.counts import check_count
@@ -55,4 +57,4 @@ class SupervisedTask(ABC):
 
     def learner(self, network: nn.Module, data: Any, train_loss: Callable[[Tensor, Tensor], Tensor]) -> Task:
         """Return what trains ``network`` by ``train_loss``, of logits (n, classes) and labels (n,); judged by NLL."""
-        return Learner(network, data.num_classes, self.lr, train_loss)
+        return Learner(network, data.num_classes, train_loss, functools.partial(torch.optim.Adam, lr=self.lr))

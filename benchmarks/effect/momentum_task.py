@@ -1,0 +1,42 @@
+"""`MomentumTask`: images trained as the first nets with dropout were, by momentum and a learning rate that falls."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LinearLR
+
+from adaptive_dropout.tasks import Task
+from benchmarks.supervised.image_task import ImageTask
+from benchmarks.supervised.learner import Learner
+
+__all__ = ["MomentumTask"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MomentumTask(ImageTask):
+    """An `ImageTask` whose learning rate falls to 0 in a straight line, epoch by epoch.
+
+    Args:
+        lr: of the first epoch.
+        momentum: in [0, 1).
+    """
+
+    lr: float = 0.03
+    momentum: float = 0.95
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum has to be in [0, 1), but got {self.momentum}")
+
+    def learner(self, network: nn.Module, data: Any, train_loss: Callable[[Tensor, Tensor], Tensor]) -> Task:
+        """Return what trains ``network`` by ``train_loss``, of logits (n, classes) and labels (n,); judged by NLL."""
+        optimizer = functools.partial(torch.optim.SGD, lr=self.lr, momentum=self.momentum)
+        falling = functools.partial(LinearLR, start_factor=1.0, end_factor=0.0, total_iters=self.epochs)
+        return Learner(network, data.num_classes, train_loss, optimizer, falling)
