@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,26 @@ import torch
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"
 torch.set_num_threads(1)  # the models are too small for more, and pytest-xdist runs several of them at once
 
+# Whole runs in processes of their own: of one module, each of pytest-xdist's workers that gets a test makes them anew.
+FIRST = Path(__file__).parent / "tracking"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # pytest-xdist deals out hundreds in a row at first, and at the end two at a time, to whoever has nothing to do.
+    items.sort(key=lambda item: FIRST not in item.path.parents)
+
 
 @pytest.fixture(autouse=True)
 def _fixed_seed() -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture(autouse=True)
-def _private_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_ARTIFACT_DIR"):
-        folder = tmp_path / "wandb-private"
-        folder.mkdir(exist_ok=True)
-        monkeypatch.setenv(name, str(folder))
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+@pytest.fixture(autouse=True, scope="session")
+def _private_wandb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("wandb-private")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_ARTIFACT_DIR"):
+            patch.setenv(name, str(folder))
+        patch.delenv("WANDB_API_KEY", raising=False)
+        patch.setenv("NETRC", str(folder / "no-netrc"))
+        yield

@@ -10,6 +10,7 @@ import functools
 import adaptive_dropout as ad
 from benchmarks.control.concrete import ConcretePenalty
 from benchmarks.effect.max_norm import max_norm
+from benchmarks.effect.population import population
 from benchmarks.study.study import Kinds
 from benchmarks.supervised.method import Method, adaptive, none, standard
 
@@ -40,7 +41,7 @@ def learned(p: float = 0.1) -> Method:
     return Method(layer)
 
 
-_KINDS = (none, standard, max_norm, gaussian, concrete, scheduled, learned, adaptive)
+_KINDS = (none, standard, max_norm, gaussian, concrete, scheduled, learned, adaptive, population)
 
 METHODS: Kinds = {kind.__name__: kind for kind in _KINDS}
 """Every kind of method by its name."""

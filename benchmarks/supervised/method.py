@@ -13,6 +13,7 @@ from torch.nn import functional as F
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import DropoutRateControl
 from adaptive_dropout.networks import DropoutFactory
+from benchmarks.supervised.run import Run, fitted
 
 __all__ = ["Method", "adaptive", "none", "standard"]
 
@@ -30,12 +31,14 @@ class Method:
         callbacks: makes the callbacks of one run.
         change: what becomes of the new network of one run.
         train_loss: what is trained on, from logits (batch, classes) and labels (batch,); evaluation is by NLL always.
+        fit: trains a run that has been set up, with its trainer, and returns what became of it.
     """
 
     dropout: DropoutFactory
     callbacks: Callable[[], Sequence[L.Callback]] = tuple
     change: Callable[[nn.Module], nn.Module] = _unchanged
     train_loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
+    fit: Callable[[Run, L.Trainer], Run] = fitted
 
     def __post_init__(self) -> None:
         self.dropout()

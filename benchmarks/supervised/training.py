@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from benchmarks.study.provenance import origin
 from benchmarks.study.trainer import quiet_trainer
 from benchmarks.supervised.curves import Curves
 from benchmarks.supervised.method import Method
+from benchmarks.supervised.run import Run
 from benchmarks.supervised.task import SupervisedTask
 
 __all__ = ["TrainedRow", "trained"]
@@ -74,26 +74,25 @@ def trained(cell: Cell, task: SupervisedTask, method: Method, folder: Path, acce
     data.setup("fit")
     network = method.change(task.network(data, method.dropout))
     model = task.learner(network, data, method.train_loss)
-    best, curves, every = BestWeights(), Curves(), _every(task, len(data.train_set))
+    every = _every(task, len(data.train_set))
+    run = Run(model, data, BestWeights(), Curves(), every, task.validations, accelerator)
     with tempfile.TemporaryDirectory() as scratch:  # decisions of rules are not kept
-        callbacks = [best, curves, *method.callbacks()]
+        callbacks = [run.best, run.curves, *method.callbacks()]
         trainer = quiet_trainer(every, task.validations, callbacks, accelerator=accelerator, default_root_dir=scratch)
-        began = time.process_time()
-        trainer.fit(model, data)
-        seconds = time.process_time() - began
-    rates, lowest = get_rates(model), best.val_loss  # what is validated below is not the run any more
-    best.restore(model)
+        run = method.fit(run, trainer)
+    rates, lowest = get_rates(model), run.best.val_loss  # what is validated below is not the run any more
+    run.best.restore(model)
     return TrainedRow(
         **origin(cell, adaptive_dropout, torch, lightning),
         **_tested(trainer, model, data),
-        seconds=seconds,
+        seconds=run.seconds,
         n_train=len(data.train_set),
         val_loss=lowest,
         final_rate=sum(rates.values()) / len(rates),
         epochs_apart=every * task.batch_size / len(data.train_set),
-        train_losses=tuple(curves.train_losses),
-        val_losses=tuple(curves.val_losses),
-        val_accuracies=tuple(curves.val_accuracies),
+        train_losses=tuple(run.curves.train_losses),
+        val_losses=tuple(run.curves.val_losses),
+        val_accuracies=tuple(run.curves.val_accuracies),
     )
 
 

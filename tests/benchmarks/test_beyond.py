@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -173,7 +174,10 @@ def test_factors_have_a_rate_that_is_found_by_name() -> None:
 
 
 @pytest.mark.parametrize("task", ["factors", "factors-penalty", "patches"])
-def test_a_cell_without_files_gives_a_row_better_than_a_constant(task: str, tmp_path: Path) -> None:
+def test_a_cell_without_files_gives_a_row_better_than_a_constant(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.beyond.training.steer", functools.partial(steer, validations=15))
     settings = {"train": 200} if task == "patches" else {"noise": 0.1}
     cell = Cell("s", Choice(task, task, settings), Choice("steered", "steered", {"start": 0.3}), 0, "none")
     row = run_cell(cell, tmp_path)

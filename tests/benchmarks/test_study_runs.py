@@ -90,20 +90,16 @@ def test_every_cell_runs_once_and_never_again(tmp_path: Path, capsys: pytest.Cap
     assert "3/3 training runs" in capsys.readouterr().err
 
 
-def test_a_cell_that_fails_is_one_line_and_the_others_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    place = Place(tmp_path, "{wrong: , plain: , dying: {times: 9}}", [0])
+def test_a_killed_cell_is_begun_again_one_that_fails_is_a_line_and_the_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Place(tmp_path, "{wrong: , dying: {times: 2}, doomed: {kind: dying, times: 9}, plain: }", [0])
     assert place.run() == 1
-    assert place.rows() == [("plain", 0)]
+    assert place.rows() == [("dying", 0), ("plain", 0)]
+    assert len(place.begun()) == 1 + 3 + 3 + 1
     told = capsys.readouterr().err
     assert "failed: toy, wrong, seed 0: it does not learn\n" in told
-    assert "failed: toy, dying, seed 0: its process died 3 times\n" in told
-
-
-def test_a_cell_whose_process_is_killed_is_begun_again(tmp_path: Path) -> None:
-    place = Place(tmp_path, "{dying: {times: 2}, plain: }", [0, 1])
-    assert place.run() == 0
-    assert place.rows() == [("dying", 0), ("dying", 1), ("plain", 0), ("plain", 1)]
-    assert len(place.begun()) == 3 + 3 + 1 + 1
+    assert "failed: toy, doomed, seed 0: its process died 3 times\n" in told
 
 
 def test_after_kill_9_no_cell_is_lost_or_run_twice(tmp_path: Path) -> None:
@@ -115,7 +111,7 @@ def test_after_kill_9_no_cell_is_lost_or_run_twice(tmp_path: Path) -> None:
     wait_for(lambda: not any(alive(worker) for worker in workers))
     with place.out.open("a") as file:
         file.write("half a li")
-    assert place.run() == 0
+    assert place.run("--jobs", "1") == 0
     assert place.rows() == [("slow", seed) for seed in range(6)]
     # What had a row began once; the two that ran when the process was killed began twice, at most.
     assert len(place.begun()) <= 6 + 2

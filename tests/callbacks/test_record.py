@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import multiprocessing
 import signal
-import subprocess
-import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +29,6 @@ pytestmark = [
 CONTROLLER = ad.PlateauController(patience=1)
 LOSSES = [3.0, 2.0, 2.5, 2.6, 2.7, 2.8, 2.9, 1.0]
 
-KILLED = """
-import sys, warnings
-warnings.filterwarnings("ignore")
-from pathlib import Path
-import adaptive_dropout as ad
-import lightning.pytorch as L
-from adaptive_dropout.callbacks import DropoutRateControl
-from tests.callbacks.toy import Toy, fit
-
-class Tell(L.Callback):
-    def on_validation_end(self, trainer, pl_module):
-        print(trainer.global_step, flush=True)
-
-control = DropoutRateControl(ad.GapController(change=0.001))
-fit(Toy([3.0]), Path(sys.argv[1]), [control, Tell()], max_epochs=100_000, num_sanity_val_steps=0)
-"""
-
 
 def steps(run: Run) -> list[int]:
     return [decision.step for decision in run.decisions]
@@ -67,16 +50,35 @@ def test_every_decision_is_beside_the_run_with_what_it_was_made_on(tmp_path: Pat
     assert run.decisions[-1].after == control.state.rates  # type: ignore[union-attr]
 
 
+class Tell(L.Callback):
+    """Sends the step of each validation."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe = pipe
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.pipe.send(trainer.global_step)
+
+
+def train_for_ever(folder: Path, pipe: Connection) -> None:
+    control = DropoutRateControl(ad.GapController(change=0.001))
+    fit(Toy([3.0]), folder, [control, Tell(pipe)], max_epochs=100_000, num_sanity_val_steps=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*")
 def test_kill_9_loses_no_decision_and_leaves_the_next_run_unharmed(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": str(root)}
-    command = [sys.executable, "-c", KILLED, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=environment) as process:
-        assert process.stdout is not None
-        made = [int(process.stdout.readline()) for _ in range(25)]
-        process.send_signal(signal.SIGKILL)
-        made += [int(line) for line in process.stdout.read().splitlines()]
-    assert process.returncode == -signal.SIGKILL
+    fork = multiprocessing.get_context("fork")
+    here, there = fork.Pipe(duplex=False)
+    process = fork.Process(target=train_for_ever, args=(tmp_path, there))
+    process.start()
+    there.close()
+    made = [here.recv() for _ in range(25)]
+    process.kill()
+    with contextlib.suppress(EOFError):
+        while True:
+            made.append(here.recv())
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     killed = read_run(tmp_path)
     assert steps(killed)[: len(made)] == made
     assert len(killed.decisions) - len(made) in (0, 1)  # killed between writing and telling

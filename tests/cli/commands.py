@@ -1,4 +1,4 @@
-"""Running the command line inside the test's process."""
+"""Running the command line, inside the test's process or in one of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from adaptive_dropout.cli import main
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""For a process that trains: on a busy machine threads that wait for each other cost several times as much."""
 
 
 def config(*names: str) -> list[str]:

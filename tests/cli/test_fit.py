@@ -14,7 +14,7 @@ import torch
 
 import adaptive_dropout as ad
 from adaptive_dropout.cli import main
-from tests.cli.commands import CONFIGS, config
+from tests.cli.commands import CONFIGS, ONE_THREAD, config
 from tests.tracking.inspected import history_of
 
 
@@ -25,7 +25,7 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     command = [sys.executable, "-m", "adaptive_dropout", "fit", "--config", str(CONFIGS / "quickstart.yaml")]
     command += ["--trainer.max_epochs", "25", "--trainer.enable_progress_bar", "false"]
     root = str(CONFIGS.parent)
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": root, "COLUMNS": "120"}
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": root, "COLUMNS": "120", **ONE_THREAD}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adaptive_dropout.cli import main
-from tests.cli.commands import CONFIGS, config, error_of
+from tests.cli.commands import CONFIGS, ONE_THREAD, config, error_of
 
 RUN = [*config("data/digits", "dropout/standard", "control/plateau", "trainer/quick"), "--trainer.logger=false"]
 
@@ -25,7 +25,7 @@ def in_a_terminal(folder: Path, *arguments: str) -> str:
     """Run the command line where both outputs are a terminal of 100 columns; return what it wrote there."""
     ours, theirs = pty.openpty()
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(CONFIGS.parent)}
-    environment |= {"TERM": "xterm-256color", "COLUMNS": "100"}
+    environment |= {"TERM": "xterm-256color", "COLUMNS": "100", **ONE_THREAD}
     command = [sys.executable, "-m", "adaptive_dropout", *arguments]
     with subprocess.Popen(command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)

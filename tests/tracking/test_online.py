@@ -152,20 +152,21 @@ def test_an_unknown_run_a_foreign_one_and_no_network_are_one_line_each(
 ) -> None:
     server, _, folder = online
     code = (
-        "import sys\nfrom adaptive_dropout.tracking import read_run\n"
-        "try:\n read_run('{}')\nexcept Exception as error:\n print(type(error).__name__, error)"
+        "from adaptive_dropout.tracking import read_run\n"
+        "for run in {}:\n try:\n  read_run(run)\n except Exception as error:\n  print(type(error).__name__, error)"
     )
-    unknown = said(server, code.format(f"{ENTITY}/demo/unknown"), folder)
-    assert unknown == f"FileNotFoundError no folder '{ENTITY}/demo/unknown' here, and no such run on W&B's server\n"
     server.runs["foreign"] = StoredRun("demo", "foreign", history={0: {"loss": 1.0}})
-    foreign = said(server, code.format(f"{ENTITY}/demo/foreign"), folder)
+    asked = [f"{ENTITY}/demo/unknown", f"{ENTITY}/demo/foreign"]
+    unknown, foreign = said(server, code.format(asked), folder).splitlines()
     del server.runs["foreign"]
+    assert unknown == f"FileNotFoundError no folder '{ENTITY}/demo/unknown' here, and no such run on W&B's server"
     assert foreign.startswith(f"ValueError '{ENTITY}/demo/foreign' holds no decisions of DropoutRateControl")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         dead = WandbServer()
         dead.url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        lost = said(dead, code.format(f"{ENTITY}/demo/any"), tmp_path)
+        impatient = f"from adaptive_dropout.tracking import wandb_server; wandb_server.PATIENCE = 1\n{code}"
+        lost = said(dead, impatient.format([f"{ENTITY}/demo/any"]), tmp_path)
     assert lost.startswith(f"ConnectionError no folder '{ENTITY}/demo/any' here, and W&B's server does not answer")
     assert lost.count("\n") == 1
 

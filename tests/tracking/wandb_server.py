@@ -69,10 +69,11 @@ class WandbServer:
         self.url = ""
 
     def environment(self, folder: Path) -> dict[str, str]:
-        """What makes wandb use this server and nothing outside of ``folder``."""
+        """What makes wandb use this server and nothing outside of ``folder``, and torch a single thread."""
         places = ("DIR", "DATA_DIR", "CACHE_DIR", "CONFIG_DIR", "ARTIFACT_DIR")
         return {
             "WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY, "WANDB_MODE": "online", "WANDB_ERROR_REPORTING": "false",
+            "OMP_NUM_THREADS": "1",
         } | {f"WANDB_{place}": str(folder) for place in places}  # fmt: skip
 
     def closed_environment(self, folder: Path) -> dict[str, str]:

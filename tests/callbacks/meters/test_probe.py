@@ -90,6 +90,6 @@ def test_the_model_logs_as_before_also_where_a_validation_is_broken_off(tmp_path
 
 def test_small_batches_give_fewer_parts_which_stay_the_same(tmp_path: Path) -> None:
     control = DropoutRateControl(Script("...."))
-    fit(task(), tmp_path, [control], batch_size=2, limit_train_batches=2, max_epochs=4)
+    fit(task(), tmp_path, [control], batch_size=2, limit_train_batches=2, limit_val_batches=4, max_epochs=4)
     assert isinstance(control.state, Turn)
     assert len(control.state.seen) == 4
