@@ -7,6 +7,7 @@ the last epoch. One row goes to ``sparse.csv``; ``sparse.md`` is written anew fr
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -57,9 +58,9 @@ class Recipe:
         return min(1.0, done / self.warm_up)
 
 
-def stairs(done: float) -> float:
-    """Fall to a fifth at .5, .6, .7 and .8 of the training."""
-    return 0.2 ** sum(done >= fall for fall in (0.5, 0.6, 0.7, 0.8))
+def stairs(first: float, done: float) -> float:
+    """Fall to a fifth when ``first`` of the training is over, and three times more, a tenth of it apart."""
+    return 0.2 ** sum(done >= first + later for later in (0.0, 0.1, 0.2, 0.3))
 
 
 def slope(done: float) -> float:
@@ -68,7 +69,8 @@ def slope(done: float) -> float:
 
 
 RECIPES = {
-    "published": Recipe(0.5, stairs, batch=100, rate_lr=2e-3),  # 1e-3 for ln sigma
+    "published": Recipe(0.5, functools.partial(stairs, 0.5), batch=100, rate_lr=2e-3),  # 1e-3 for ln sigma
+    "published, later falls": Recipe(0.5, functools.partial(stairs, 0.6), batch=100, rate_lr=2e-3),
     "linear": Recipe(0.2, slope, batch=200, rate_lr=1e-2),
     "published, then linear": Recipe(0.5, slope, batch=100, rate_lr=2e-3),
 }
