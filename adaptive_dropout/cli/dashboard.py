@@ -8,6 +8,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from adaptive_dropout.cli.parser import command_parser
+
 __all__ = ["dashboard"]
 
 
@@ -39,12 +41,8 @@ def dashboard(arguments: Sequence[str]) -> None:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "adaptive-dropout dashboard",
-        description="Create the dashboard of a project in W&B, or bring the one that it has up to date.",
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
+    does = "Create the dashboard of a project in W&B, or bring the one that it has up to date."
+    parser = command_parser("dashboard", does)
     parser.add_argument("--entity", required=True, help="the user or the team that the project belongs to")
     parser.add_argument("--project", required=True, help="the project, which has to exist")
     parser.add_argument("--report", action="store_true", help="create a report instead, a new one each time")

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from adaptive_dropout.cli.parser import command_parser
 from adaptive_dropout.conversion import inventory as inventory_of
 
 __all__ = ["inventory"]
@@ -38,12 +39,7 @@ def inventory(arguments: Sequence[str]) -> None:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "adaptive-dropout inventory",
-        description="Show every dropout rate of a model, and which of them can be moved.",
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
+    parser = command_parser("inventory", "Show every dropout rate of a model, and which of them can be moved.")
     parser.add_argument("--model", required=True, help="timm:NAME, or the path of a class or function to call")
     parser.add_argument(
         "--shape", type=int, nargs="+", help="shape of an example input, batch first; timm's own if left out"

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adaptive_dropout import controllers
+from adaptive_dropout.cli.parser import command_parser
 from adaptive_dropout.controllers import Controller, State
 from adaptive_dropout.plots import run_figure
 from adaptive_dropout.tracking import History, Point, Run, read_run, replay as replayed
@@ -43,13 +44,9 @@ def replay(arguments: Sequence[str]) -> None:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "adaptive-dropout replay",
-        description="Show what another controller would have decided on the signals of a run.",
-        epilog=f"Controllers: {', '.join(_names())}, or the path of a class of yours.",
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
+    does = "Show what another controller would have decided on the signals of a run."
+    named = f"Controllers: {', '.join(_names())}, or the path of a class of yours."
+    parser = command_parser("replay", does, epilog=named)
     parser.add_argument("run", help="folder of a run, its decisions.jsonl, a .wandb file, or entity/project/run")
     parser.add_subclass_arguments(
         Controller, "controller", required=False, help="the rule; that of the run if left out. --controller.KEY sets it"

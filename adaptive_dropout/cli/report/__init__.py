@@ -8,8 +8,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
-
+from adaptive_dropout.cli.parser import command_parser
 from adaptive_dropout.cli.report.page import page
 from adaptive_dropout.cli.report.reported import Reported
 from adaptive_dropout.tracking import read_run
@@ -24,8 +23,7 @@ def report(arguments: Sequence[str]) -> None:
         ValueError, OSError, ConnectionError: the arguments, or a run, or where the page should go, are not what they
             have to be; nothing is written then.
     """
-    does = "Write the rates, losses and decisions of runs to one HTML file."
-    parser = ArgumentParser("adaptive-dropout report", description=does, exit_on_error=False, allow_abbrev=False)
+    parser = command_parser("report", "Write the rates, losses and decisions of runs to one HTML file.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run, .wandb file, or entity/project/run")
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("report.html"), help="the file; report.html if left out"
