@@ -31,7 +31,7 @@ TINY = "digits:200"
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS, TINY, replace(TASKS[TINY], fitting=Fitting(steps=100, batch_size=32)))
     for module in ("cells", "study_task"):
-        monkeypatch.setattr(f"benchmarks.control.{module}.VALIDATIONS", 5)
+        monkeypatch.setattr(f"benchmarks.control.{module}.VALIDATIONS", 10)
 
 
 @pytest.mark.usefixtures("_tiny")
@@ -53,7 +53,7 @@ def test_a_rate_trained_again_has_other_noise() -> None:
 
 @pytest.mark.usefixtures("_tiny")
 def test_the_weights_tested_are_those_with_the_lowest_validation_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    rough = Fitting(100, 32, functools.partial(torch.optim.Adam, lr=0.3))  # the last weights are not the best
+    rough = Fitting(100, 32, functools.partial(torch.optim.Adam, lr=0.03))  # the last weights are not the best
     monkeypatch.setitem(TASKS, TINY, replace(TASKS[TINY], fitting=rough))
     data = TASKS[TINY].data(None, 1)
     data.setup("fit")
@@ -72,7 +72,7 @@ def test_the_weights_tested_are_those_with_the_lowest_validation_loss(monkeypatc
     run_cell(Cell(TINY, 1, "fixed:0.5"))
     last, lowest, now = seen
     assert now == pytest.approx(lowest, rel=1e-5)
-    assert last > 1.01 * lowest
+    assert last > 1.1 * lowest
 
 
 def test_windows_go_on_through_whole_passes() -> None:

@@ -17,7 +17,7 @@ from benchmarks.randomness.streams import PHILOX, Generator, streams
 from benchmarks.randomness.table import lines
 from benchmarks.randomness.verdict import two_sided, verdict
 
-N = 1 << 15
+N = 1 << 16
 
 
 def failed(generator: Generator) -> set[str]:

@@ -29,7 +29,7 @@ def cluster() -> Iterator[Any]:
     import ray
     from ray.cluster_utils import Cluster
 
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     nodes.add_node(num_cpus=1)
     yield connect(nodes.address)
     ray.shutdown()
@@ -41,7 +41,7 @@ def test_a_two_node_cluster_gives_the_rows_of_the_local_engine(cluster: Any, tmp
     (tmp_path / "ray").mkdir()
     # A worker that is killed in the middle of a cell costs no row; a cell that fails fails alike.
     local, ray = (Place(tmp_path / name, "{plain: , dying: , wrong: }", [0]) for name in ("local", "ray"))
-    assert [local.run("--jobs", "1"), ray.run("--engine", "ray")] == [1, 1]
+    assert [local.run(), ray.run("--engine", "ray")] == [1, 1]
     mine, theirs = (
         {row.key: asdict(row) | {"seconds": 0, "machine": ""} for row in read(place.out, ToyRow)}
         for place in (local, ray)

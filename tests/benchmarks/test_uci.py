@@ -24,7 +24,7 @@ from benchmarks.uci.tasks import BATCH, TASKS, UciTask
 
 ROWS = 120
 STUDY = """
-tasks: {yacht: {steps: 200, validations: 10, hidden: 8, samples: 20}}
+tasks: {yacht: {steps: 200, validations: 20, hidden: 8, samples: 20}}
 methods: {adaptive: , none: }
 seeds: [0]
 """
