@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from benchmarks.effect.page import PAGE
 from benchmarks.effect.tasks import TASKS
 from benchmarks.effect.training import run_cell
 from benchmarks.study.cells import Cell
-from benchmarks.study.study import Choice, Study
+from benchmarks.study.study import Choice, Study, read_study
 from benchmarks.study.worker import one_quiet_thread
 from benchmarks.supervised.compare import convergence, epochs_to, paired
 from benchmarks.supervised.publish import publish
@@ -32,7 +33,7 @@ def _quiet() -> None:
     one_quiet_thread()
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - {"population"}))  # which has tests of its own
 def test_every_method_trains_for_real(method: str, tmp_path: Path) -> None:
     row = trained(cell(method), DIGITS_MLP(epochs=20, validations=20), METHODS[method](), tmp_path, "cpu")
     assert row.test_accuracy > 0.6  # 0.1 by guessing
@@ -127,7 +128,14 @@ def test_tables_and_figures_are_of_all_that_was_run(tmp_path: Path) -> None:
 def test_every_committed_study_can_be_read() -> None:
     files = sorted(EFFECT.folder.glob("*.yaml"))
     assert files
-    assert [EFFECT.study(str(file)).name for file in files] == [file.stem for file in files]
+    assert [read_study(file, TASKS, METHODS).name for file in files] == [file.stem for file in files]
+
+
+def test_a_study_of_populations_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match="needs Ray Tune, and ray is missing"):
+        EFFECT.study("population")
+    assert "population" in [study.name for study in EFFECT.studies(EFFECT.study("mnist-small"))]
 
 
 def test_a_missing_data_set_is_named(tmp_path: Path) -> None:
