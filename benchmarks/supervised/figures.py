@@ -61,5 +61,5 @@ def _bars(axes: Axes, methods: Methods, spreads: Sequence[tuple[float, float]]) 
     means = [mean for mean, _ in spreads]
     errors = [0.0 if math.isnan(error) else error for _, error in spreads]
     colours = [look["color"] for look, _ in zip(looks(), means, strict=False)]
-    axes.barh(list(methods), means, xerr=errors, color=colours, height=0.7)
+    axes.barh(list(methods), means, xerr=errors, color=colours, ecolor="0.45", height=0.7)
     finish(axes)
