@@ -24,7 +24,7 @@ from benchmarks.effect.population import HIGHEST, Population, Start
 from benchmarks.effect.population_member import Member, seen_in
 from benchmarks.supervised.curves import Curves
 
-__all__ = ["Found", "searched"]
+__all__ = ["Found", "bounded", "searched"]
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -120,6 +120,7 @@ def _meetings(population: Population, seed: int) -> _Meetings:
 
 
 def bounded(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what a copy goes on with, its p at most `HIGHEST`."""
     return config | {"p": min(config["p"], HIGHEST)}
 
 
