@@ -1,8 +1,9 @@
-"""Fixed seeds, and W&B kept offline and inside a temporary folder."""
+"""Fixed seeds, W&B kept offline and inside a temporary folder, and Ray out of the home folder."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _fixed_seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_token_for_ray() -> Iterator[None]:
+    # Ray writes one into the home folder, unless it is given one, which it remembers as long as the process lives.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex())
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import secrets
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -136,12 +135,11 @@ def population_row(cell: Cell) -> TrainedRow:
 
 
 @pytest.fixture
-def one_core(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def one_core() -> Iterator[Any]:
     """A Ray of one core."""
     needs_tune()
     import ray
 
-    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex())  # else Ray writes one into the home folder
     environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
     with tempfile.TemporaryDirectory() as folder:  # short, for sockets
         options = {"include_dashboard": False, "log_to_driver": False, "_temp_dir": folder}

@@ -77,7 +77,7 @@ def test_batch_normalisation_is_in_front_of_each_relu(build: object) -> None:
 
 def test_labels_are_smoothed_in_training_and_the_judgement_is_by_nll() -> None:
     logits, y = torch.randn(8, 10), torch.arange(8)
-    learner = Learner(nn.Identity(), 10, 1e-3, combined(label_smoothing=0.2).train_loss)
+    learner = Learner(nn.Identity(), 10, combined(label_smoothing=0.2).train_loss, torch.optim.Adam)
     smoothed = 0.8 * F.cross_entropy(logits, y) - 0.2 * logits.log_softmax(-1).mean()
     assert learner.train().loss(logits, y) == pytest.approx(smoothed.item(), rel=1e-5)
     assert learner.eval().loss(logits, y) == F.cross_entropy(logits, y)
