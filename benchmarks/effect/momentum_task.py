@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from benchmarks.supervised.learner import Learner
 
 __all__ = ["MomentumTask"]
 
+Precision = Literal["32-true", "bf16-mixed"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class MomentumTask(ImageTask):
@@ -25,15 +27,19 @@ class MomentumTask(ImageTask):
     Args:
         lr: of the first epoch.
         momentum: in [0, 1).
+        precision: as Lightning's trainer names it.
     """
 
     lr: float = 0.03
     momentum: float = 0.95
+    precision: Precision = "32-true"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum has to be in [0, 1), but got {self.momentum}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision has to be one of {get_args(Precision)}, but got {self.precision!r}")
 
     def learner(self, network: nn.Module, data: Any, train_loss: Callable[[Tensor, Tensor], Tensor]) -> Task:
         """Return what trains ``network`` by ``train_loss``, of logits (n, classes) and labels (n,); judged by NLL."""

@@ -43,6 +43,11 @@ class SupervisedTask(ABC):
         if not self.lr > 0:
             raise ValueError(f"lr has to be above 0, but got {self.lr}")
 
+    @property
+    def precision(self) -> str:
+        """Of the arithmetic, as Lightning's trainer names it."""
+        return "32-true"
+
     @abstractmethod
     def files(self, folder: Path) -> list[Path]:
         """Return the files in the data folder that a run reads; raise FileNotFoundError if one is missing."""

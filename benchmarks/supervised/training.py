@@ -78,7 +78,8 @@ def trained(cell: Cell, task: SupervisedTask, method: Method, folder: Path, acce
     run = Run(model, data, BestWeights(), Curves(), every, task.validations, accelerator)
     with tempfile.TemporaryDirectory() as scratch:  # decisions of rules are not kept
         callbacks = [run.best, run.curves, *method.callbacks()]
-        trainer = quiet_trainer(every, task.validations, callbacks, accelerator=accelerator, default_root_dir=scratch)
+        where = {"accelerator": accelerator, "precision": task.precision, "default_root_dir": scratch}
+        trainer = quiet_trainer(every, task.validations, callbacks, **where)
         run = method.fit(run, trainer)
     rates, lowest = get_rates(model), run.best.val_loss  # what is validated below is not the run any more
     run.best.restore(model)
