@@ -58,8 +58,8 @@ def test_a_positive_gradient_lowers_and_says_so(controller: Controller, kind: st
 
 @pytest.mark.parametrize(("controller", "kind"), KINDS)
 def test_the_rates_stop_at_the_ends(controller: Controller, kind: str) -> None:
-    for gradient, end in ((-1.0, 0.9), (1.0, 0.01)):
-        state = controller.init({"fc": 0.5})
+    for gradient, end in ((-1.0, 0.9), (1.0, 0.001)):
+        state = controller.init({"fc": 0.1})
         for step in range(0, 101, 10):
             state = controller.update(state, signals(kind, gradient, step))
         assert state.rates["fc"] == end

@@ -113,7 +113,7 @@ def test_rates_stay_where_a_logit_is_finite() -> None:
         for others in ({}, OVERFITTING):
             rates = [state.rates["a"] for state in run([1.0] * 3 + [2.0] * 40, start=start, **others) if state.rewinds]
             assert rates
-            assert all(0.01 <= p <= 0.9 for p in rates)
+            assert all(0.001 <= p <= 0.9 for p in rates)
 
 
 def test_an_untrained_network_is_never_given_more_noise() -> None:
@@ -166,7 +166,7 @@ def test_what_the_rule_needs_is_named() -> None:
 
 def one_loop(log: list[dict[str, float]], start: float) -> list[tuple[float, bool, bool, bool]]:
     """The combined rule as one imperative loop: (p, improved, rewind, restart) for each validation."""
-    low, high = logit(0.01), logit(0.9)
+    low, high = logit(0.001), logit(0.9)
     th, best, sbest, tb, age, off, fails, restarts, since = logit(start), None, None, 0, 0, 0, 0, 0, 0
     th_s, th_b, window, hist, pace, before, last_step, out = th, th, [], [], [], None, 0, []
     harder = 0.0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as L
-from jsonargparse import Namespace
+from jsonargparse import Namespace, dict_to_namespace
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
@@ -58,25 +58,26 @@ class SaveConfig(SaveConfigCallback):
             return
         folder = run_dir(trainer)
         folder.mkdir(parents=True, exist_ok=True)
-        config = _spelled_out(self.config)
-        self.parser.save(config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
         for logger in trainer.loggers:
             logger.log_hyperparams(self.config.as_dict())
 
 
 def _spelled_out(value: Any) -> Any:
-    """Return a configuration with its controllers as class paths; defaults are objects, which it could not hold."""
+    """Return a configuration with its controllers as class paths."""
     if isinstance(value, Controller):
-        value = controller_to_dict(value)
+        return dict_to_namespace(controller_to_dict(value))
     if isinstance(value, Namespace):
         return Namespace({name: _spelled_out(part) for name, part in vars(value).items()})  # type: ignore[no-untyped-call]
-    if isinstance(value, dict):
-        return {name: _spelled_out(part) for name, part in value.items()}
     return [_spelled_out(part) for part in value] if isinstance(value, list) else value
 
 
 class DropoutCLI(LightningCLI):
     """LightningCLI that keeps the best checkpoint, records the rates, and sums the run up after ``fit``."""
+
+    def before_instantiate_classes(self) -> None:
+        """Spell out the defaults that are objects, which neither a file nor a logger can hold."""
+        self.config = _spelled_out(self.config)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Make the trainer, with our progress bar where the configuration has no other and does not refuse one."""

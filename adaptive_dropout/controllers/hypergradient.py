@@ -16,7 +16,7 @@ __all__ = ["HypergradientController"]
 class HypergradientController(Controller):
     """Moves each rate against the derivative of the validation loss one step ahead, with Adam on the logits.
 
-    Rates stay in [0.01, 0.9]. One step ahead says little of what dropout does in the end: from a high start the rule
+    Rates stay in [0.001, 0.9]. One step ahead says little of what dropout does in the end: from a high start the rule
     alone may climb, so it belongs into a rewind, ``RewindController(HypergradientController())``.
 
     Args:

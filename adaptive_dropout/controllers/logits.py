@@ -8,7 +8,7 @@ from adaptive_dropout.probability import clip, expit, logit
 
 __all__ = ["HIGH", "LOW", "raise_to", "shift_logits"]
 
-LOW, HIGH = 0.01, 0.9
+LOW, HIGH = 0.001, 0.9
 """Where rules that move logits stop: at 0 and 1 a logit is infinite."""
 
 
@@ -16,7 +16,7 @@ def shift_logits(rates: Mapping[str, float], change: float) -> dict[str, float]:
     """Return the rates with ``change`` added to each logit, within [LOW, HIGH]; no change leaves them as they are.
 
     >>> {name: round(p, 3) for name, p in shift_logits({"fc": 0.5, "conv": 0.0}, 1.0).items()}
-    {'fc': 0.731, 'conv': 0.027}
+    {'fc': 0.731, 'conv': 0.003}
     """
     if change == 0.0:
         return dict(rates)

@@ -16,7 +16,7 @@ __all__ = ["ResponseController"]
 class ResponseController(Controller):
     """Moves each rate against the derivative of the validation loss along a learned response, with Adam on the logits.
 
-    Rates stay in [0.01, 0.9]. While it steers, training draws each example's rates around them. It belongs into a
+    Rates stay in [0.001, 0.9]. While it steers, training draws each example's rates around them. It belongs into a
     rewind, ``RewindController(ResponseController())``.
 
     Args:

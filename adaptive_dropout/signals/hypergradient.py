@@ -35,7 +35,7 @@ def hypergradient(
     gradients, buffers, modes, rates and torch's generators are left as they were.
 
     Args:
-        model: in training mode. A rate outside [0.01, 0.9] is measured at the nearer end.
+        model: in training mode. A rate outside [0.001, 0.9] is measured at the nearer end.
         optimizers: those that train it. One that keeps no second moments, as SGD, or none yet, has v = lr g_v.
         training_loss: the loss of a training batch, 0-dim; runs the model as it is.
         validation_loss: the loss of a validation batch, 0-dim; runs the model, then in eval mode.
