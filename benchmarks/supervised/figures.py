@@ -21,8 +21,11 @@ Methods = Mapping[str, Sequence[TrainedRow]]
 
 
 def bars_and_curves(study: Study, methods: Methods, title: str) -> dict[str, Figure]:
-    """Return both figures of a task."""
-    return {"bars": bars_figure(methods, title), "curves": curves_figure(methods, title)}
+    """Return both figures of a task; only the bars where each run was validated once, which makes no curve."""
+    figures = {"bars": bars_figure(methods, title)}
+    if any(len(row.val_losses) > 1 for rows in methods.values() for row in rows):
+        figures["curves"] = curves_figure(methods, title)
+    return figures
 
 
 def curves_figure(methods: Methods, title: str) -> Figure:

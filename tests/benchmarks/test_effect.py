@@ -125,6 +125,10 @@ def test_tables_and_figures_are_of_all_that_was_run(tmp_path: Path) -> None:
     assert "![small-digits-bars](effect/small-digits-bars.png)" in (tmp_path / "README.md").read_text()
 
 
+def test_one_validation_makes_no_curve() -> None:
+    assert set(PAGE.figures(Study("s", (), (), ()), {"none": [named("none", 0, (1.0,))]}, "title")) == {"bars"}
+
+
 def test_every_committed_study_can_be_read() -> None:
     files = sorted(EFFECT.folder.glob("*.yaml"))
     assert files
