@@ -1,8 +1,7 @@
-"""Every configuration parses and builds, in every combination of its axes."""
+"""Every configuration parses and builds, with each one of every other axis."""
 
 from __future__ import annotations
 
-import itertools
 import sys
 from pathlib import Path
 
@@ -19,6 +18,12 @@ AXES = {
     axis: sorted(f"{axis}/{path.stem}" for path in (CONFIGS / axis).glob("*.yaml"))
     for axis in ("data", "dropout", "control", "logger", "trainer")
 }
+# Every pair of the three axes at least once; all triples take three times as long.
+TOGETHER = [
+    (data, dropout, AXES["control"][(i + j) % len(AXES["control"])])
+    for i, data in enumerate(AXES["data"])
+    for j, dropout in enumerate(AXES["dropout"])
+]
 RATES = {MLP: 2, CNN: 3, GPT: 7}
 SETTABLE = {"dropout/standard", "dropout/gaussian"}
 
@@ -41,7 +46,13 @@ def parser() -> LightningArgumentParser:
     return parser
 
 
-@pytest.mark.parametrize("names", list(itertools.product(AXES["data"], AXES["dropout"], AXES["control"])), ids=" ".join)
+def test_every_pair_of_axes_is_together_somewhere() -> None:
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        axes = [AXES[("data", "dropout", "control")[i]] for i in (first, second)]
+        assert {(names[first], names[second]) for names in TOGETHER} == {(a, b) for a in axes[0] for b in axes[1]}
+
+
+@pytest.mark.parametrize("names", TOGETHER, ids=" ".join)
 def test_data_dropout_and_control_add_up(names: tuple[str, ...], parser: LightningArgumentParser) -> None:
     parsed = parser.parse_args(config(*names, "trainer/default"))
     del parsed["data"]  # most need files; tests/data builds them
