@@ -1,4 +1,4 @@
-"""Train what is missing and write the table: ``python -m benchmarks.uci adaptive --data-dir DATA``.
+"""Train what is missing and write the table: ``python -m benchmarks.uci small --data-dir DATA``.
 
 Cells already in the results are skipped, so the same command goes on after it was stopped in any way.
 """
