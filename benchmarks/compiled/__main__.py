@@ -78,7 +78,7 @@ def table(models: Sequence[dict[str, str]], sizes: Sequence[dict[str, str]]) -> 
     place = models[0]
     yield "# Attention under torch.compile"
     yield ""
-    yield f"{place['machine']}; threads: {place['threads']}; {place['versions']}; commit {place['commit']}; "
+    yield f"{place['machine']}; threads: {place['threads']}; {place['versions']}; commit {place['commit']};"
     yield f"{place['started']}; backend {place['backend']}."
     yield ""
     yield f"Forward and backward passes in training mode: one, and {place['changes']} with all rates moved by .01."
