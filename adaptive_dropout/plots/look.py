@@ -91,9 +91,10 @@ def zoom(axes: Axes, points: Sequence[tuple[int, float]], seen: Sequence[float] 
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """Name the lines of ``axes`` under the figure, where many names hide nothing."""
-    if (legend := axes.get_legend()) is not None:
-        legend.remove()
+    """Name the lines of ``axes`` under the figure, where many names hide nothing, and nowhere else."""
+    for each in figure.axes:
+        if (legend := each.get_legend()) is not None:
+            legend.remove()
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize="small")

@@ -35,7 +35,9 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[s
 def left_out(study: Study, found: Mapping[str, Sequence[TrainedRow]]) -> Iterator[str]:
     """Yield a line that names what ``found``, by method, lacks of ``study``, if it lacks anything."""
     short = {method.name: len(study.seeds) - len(found.get(method.name, [])) for method in study.methods}
-    if missing := [f"{name} ({count} seeds)" for name, count in short.items() if count]:
+    if len(short) > 1 and len(set(short.values())) == 1 and (count := max(short.values())):
+        yield f"\nNot run: {count} of the {len(study.seeds)} seeds of each."
+    elif missing := [f"{name} ({count} seeds)" for name, count in short.items() if count]:
         yield f"\nNot run: {', '.join(missing)}."
 
 

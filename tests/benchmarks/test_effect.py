@@ -21,6 +21,7 @@ from benchmarks.study.cells import Cell
 from benchmarks.study.study import Choice, Study, read_study
 from benchmarks.study.worker import one_quiet_thread
 from benchmarks.supervised.compare import convergence, epochs_to, paired
+from benchmarks.supervised.markdown import left_out
 from benchmarks.supervised.publish import publish
 from benchmarks.supervised.training import TrainedRow, trained
 from tests.benchmarks.digits_task import DIGITS_MLP, cell, row
@@ -123,6 +124,13 @@ def test_tables_and_figures_are_of_all_that_was_run(tmp_path: Path) -> None:
     assert "Not run: m (1 seeds), absent (2 seeds)." in table
     assert {file.name for file in folder.glob("*.png")} == {"small-digits-bars.png", "small-digits-curves.png"}
     assert "![small-digits-bars](effect/small-digits-bars.png)" in (tmp_path / "README.md").read_text()
+
+
+def test_what_every_method_lacks_is_said_once() -> None:
+    study = Study("s", (), tuple(Choice(name, name, {}) for name in ("none", "m")), (0, 1, 2))
+    found = {name: [named(name, 0, (1.0,))] for name in ("none", "m")}
+    assert list(left_out(study, found)) == ["\nNot run: 2 of the 3 seeds of each."]
+    assert list(left_out(study, {name: 3 * rows for name, rows in found.items()})) == []
 
 
 def test_one_validation_makes_no_curve() -> None:
