@@ -58,7 +58,7 @@ def test_a_language_model_trains_for_real(tmp_path: Path) -> None:
 def test_the_table_compares_with_the_first_constant_rate(tmp_path: Path) -> None:
     constant, early = Choice("constant", "standard", {"p": 0.3}), Choice("early", "early", {})
     study = Study("small", (Choice("digits", "d", {}),), (Choice("none", "none", {}), constant, early), (0,))
-    rows = [row(each, 0, (loss,), loss, study.tasks[0].content) for each, loss in ((constant, 1.0), (early, 0.75))]
+    rows = [row(each, 0, (loss, loss), loss, study.tasks[0].content) for each, loss in ((constant, 1.0), (early, 0.75))]
     publish(PAGE, [study], rows, tmp_path)
     table = (tmp_path / "table.md").read_text()
     assert "NLL minus constant's" in table

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import itertools
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,21 +14,22 @@ import torch
 
 import adaptive_dropout as ad
 from adaptive_dropout.cli import main
-from tests.cli.commands import CONFIGS, config
+from tests.cli.commands import CONFIGS, ONE_THREAD, config
 from tests.tracking.inspected import history_of
 
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The README's quickstart, shortened, in a folder of its own, and what it wrote where no terminal is."""
+    """The README's quickstart, shortened, in a folder and a process of its own."""
     folder = tmp_path_factory.mktemp("quickstart")
-    command = ["fit", "--config", str(CONFIGS / "quickstart.yaml"), "--trainer.max_epochs", "25"]
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as output:
-        patch.chdir(folder)
-        patch.setattr(sys, "argv", ["adaptive-dropout"])
-        patch.setenv("COLUMNS", "120")
-        assert main([*command, "--trainer.enable_progress_bar", "false"]) == 0
-    return folder, output.getvalue()
+    command = [sys.executable, "-m", "adaptive_dropout", "fit", "--config", str(CONFIGS / "quickstart.yaml")]
+    command += ["--trainer.max_epochs", "25", "--trainer.enable_progress_bar", "false"]
+    root = str(CONFIGS.parent)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": root, "COLUMNS": "120", **ONE_THREAD}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Unable to serialize" not in done.stderr
+    return folder, done.stdout
 
 
 def place(output: str, what: str) -> Path:
