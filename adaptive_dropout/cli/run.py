@@ -69,6 +69,8 @@ def _spelled_out(value: Any) -> Any:
         return dict_to_namespace(controller_to_dict(value))
     if isinstance(value, Namespace):
         return Namespace({name: _spelled_out(part) for name, part in vars(value).items()})  # type: ignore[no-untyped-call]
+    if isinstance(value, dict):
+        return {name: _spelled_out(part) for name, part in value.items()}
     return [_spelled_out(part) for part in value] if isinstance(value, list) else value
 
 

@@ -17,6 +17,19 @@ from adaptive_dropout.cli import main
 from tests.cli.commands import CONFIGS, ONE_THREAD, config
 from tests.tracking.inspected import history_of
 
+PARTITION = """
+trainer:
+  callbacks:
+    class_path: adaptive_dropout.callbacks.DropoutRateControl
+    init_args:
+      controller:
+        class_path: adaptive_dropout.Partition
+        init_args:
+          controllers:
+            "network.dropout1*": {class_path: adaptive_dropout.RewindController}
+            "*": {class_path: adaptive_dropout.FixedController}
+"""
+
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
@@ -66,6 +79,20 @@ def test_the_configuration_beside_the_run_runs_again(
     monkeypatch.chdir(tmp_path)
     short = ["--trainer.max_epochs", "20", "--trainer.limit_train_batches", "1", "--trainer.logger", "false"]
     assert main(["fit", "--config", str(written), *short]) == 0
+
+
+def test_defaults_inside_of_a_partition_are_spelled_out_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["adaptive-dropout"])
+    (tmp_path / "control.yaml").write_text(PARTITION)
+    short = ["--trainer.max_epochs=20", "--trainer.limit_train_batches=1", "--trainer.logger=false"]
+    arguments = [*config("data/digits", "dropout/standard", "trainer/quick"), "--config", "control.yaml", *short]
+    assert main(["fit", *arguments]) == 0
+    (written,) = tmp_path.rglob("config.yaml")
+    assert "SlopeController" in written.read_text()
+    (tmp_path / "again").mkdir()
+    monkeypatch.chdir(tmp_path / "again")
+    assert main(["fit", "--config", str(written)]) == 0
 
 
 def test_the_wandb_run_read_back_holds_every_rate_at_every_decision(quickstart: tuple[Path, str]) -> None:
