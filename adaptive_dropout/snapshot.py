@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ class Snapshot:
 
     Kept are all parameters (learned rates and frozen ones too), all buffers, persistent or not, and the optimizers'
     state (moments, step counters). Not kept, so that they go on over a rewind: the p of settable and scheduled rates,
-    learning rates and all else in the parameter groups, gradients, the random generators.
+    learning rates and all else in the parameter groups, gradients, the random generators. An optimizer with modes, such
+    as those of `schedulefree`, which keeps other weights in each, is restored in the mode of `take`, and left in its own.
 
     >>> model = nn.Linear(2, 1)
     >>> best = Snapshot(model, torch.optim.Adam(model.parameters()))
@@ -87,10 +89,14 @@ class Snapshot:
             raise RuntimeError("there is no complete snapshot to restore; call take() first")
         live, kept = self._live(), self.state_dict()
         _check(live, kept)
-        for name, into in live["tensors"].items():
-            write(kept["tensors"][name], into)
-        for optimizer, entry in zip(self._optimizers, kept["optimizers"], strict=True):
-            _put_back(optimizer, entry["state"])
+        modes = [entry.get("training") for entry in kept["optimizers"]]
+        with ExitStack() as stack:
+            for optimizer, mode in zip(self._optimizers, modes, strict=True):
+                stack.enter_context(_in_mode(optimizer, mode))
+            for name, into in live["tensors"].items():
+                write(kept["tensors"][name], into)
+            for optimizer, entry in zip(self._optimizers, kept["optimizers"], strict=True):
+                _put_back(optimizer, entry["state"])
 
     def state_dict(self) -> dict[str, Any]:
         """Return what is kept, ``{}`` where there is nothing; ``torch.load(..., weights_only=True)`` reads it back.
@@ -133,7 +139,8 @@ class Snapshot:
             placed = ((positions.get(id(key), key), value) for key, value in optimizer.state.items())
             # What is left under a tensor is of a parameter trained no longer; what is under a name torch keeps as well.
             state = {place: value for place, value in placed if not isinstance(place, Tensor)}
-            optimizers.append({"parameters": [names[id(parameter)] for parameter in trained], "state": state})
+            parameters = [names[id(parameter)] for parameter in trained]
+            optimizers.append({"parameters": parameters, "state": state, "training": _mode(optimizer)})
         return {"tensors": {name: _elements(tensor) for name, tensor in tensors.items()}, "optimizers": optimizers}
 
     def _keep(self, state: dict[str, Any]) -> None:
@@ -183,6 +190,23 @@ def _check(live: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
         # Groups added at the end since, as when layers are unfrozen, only lose their state.
         if after["parameters"][: len(before["parameters"])] != before["parameters"]:
             raise ValueError(f"optimizer {number} has other parameters than in the snapshot; take() again")
+
+
+def _mode(optimizer: torch.optim.Optimizer) -> bool | None:
+    """Return whether an optimizer with modes is in training mode, None for one without."""
+    return next((bool(group["train_mode"]) for group in optimizer.param_groups if "train_mode" in group), None)
+
+
+@contextmanager
+def _in_mode(optimizer: Any, mode: bool | None) -> Iterator[None]:
+    """Switch ``optimizer`` to training mode or out of it while the weights of that mode are written."""
+    own = _mode(optimizer)
+    if own is None or mode is None or own == mode:
+        yield
+        return
+    (optimizer.train if mode else optimizer.eval)()
+    yield
+    (optimizer.train if own else optimizer.eval)()
 
 
 def _put_back(optimizer: torch.optim.Optimizer, kept: Mapping[Any, Any]) -> None:

@@ -29,8 +29,7 @@ class AdaptiveDropout(DropoutRateControl):
 
     Args:
         controller: the rule; `RewindController` by default.
-        monitor: which logged metric is the validation loss, to be minimised. ``validation_step`` has to log it.
-        folder, mode: as in `DropoutRateControl`.
+        monitor, folder, mode: as in `DropoutRateControl`.
 
     Raises:
         TypeError, ValueError, KeyError, OSError: as `DropoutRateControl`.
@@ -41,9 +40,9 @@ class AdaptiveDropout(DropoutRateControl):
     def __init__(
         self,
         controller: Controller | None = None,
-        monitor: str = "val_loss",
+        monitor: str | None = None,
         folder: str | Path | None = None,
-        mode: str = "min",
+        mode: str | None = None,
     ) -> None:
         super().__init__(RewindController() if controller is None else controller, monitor, folder, mode)
         self.start: dict[str, float] = {}
@@ -76,7 +75,7 @@ class AdaptiveDropout(DropoutRateControl):
     def _say(self, trainer: L.Trainer) -> None:
         assert self.state is not None
         best = getattr(self.state, "best", None)
-        kept = "" if best is None else f", {self.monitor} {best:.4g} kept"
+        kept = "" if best is None else f", {self.monitored.name} {self.monitored.loss(best):.4g} kept"
         title = f"dropout rates found, {getattr(self.state, 'rewinds', 0)} rewinds{kept}"
         table = Table("rate", "start", "end", title=title, title_justify="left")
         for name, p in self.state.rates.items():

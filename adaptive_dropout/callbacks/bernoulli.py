@@ -13,7 +13,7 @@ from torch import Tensor
 
 from adaptive_dropout.callbacks.both import Callback
 from adaptive_dropout.callbacks.losses import loss_in
-from adaptive_dropout.callbacks.meters.quiet import quiet
+from adaptive_dropout.callbacks.quiet import quiet
 from adaptive_dropout.estimators import DisARM, Estimator
 from adaptive_dropout.estimators.twin import paired, run_twin
 

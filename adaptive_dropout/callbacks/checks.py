@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback, EarlyStopping, StochasticWeightAveraging, WeightAveraging
@@ -14,21 +13,20 @@ from adaptive_dropout.callbacks.both import both
 from adaptive_dropout.callbacks.run_length import expected_validations, interval_for, known_steps
 from adaptive_dropout.controllers.stall import LEAST
 
-__all__ = ["check_monitor", "check_pace", "check_surroundings", "check_validated"]
+__all__ = ["check_alone", "check_pace", "check_surroundings", "check_validated"]
 
 FEW = 20  # validations in a run
 SHARDED = (*both(DeepSpeedStrategy), *both(FSDPStrategy), *both(ModelParallelStrategy))
-MAXIMISED = {"acc", "accuracy", "auc", "auroc", "bleu", "dice", "f1", "iou", "precision", "psnr", "recall", "ssim"}
 
 
-def check_monitor(monitor: str, mode: str) -> None:
-    """Raise a ValueError where ``monitor`` is to be maximised, by what is said or by its name."""
-    right = "steer by a loss to be minimised, such as monitor='val_loss'"
-    if mode != "min":
-        raise ValueError(f"mode has to be 'min', but got {mode!r} for monitor {monitor!r}; {right}")
-    words = set(re.split(r"[^a-z0-9]+", monitor.lower()))
-    if words & MAXIMISED and not words & {"error", "loss", "nll"}:
-        raise ValueError(f"monitor {monitor!r} reads as a metric to be maximised; {right}")
+def check_alone(trainer: L.Trainer, control: Callback, kind: type[Callback]) -> None:
+    """Raise a ValueError where another callback of this ``kind`` moves the same rates."""
+    others: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    if any(isinstance(other, kind) and other is not control for other in others):
+        raise ValueError(
+            f"two callbacks steer the same rates, {[type(o).__name__ for o in others if isinstance(o, kind)]}; keep one, "
+            "or give it a Partition of controllers"
+        )
 
 
 def check_surroundings(trainer: L.Trainer, control: Callback) -> None:

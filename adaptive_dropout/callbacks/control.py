@@ -7,13 +7,17 @@ from typing import Any, ClassVar
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 
 from adaptive_dropout.callbacks.averages import with_averages
 from adaptive_dropout.callbacks.base import RateCallback
-from adaptive_dropout.callbacks.checks import check_monitor, check_pace, check_surroundings, check_validated
-from adaptive_dropout.callbacks.deciding import begun, check_not_diverged, decided
-from adaptive_dropout.callbacks.measure import averaged, measured, run_metrics, run_position
+from adaptive_dropout.callbacks.batch_losses import names_logged
+from adaptive_dropout.callbacks.checks import check_alone, check_pace, check_surroundings, check_validated
+from adaptive_dropout.callbacks.deciding import NoDecisionError, begun, decided, undecided
+from adaptive_dropout.callbacks.measure import averaged, logged_on, measured, run_metrics, run_position
 from adaptive_dropout.callbacks.meters import Meters
+from adaptive_dropout.callbacks.meters.kept import RunBatches
+from adaptive_dropout.callbacks.monitored import Monitored
 from adaptive_dropout.callbacks.record import Record
 from adaptive_dropout.callbacks.rewinder import Rewinder
 from adaptive_dropout.callbacks.stopwatch import Stopwatch, timed
@@ -44,18 +48,22 @@ class DropoutRateControl(RateCallback):
 
     Args:
         controller: the rule; its settings are frozen, all its memory is in ``state``.
-        monitor: which logged metric is the validation loss. It is to be minimised.
+        monitor: which logged metric is the validation loss. None finds it: the one that ModelCheckpoint or
+            EarlyStopping watch in mode "min", else ``val_loss``, else the only loss that validation logs.
         folder: where snapshots of the weights are kept for models too large to keep them in memory. Each run needs one
             of its own. The files stay when it ends, for ``trainer.save_checkpoint``.
-        mode: only "min"; accuracy and the like are refused.
+        mode: "min", or "max" for a score, whose negative is then the validation loss. None finds it out: from the
+            callbacks that watch the metric, from the metric, or by its values on training data while they are learned.
 
     Raises:
         TypeError: ``controller`` is no Controller.
-        ValueError: the monitor is to be maximised. At the start of ``fit``: the model has no settable rate, or nothing
-            validates it, or it cannot be rewound (sharded models, StochasticWeightAveraging, unknown length). Later:
-            the monitor is NaN or infinite and there is nothing to rewind to.
-        KeyError: the monitor is not logged; told after the sanity check where there is one.
+        ValueError: ``mode`` is none of these. Before the first batch is trained on: the model has no settable rate, or
+            nothing validates it, or it cannot be rewound (sharded models, StochasticWeightAveraging, unknown length), or
+            several metrics could be meant.
+        KeyError: the monitor is not logged; before the first batch too.
         OSError: ``folder`` cannot be written to.
+
+    A run that trains is never stopped: where nothing can be decided, the rates stay, and that is said once.
     """
 
     kind: ClassVar[type[Rate]] = SettableRate
@@ -65,23 +73,32 @@ class DropoutRateControl(RateCallback):
     """The last decision and the controller's memory; None before the first ``fit``."""
 
     def __init__(
-        self, controller: Controller, monitor: str = "val_loss", folder: str | Path | None = None, mode: str = "min"
+        self,
+        controller: Controller,
+        monitor: str | None = None,
+        folder: str | Path | None = None,
+        mode: str | None = None,
     ) -> None:
-        check_monitor(monitor, mode)
         self.controller = check_controller(controller)
         self.monitor = monitor
+        self.mode = mode
         self.folder = folder
         self._begin()
 
     def _begin(self) -> None:
         needs = self.controller.needs()
         self.state = None
-        self._meters = Meters(self.monitor, needs)
+        self.monitored = Monitored(self.monitor, self.mode)
+        self._meters = Meters(self.monitored, needs)
+        self._batches = RunBatches()
         self._rewinder = Rewinder(self.folder) if "snapshot" in needs else None
-        self.record = Record(self.controller, self.monitor)
+        self.record = Record(self.controller)
         self.stopwatch = Stopwatch()
         self._generator: torch.Tensor | None = None
         self._decided_at: int | None = None
+        self._logged: dict[str, Any] = {}
+        self._said: set[str] = set()
+        self._opened = False
 
     @property
     def state_key(self) -> str:
@@ -100,6 +117,7 @@ class DropoutRateControl(RateCallback):
         """Raise where there is nothing to steer, or nothing to steer by."""
         super().on_fit_start(trainer, pl_module)
         check_validated(trainer, self)
+        check_alone(trainer, self, DropoutRateControl)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start from the model's rates and weights, or from the checkpoint's."""
@@ -108,8 +126,10 @@ class DropoutRateControl(RateCallback):
         if self._rewinder is not None:
             check_pace(trainer)
             self._rewinder.start(with_averages(trainer, pl_module), trainer.optimizers)
-        self._meters.start(trainer, pl_module)
-        self.record.start(trainer, self.state)
+        self._batches.loader = self.monitored.loader
+        for meter in self._meters:
+            meter.start(trainer, pl_module, self._batches)
+        self._batches.watch(trainer, pl_module)
         self.stopwatch = Stopwatch()
         if self._generator is not None:
             torch.set_rng_state(self._generator)
@@ -119,52 +139,67 @@ class DropoutRateControl(RateCallback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Go back where the last decision said so; let the meters have the batch before it is trained on."""
+        if not self._opened:
+            self._open(trainer, pl_module)
         self._settle()
-        self._meters.before_batch(trainer, pl_module, batch)
+        for meter in self._meters:
+            meter.before_batch(trainer, pl_module, batch)
 
     @timed
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Let the meters have its loss."""
-        self._meters.after_batch(trainer, pl_module, outputs)
+        for meter in self._meters:
+            meter.after_batch(trainer, pl_module, outputs)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Let the meters listen to the validation."""
-        if trainer.state.fn == "fit":
-            self._meters.listen(pl_module)
+        """Let the meters know."""
+        if _decides(trainer):
+            for meter in self._meters:
+                meter.validation_begins(trainer, pl_module)
 
     @timed
     def on_validation_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Let the meters have the batches of the first dataloader."""
-        if trainer.state.fn == "fit" and not trainer.sanity_checking and dataloader_idx == 0:
-            self._meters.hear(trainer, batch, batch_idx)
+        if _decides(trainer) and dataloader_idx == 0:
+            for meter in self._meters:
+                meter.before_validation_batch(trainer, batch, batch_idx)
+
+    @timed
+    def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        """Let the meters see what it logged."""
+        if _decides(trainer):
+            for meter in self._meters:
+                meter.after_validation_batch(trainer)
 
     @timed
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measure, decide, carry out, record."""
         if trainer.state.fn != "fit":
             return
-        self._meters.stop(pl_module)
-        metrics = run_metrics(trainer, self.monitor)
+        logged = names_logged(trainer)
         if trainer.sanity_checking:
+            self._logged = logged
             return
-        signals = averaged(trainer, metrics) | run_position(trainer)
+        can_decide = self._find(trainer, logged) and self.monitored.name in logged
+        if not trainer.strategy.reduce_boolean_decision(can_decide, all=True):
+            return
+        signals = averaged(trainer, run_metrics(trainer, self.monitored)) | run_position(trainer)
         if signals["step"] == self._decided_at:
             return
         self._decided_at = int(signals["step"])
-        signals |= measured(trainer, pl_module, self._meters, signals["val_loss"])
-        if self._rewinder is None or not self._rewinder.can_rewind:
-            check_not_diverged(self.monitor, signals)
+        signals = self._measured(trainer, pl_module, signals)
         before = self.state
         assert before is not None
-        self.state = trainer.strategy.broadcast(decided(self.controller, before, signals))
+        self.state = trainer.strategy.broadcast(self._decided(before, signals))
         self.record.add(trainer, before, self.state, signals)
         if self._rewinder is not None:
             self._rewinder.carry_out(self.state)
-        self._meters.decided(self.state)
+        for meter in self._meters:
+            meter.decided(self.state)
         set_rates(pl_module, self.state.rates)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -180,12 +215,11 @@ class DropoutRateControl(RateCallback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Leave the model as it was, but for its rates."""
         super().on_fit_end(trainer, pl_module)
-        self._meters.finish()
+        self._finish(pl_module)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Leave the model as it was, but for its rates; what waits to be restored is in checkpoints saved now."""
-        self._meters.stop(pl_module)
-        self._meters.finish()
+        self._finish(pl_module)
         self.record.finish(trainer, self.stopwatch.ratio())
 
     def state_dict(self) -> dict[str, Any]:
@@ -195,6 +229,7 @@ class DropoutRateControl(RateCallback):
             "meters": self._meters.state_dict(),
             "rewinder": None if self._rewinder is None else self._rewinder.state_dict(),
             "record": self.record.state_dict(),
+            "monitored": self.monitored.state_dict(),
             "generator": torch.get_rng_state(),
         }
 
@@ -207,9 +242,67 @@ class DropoutRateControl(RateCallback):
         self._generator = state_dict["generator"]
         self._meters.load_state_dict(state_dict["meters"])
         self.record.load_state_dict(state_dict["record"])
+        self.monitored.load_state_dict(state_dict["monitored"])
         if self._rewinder is not None:
             self._rewinder.load_state_dict(state_dict["rewinder"])
+
+    def _open(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Find the monitor before the first batch is trained on, if that can be, and begin the record."""
+        assert self.state is not None
+        self._opened = True
+        if not self.monitored.found:
+            if self.monitored.name is None or self.monitored.name not in self._logged:
+                self._logged |= logged_on(trainer, pl_module, self._batches.train.batches)
+            if self._logged:
+                self.monitored.find(trainer, self._logged)
+        self._batches.loader = self.monitored.loader
+        self.record.start(trainer, self.state, self.monitored.name)
+
+    def _find(self, trainer: L.Trainer, logged: dict[str, Any]) -> bool:
+        """Find the monitor at a validation, if it is not known yet; say once where it cannot be found."""
+        if not self.monitored.found:
+            try:
+                self.monitored.find(trainer, logged)
+            except (KeyError, ValueError) as error:
+                self._say_once(f"{error.args[0]}; until then the rates stay as they are", "monitor")
+        return self.monitored.found
+
+    def _measured(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, known: dict[str, float]
+    ) -> dict[str, float]:
+        """Return ``known`` and what the meters measure; begin anew where they find that the loss is a score."""
+        sign = self.monitored.sign
+        signals = measured(trainer, pl_module, self._meters, known)
+        if self.monitored.sign != sign:
+            assert self.state is not None
+            signals["val_loss"] = -signals["val_loss"]
+            self.state = self.controller.init(self.state.rates)
+        return signals
+
+    def _decided(self, state: State, signals: dict[str, float]) -> State:
+        """Return the next decision, or ``state`` where none can be made, which is said once."""
+        rewinds = self._rewinder is not None and self._rewinder.can_rewind
+        try:
+            return decided(self.controller, state, signals, rewinds)
+        except NoDecisionError as error:
+            self._say_once(f"no decision at step {int(signals['step'])}: {error}", str(error))
+            return undecided(state, f"no decision: {error}")
+
+    def _say_once(self, what: str, about: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            rank_zero_warn(what)
+
+    def _finish(self, pl_module: L.LightningModule) -> None:
+        self._batches.unwatch(pl_module)
+        for meter in self._meters:
+            meter.finish()
 
     def _settle(self) -> None:
         if self._rewinder is not None:
             self._rewinder.settle()
+
+
+def _decides(trainer: L.Trainer) -> bool:
+    """Tell whether ``trainer`` validates to be decided on: in ``fit``, and not to check that it can."""
+    return trainer.state.fn == "fit" and not trainer.sanity_checking

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container
-
-from lightning.pytorch.utilities import rank_zero_warn
+from dataclasses import replace
 
 from adaptive_dropout.controllers import Controller, State
 from adaptive_dropout.controllers.deciding import decide, not_finite
 from adaptive_dropout.tracking.names import CONTROL, metric_keys, rate_keys, state_metrics
 
-__all__ = ["begun", "check_not_diverged", "decided", "decision_metrics"]
+__all__ = ["NoDecisionError", "begun", "decided", "decision_metrics", "undecided"]
 
 
 def begun(controller: Controller, saved: State | None, rates: dict[str, float]) -> State:
@@ -27,30 +26,38 @@ def begun(controller: Controller, saved: State | None, rates: dict[str, float]) 
     return saved
 
 
-def check_not_diverged(monitor: str, signals: dict[str, float]) -> None:
-    """Raise a ValueError where the validation loss is NaN or infinite, for a run that cannot be rewound."""
-    if not math.isfinite(signals["val_loss"]):
-        raise ValueError(
-            f"monitor {monitor!r} is {signals['val_loss']} at step {int(signals['step'])}; "
-            "the run has diverged: lower the learning rate, or check the data"
-        )
+class NoDecisionError(Exception):
+    """What has been measured does not allow a decision."""
 
 
-def decided(controller: Controller, state: State, signals: dict[str, float]) -> State:
-    """Return the next decision; where a training loss alone is NaN or infinite, warn and leave the rates.
+def decided(controller: Controller, state: State, signals: dict[str, float], rewinds: bool) -> State:
+    """Return the next decision; where a training loss alone is NaN or infinite, one that leaves the rates.
+
+    Args:
+        controller: the rule.
+        state: its last decision.
+        signals: what was measured.
+        rewinds: whether there are weights to go back to.
 
     Raises:
-        KeyError: a signal that ``controller`` needs is missing.
+        NoDecisionError: the validation loss is NaN or infinite with nothing to go back to, or a signal is missing.
     """
+    if not rewinds and not math.isfinite(signals["val_loss"]):
+        raise NoDecisionError(
+            f"the validation loss is {signals['val_loss']}; lower the learning rate, or check the data"
+        )
     if broken := not_finite(signals):
-        rank_zero_warn(f"no decision at step {int(signals['step'])}, where {broken} is not finite; check the data")
+        raise NoDecisionError(f"{', '.join(broken)} is not finite; check the data")
     try:
         return decide(controller, state, signals)
     except KeyError as error:
-        if "train_loss" in signals:
-            raise
-        hint = "training_step has to return its loss, under manual optimization too"
-        raise KeyError(f"{error.args[0]}; {hint}") from error
+        hint = "" if "train_loss" in signals else "; training_step has to return its loss for this rule"
+        raise NoDecisionError(f"{error.args[0]}{hint}") from error
+
+
+def undecided(state: State, reason: str) -> State:
+    """Return ``state`` as a decision that leaves everything as it is."""
+    return replace(state, improved=False, rewind=False, restart=False, reason=reason)
 
 
 def decision_metrics(state: State, signals: dict[str, float], logged: Container[str]) -> dict[str, float]:

@@ -28,6 +28,6 @@ def add_batch_loss(running: RunningLoss, pl_module: L.LightningModule, outputs: 
 
 
 def loss_in(outputs: Any) -> Tensor | None:
-    """Return the loss in what ``training_step`` returns: a tensor, or a mapping with one at "loss"; else None."""
+    """Return the loss in what ``training_step`` returns: a number in a tensor, or one at "loss" of a mapping; or None."""
     loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-    return loss if isinstance(loss, Tensor) else None
+    return loss if isinstance(loss, Tensor) and loss.numel() == 1 else None

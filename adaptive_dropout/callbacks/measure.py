@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import lightning.pytorch as L
 import torch
 
-from adaptive_dropout.callbacks.averages import as_validated
+from adaptive_dropout.callbacks.isolated import IsolatedValidation
 from adaptive_dropout.callbacks.meters import Meters
+from adaptive_dropout.callbacks.monitored import Monitored
 from adaptive_dropout.callbacks.run_length import known_steps, steps_done
 
-__all__ = ["averaged", "measured", "run_metrics", "run_position"]
+__all__ = ["averaged", "logged_on", "measured", "run_metrics", "run_position"]
 
 
-def run_metrics(trainer: L.Trainer, monitor: str) -> dict[str, float]:
-    """Return every metric of this validation by name, and ``val_loss`` for the monitor.
-
-    Raises:
-        KeyError: the monitor is not logged.
-    """
-    metrics = trainer.callback_metrics
-    if monitor not in metrics:
-        raise KeyError(f"monitor {monitor!r} is not logged; the metrics at validation are {sorted(metrics)}")
+def run_metrics(trainer: L.Trainer, monitored: Monitored) -> dict[str, float]:
+    """Return every metric of this validation by name, and ``val_loss`` for the monitored one, which it logged."""
+    assert monitored.name is not None
     # Lightning's own train_loss is of the last step or the epoch before: never let it pass for ours.
-    signals = {name: float(value) for name, value in metrics.items() if name != "train_loss"}
-    return signals | {"val_loss": signals[monitor]}
+    signals = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "train_loss"}
+    return signals | {"val_loss": monitored.loss(signals[monitored.name])}
+
+
+def logged_on(trainer: L.Trainer, pl_module: L.LightningModule, batches: Sequence[Any]) -> dict[str, Any]:
+    """Return what a validation on ``batches`` of training data logs, by name; nothing where it cannot be run on them."""
+    try:
+        return IsolatedValidation(trainer, pl_module).run(batches, "").logged if batches else {}
+    except Exception:  # the user's own code runs in there; what it logs is then seen at the first validation
+        return {}
 
 
 def run_position(trainer: L.Trainer) -> dict[str, float]:
@@ -35,13 +40,13 @@ def run_position(trainer: L.Trainer) -> dict[str, float]:
     return position if total is None else position | {"total_steps": total}
 
 
-def measured(trainer: L.Trainer, pl_module: L.LightningModule, meters: Meters, val_loss: float) -> dict[str, float]:
-    """Return what ``meters`` measure, `averaged`; nothing where ``val_loss``, of all processes, is NaN or infinite."""
-    if not math.isfinite(val_loss):
-        return {}
-    with as_validated(trainer, pl_module):
-        signals = meters.signals(trainer, pl_module, val_loss)
-    return averaged(trainer, signals)
+def measured(
+    trainer: L.Trainer, pl_module: L.LightningModule, meters: Meters, known: dict[str, float]
+) -> dict[str, float]:
+    """Return ``known`` with what ``meters`` measure, `averaged`; ``known`` alone where its loss is not finite."""
+    if not math.isfinite(known["val_loss"]):
+        return known
+    return averaged(trainer, meters.signals(trainer, pl_module, known))
 
 
 def averaged(trainer: L.Trainer, signals: dict[str, float]) -> dict[str, float]:

@@ -21,6 +21,8 @@ from adaptive_dropout.tracking.wandb_run import begin_wandb, decision_media, fin
 
 __all__ = ["Record"]
 
+UNKNOWN = "the validation loss"
+
 
 class Record:
     """The decisions of one run: ``decisions.jsonl`` in its folder, and the loggers. The first process writes.
@@ -31,20 +33,24 @@ class Record:
 
     Args:
         controller: the rule.
-        monitor: the metric that it steers by.
     """
 
-    def __init__(self, controller: Controller, monitor: str) -> None:
+    def __init__(self, controller: Controller) -> None:
         self._controller = controller_to_dict(controller)
-        self._monitor = monitor
         self.run: Run | None = None
         self._trace: Trace | None = None
 
-    def start(self, trainer: L.Trainer, state: State) -> None:
-        """Begin with ``state``, or go on with what a checkpoint held."""
+    def start(self, trainer: L.Trainer, state: State, monitor: str | None) -> None:
+        """Begin with ``state``, or go on with what a checkpoint held.
+
+        Args:
+            trainer: of the run.
+            state: the rates that it begins with.
+            monitor: the metric that it is steered by; None where a validation has yet to show it.
+        """
         if self.run is None:
             rates, stored = dict(state.rates), state_to_dict(state)
-            self.run = Run(uuid.uuid4().hex, self._controller, self._monitor, rates, stored, steps_done(trainer))
+            self.run = Run(uuid.uuid4().hex, self._controller, monitor or UNKNOWN, rates, stored, steps_done(trainer))
         if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from adaptive_dropout.controllers.base import Controller, State, own_state
 from adaptive_dropout.controllers.logits import shift_logits
 from adaptive_dropout.controllers.pace import check_span, share_of_run
-from adaptive_dropout.controllers.reading import read_signal
+from adaptive_dropout.controllers.reading import read_optional, read_signal
 
 __all__ = ["BalanceController", "BalanceState"]
 
@@ -37,7 +37,7 @@ class BalanceController(Controller):
 
     Then dropout costs more than the network could overfit: it is too strong now. The training loss is a mean since the
     last validation, so it is compared with the mean of this validation and the last. The rule never raises; it needs
-    no loss beyond the two that training has anyway.
+    no loss beyond the two that training has anyway. Where ``train_loss`` is missing, nothing moves.
 
     Args:
         span: how many logits the rates could fall in a whole run.
@@ -62,9 +62,9 @@ class BalanceController(Controller):
     def update(self, state: State, signals: Mapping[str, float]) -> BalanceState:
         """Return the rates lowered, or as they were."""
         before = own_state(state, BalanceState)
-        train_loss, val_loss = read_signal(signals, "train_loss"), read_signal(signals, "val_loss")
+        train_loss, val_loss = read_optional(signals, "train_loss"), read_signal(signals, "val_loss")
         step = int(read_signal(signals, "step"))
-        if before.step is None or before.val_loss is None:
+        if before.step is None or before.val_loss is None or train_loss is None:
             return BalanceState(before.rates, step=step, val_loss=val_loss)
         share = share_of_run(signals, before.step)
         reference = (before.val_loss + val_loss) / 2

@@ -19,7 +19,7 @@ def offset(signals: Mapping[str, float]) -> float:
     0.8
     """
     z = signals.get("gap_z", 0.0)
-    if z >= -2:
+    if z >= -2 or "clean_loss" not in signals:
         return 0.0
     above = signals["clean_loss"] - signals["val_loss"]
     return above * (1 - 2 / -z)

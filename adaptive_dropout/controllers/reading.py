@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-__all__ = ["read_signal"]
+__all__ = ["read_optional", "read_signal"]
 
 
 def read_signal(signals: Mapping[str, float], name: str) -> float:
@@ -24,3 +24,12 @@ def read_signal(signals: Mapping[str, float], name: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"signal {name!r} has to be a finite number, but got {value}")
     return value
+
+
+def read_optional(signals: Mapping[str, float], name: str) -> float | None:
+    """Return the signal called ``name``, a finite float, or None where there is none.
+
+    Raises:
+        ValueError: it is NaN or infinite.
+    """
+    return read_signal(signals, name) if name in signals else None

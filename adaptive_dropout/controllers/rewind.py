@@ -14,7 +14,7 @@ from adaptive_dropout.controllers.base import Controller, State, own_state
 from adaptive_dropout.controllers.chain import Chain
 from adaptive_dropout.controllers.level import level, offset
 from adaptive_dropout.controllers.logits import HIGH, LOW, raise_to, shift_logits
-from adaptive_dropout.controllers.reading import read_signal
+from adaptive_dropout.controllers.reading import read_optional, read_signal
 from adaptive_dropout.controllers.settings import check_controller
 from adaptive_dropout.controllers.slope import AUDIBLE, SlopeController, hardly_learned
 from adaptive_dropout.controllers.stall import overfits, patience, stride
@@ -84,10 +84,10 @@ class RewindController(Controller):
     Args:
         controller: the rule in between; `SlopeController` and then `BalanceController` by default.
 
-    Signals: ``train_loss``, ``val_loss``, ``step``, ``total_steps`` and ``clean_loss`` (see `SlopeController`);
-    ``gap_z``, the gap between validation and clean loss in standard errors, and ``clean_drop_z``, how far the clean
-    loss has fallen since the best validation in standard errors, without which a rewind never raises;
-    ``trivial_loss``, without which nothing restarts. `adaptive_dropout.signals` measures them.
+    Signals: ``val_loss``, ``step`` and ``total_steps``. What else can be measured: ``train_loss`` and ``clean_loss``
+    (see `SlopeController`); ``gap_z``, the gap between validation and clean loss in standard errors, and
+    ``clean_drop_z``, how far the clean loss has fallen since the best validation in standard errors, without which a
+    rewind never raises; ``trivial_loss``, without which nothing restarts. `adaptive_dropout.signals` measures them.
     """
 
     controller: Controller = field(default_factory=lambda: Chain((SlopeController(), BalanceController())))
@@ -144,7 +144,8 @@ class RewindController(Controller):
     @staticmethod
     def _swamped(seen: RewindState, signals: Mapping[str, float], val_loss: float) -> bool:
         best = val_loss if seen.best is None else min(seen.best, val_loss)
-        if read_signal(signals, "train_loss") <= 1.1 * signals.get("trivial_loss", float("inf")):
+        train_loss = read_optional(signals, "train_loss")
+        if train_loss is None or train_loss <= 1.1 * signals.get("trivial_loss", float("inf")):
             return False
         return hardly_learned(best, signals) and seen.validations >= 2 and seen.restarts < RESTARTS
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adaptive_dropout.controllers.base import Controller, State, own_state
 from adaptive_dropout.controllers.logits import raise_to, shift_logits
@@ -30,12 +30,14 @@ class SlopeState(State):
         reason: why the rates moved.
         step: optimizer steps at the last validation; None before the first.
         val_losses: the last validation losses, oldest first.
-        clean_losses: the clean training losses of the same validations.
+        training_losses: the training losses of the same validations.
+        training: the signal that those are: ``clean_loss``, or ``train_loss`` where that could not be measured.
     """
 
     step: int | None = None
     val_losses: tuple[float, ...] = ()
-    clean_losses: tuple[float, ...] = ()
+    training_losses: tuple[float, ...] = ()
+    training: str = "clean_loss"
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ class SlopeController(Controller):
             which reads as overfitting, and the rate runs away.
         window: how many validations a slope is fitted to, at least 3.
 
-    The signals are those of `BalanceController` plus ``clean_loss``, the loss of a fixed subset of the training data
-    with dropout off, and, where it is known, ``trivial_loss``, that of the best constant prediction.
+    The signals are ``val_loss``, ``step``, ``total_steps``; ``clean_loss``, the loss of a fixed subset of the training
+    data with dropout off, in whose place ``train_loss`` is taken where it is missing; and, where it is known,
+    ``trivial_loss``, that of the best constant prediction. Without a training loss nothing moves.
     """
 
     span: float = 6.0
@@ -79,20 +82,27 @@ class SlopeController(Controller):
         """Return the rates moved along the slopes, as soon as the window is full."""
         before = own_state(state, SlopeState)
         step = int(read_signal(signals, "step"))
-        vals = (*before.val_losses, read_signal(signals, "val_loss"))[-self.window :]
-        cleans = (*before.clean_losses, read_signal(signals, "clean_loss"))[-self.window :]
+        training = "clean_loss" if "clean_loss" in signals else "train_loss"
+        if training not in signals:
+            return replace(before, reason="", step=step)
+        goes_on = before if training == before.training else SlopeState(before.rates)  # they are not of one curve
+        vals = (*goes_on.val_losses, read_signal(signals, "val_loss"))[-self.window :]
+        losses = (*goes_on.training_losses, read_signal(signals, training))[-self.window :]
+        after = SlopeState(
+            before.rates, step=step, val_losses=vals, training_losses=losses, training=training
+        )
         push = 0.0
         if len(vals) == self.window:
-            push = self._push(vals, cleans, 1 - step / read_signal(signals, "total_steps"))
-            if vals[-1] <= cleans[-1] or hardly_learned(min(vals), signals):
+            push = self._push(vals, losses, 1 - step / read_signal(signals, "total_steps"))
+            if vals[-1] <= losses[-1] or hardly_learned(min(vals), signals):
                 push = min(push, 0.0)
         if before.step is None or push == 0.0:
-            return SlopeState(before.rates, step=step, val_losses=vals, clean_losses=cleans)
+            return after
         rates = shift_logits(before.rates, push * self.span * share_of_run(signals, before.step))
         if push > 0.5:
             rates = raise_to(rates, AUDIBLE)
         reason = f"validation {'falls behind' if push > 0 else 'keeps up with'} training, push {push:+.2f}"
-        return SlopeState(rates, reason=reason, step=step, val_losses=vals, clean_losses=cleans)
+        return replace(after, rates=rates, reason=reason)
 
     @staticmethod
     def _push(vals: Sequence[float], cleans: Sequence[float], left: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from adaptive_dropout.controllers.reading import read_signal
+from adaptive_dropout.controllers.reading import read_optional, read_signal
 from adaptive_dropout.probability import clip
 
 __all__ = ["overfits", "patience", "stride"]
@@ -41,13 +41,18 @@ def overfits(last_val_loss: float, signals: Mapping[str, float]) -> bool:
 
     Args:
         last_val_loss: that of the validation before.
-        signals: those of this validation; without ``gap_z`` it never does.
+        signals: those of this validation. What cannot be compared is missing: without ``train_loss`` it does not count,
+            without ``gap_z`` it is enough that training went on, which nothing but ``clean_drop_z`` then says.
     """
     reference = (last_val_loss + read_signal(signals, "val_loss")) / 2
-    train_loss = read_signal(signals, "train_loss")
-    if train_loss > reference or signals.get("gap_z", 0.0) <= 2:
+    train_loss = read_optional(signals, "train_loss")
+    if train_loss is not None and train_loss > reference:
         return False
-    return signals.get("clean_drop_z", 0.0) > 2 or (reference > 0 and train_loss < reference / 2)
+    went_on = signals.get("clean_drop_z", 0.0) > 2
+    if "gap_z" not in signals:
+        return went_on
+    little_left = train_loss is not None and reference > 0 and train_loss < reference / 2
+    return signals["gap_z"] > 2 and (went_on or little_left)
 
 
 def stride(recent: Sequence[float], best: float, signals: Mapping[str, float]) -> float:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["CleanLoss"]
+from adaptive_dropout.signals.footing import mean_and_error
+
+__all__ = ["CleanLoss", "in_errors"]
 
 
 class CleanLoss:
@@ -33,27 +35,31 @@ class CleanLoss:
         """Return ``clean_loss``, ``gap_z`` and ``clean_drop_z``.
 
         Args:
-            losses: the clean loss of each part, always the same parts in the same order; at least two.
+            losses: the clean loss of each part, always the same parts in the same order.
             val_losses: the validation loss of each part of the validation data.
 
         ``gap_z`` is validation minus clean loss in standard errors of that difference; with a single validation part,
         in standard errors of the clean loss. ``clean_drop_z`` is how far the clean loss has fallen since `mark`, in
-        standard errors of the paired differences; 0 where nothing is marked.
+        standard errors of the paired differences; 0 where nothing is marked. A single part has no standard error:
+        then there is ``clean_loss`` alone.
 
         Raises:
-            ValueError: fewer than two parts, or another number of parts than before.
+            ValueError: no part, or another number of parts than before.
         """
-        if len(losses) < 2:
-            raise ValueError(f"the clean loss needs two parts of the training data or more, but got {len(losses)}")
+        if not losses:
+            raise ValueError("the clean loss needs a part of the training data, but got none")
         if self._last is not None and len(self._last) != len(losses):
             raise ValueError(f"the clean loss is of {len(losses)} parts, but was of {len(self._last)}")
         self._last = list(losses)
-        error = math.hypot(_standard_error(losses), _standard_error(val_losses) if len(val_losses) > 1 else 0.0)
-        drops = [before - now for before, now in zip(self._marked or losses, losses, strict=True)]
+        mean, error = mean_and_error(losses)
+        if len(losses) < 2:
+            return {"clean_loss": mean}
+        val_mean, val_error = mean_and_error(val_losses)
+        drop, drop_error = mean_and_error([b - now for b, now in zip(self._marked or losses, losses, strict=True)])
         return {
-            "clean_loss": _mean(losses),
-            "gap_z": _in_errors(_mean(val_losses) - _mean(losses), error),
-            "clean_drop_z": _in_errors(_mean(drops), _standard_error(drops)),
+            "clean_loss": mean,
+            "gap_z": in_errors(val_mean - mean, math.hypot(error, val_error)),
+            "clean_drop_z": in_errors(drop, drop_error),
         }
 
     def mark(self) -> None:
@@ -61,7 +67,7 @@ class CleanLoss:
         self._marked = self._last
 
     def state_dict(self) -> dict[str, list[float] | None]:
-        """Return what a resumed run has to know."""
+        """Return what a resumed run has to know, if it measures the same parts."""
         return {"last": self._last, "marked": self._marked}
 
     def load_state_dict(self, state: dict[str, list[float] | None]) -> None:
@@ -69,15 +75,6 @@ class CleanLoss:
         self._last, self._marked = state["last"], state["marked"]
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _standard_error(values: Sequence[float]) -> float:
-    mean = _mean(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
-
-
-def _in_errors(difference: float, error: float) -> float:
-    # Finite also where there is no spread at all: signals are stored as JSON.
+def in_errors(difference: float, error: float) -> float:
+    """Return ``difference`` in units of ``error``; finite also where that is 0, as signals are stored as JSON."""
     return math.copysign(min(abs(difference) / max(error, 1e-12), 1e6), difference) if difference else 0.0

@@ -106,20 +106,22 @@ class Response:
         self._adam.step()
         self._adam.zero_grad()
 
-    def signal(self, validation_loss: Callable[[], Tensor]) -> dict[str, float]:
+    def signal(self, validation_loss: Callable[[], Tensor], model: nn.Module | None = None) -> dict[str, float]:
         """Return, by the name of each rate, the derivative of the validation loss by its logit through the response.
 
         A positive one asks for a lower rate. The weights, A and C are held.
 
         Args:
             validation_loss: the loss of a validation batch, 0-dim; runs the model, then in eval mode.
+            model: a copy of the model, if that is what it runs.
 
         Raises:
             ValueError: the loss has no gradient.
         """
+        model = self._model if model is None else model
         change = torch.zeros(1, len(self._columns), dtype=torch.float32, device=self._device, requires_grad=True)
-        with unchanged(self._model), eager(), evaluating(self._model), torch.enable_grad(), ExitStack() as stack:
-            for steered in self._layers:
+        with unchanged(model), eager(), evaluating(model), torch.enable_grad(), ExitStack() as stack:
+            for steered in steered_layers(model):
                 stack.enter_context(replaced(steered.layer, forward=partial(self._responded, steered, change)))
             (gradient,) = torch.autograd.grad(with_gradient(validation_loss()), change)
         return dict(zip(self._columns, gradient[0].tolist(), strict=True))

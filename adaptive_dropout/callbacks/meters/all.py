@@ -2,94 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import lightning.pytorch as L
 
 from adaptive_dropout.callbacks.meters.base import Meter
+from adaptive_dropout.callbacks.meters.clean_loss import CleanLossMeter
 from adaptive_dropout.callbacks.meters.hypergradient import HypergradientMeter
-from adaptive_dropout.callbacks.meters.probe import Probe
 from adaptive_dropout.callbacks.meters.response import ResponseMeter
 from adaptive_dropout.callbacks.meters.train_loss import TrainLossMeter
-from adaptive_dropout.controllers import State
+from adaptive_dropout.callbacks.monitored import Monitored
 
 __all__ = ["Meters"]
 
 ASKED_FOR: Mapping[str, type[Meter]] = {
-    "clean_loss": Probe,
+    "clean_loss": CleanLossMeter,
     "hypergradient": HypergradientMeter,
     "response": ResponseMeter,
 }
 
 
-class Meters(Meter):
-    """The meter of the training loss, which is free, and one for each of the ``needs`` of a controller.
+class Meters:
+    """The meter of the training loss, which is free, and one for each of the ``needs`` of a controller; iterates them.
 
     Args:
-        monitor: as in `Meter`.
+        monitored: as in `Meter`.
         needs: what the controller asks for.
 
     Raises:
         ValueError: nothing measures one of the needs.
     """
 
-    def __init__(self, monitor: str, needs: frozenset[str]) -> None:
-        super().__init__(monitor)
+    def __init__(self, monitored: Monitored, needs: frozenset[str]) -> None:
         known = {*ASKED_FOR, "snapshot"}
         if unknown := needs - known:
             raise ValueError(
                 f"the controller needs {sorted(unknown)}, but only {sorted(known)} can be measured or kept"
             )
-        asked = {name: meter(monitor) for name, meter in ASKED_FOR.items() if name in needs}
-        self._meters: dict[str, Meter] = {"train_loss": TrainLossMeter(monitor), **asked}
+        asked = {name: meter(monitored) for name, meter in ASKED_FOR.items() if name in needs}
+        self._meters: dict[str, Meter] = {"train_loss": TrainLossMeter(monitored), **asked}
 
-    def start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start all."""
-        for meter in self._meters.values():
-            meter.start(trainer, pl_module)
+    def __iter__(self) -> Iterator[Meter]:
+        return iter(self._meters.values())
 
-    def before_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
-        """Let all have the batch."""
-        for meter in self._meters.values():
-            meter.before_batch(trainer, pl_module, batch)
-
-    def after_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
-        """Let all have its loss."""
-        for meter in self._meters.values():
-            meter.after_batch(trainer, pl_module, outputs)
-
-    def listen(self, pl_module: L.LightningModule) -> None:
-        """Let all listen."""
-        for meter in self._meters.values():
-            meter.listen(pl_module)
-
-    def hear(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
-        """Let all have the batch."""
-        for meter in self._meters.values():
-            meter.hear(trainer, batch, batch_idx)
-
-    def stop(self, pl_module: L.LightningModule) -> None:
-        """Stop all."""
-        for meter in self._meters.values():
-            meter.stop(pl_module)
-
-    def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, val_loss: float) -> dict[str, float]:
-        """Return what all measured."""
-        measured: dict[str, float] = {}
-        for meter in self._meters.values():
-            measured |= meter.signals(trainer, pl_module, val_loss)
-        return measured
-
-    def decided(self, state: State) -> None:
-        """Tell all."""
-        for meter in self._meters.values():
-            meter.decided(state)
-
-    def finish(self) -> None:
-        """Finish all."""
-        for meter in self._meters.values():
-            meter.finish()
+    def signals(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Return ``known`` with what all measured; each knows what those before it did."""
+        signals = dict(known)
+        for meter in self:
+            measured = {**signals, **meter.signals(trainer, pl_module, signals)}
+            signals = {name: value for name, value in measured.items() if value is not None}
+        return signals
 
     def state_dict(self) -> dict[str, Any]:
         """Return what each has to know, by name."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as L
 
+from adaptive_dropout.callbacks.meters.kept import RunBatches
+from adaptive_dropout.callbacks.monitored import Monitored
 from adaptive_dropout.controllers import State
 
 __all__ = ["Meter"]
@@ -18,14 +21,16 @@ class Meter(ABC):
     A call that a meter does not need does nothing.
 
     Args:
-        monitor: the metric that ``validation_step`` logs as the validation loss.
+        monitored: the metric that is the validation loss.
     """
 
-    def __init__(self, monitor: str) -> None:
-        self.monitor = monitor
+    def __init__(self, monitored: Monitored) -> None:
+        self.monitored = monitored
 
-    def start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: B027
+    def start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:  # noqa: B027
         """Training begins, or goes on from a checkpoint, which is loaded by now.
+
+        ``batches`` keep the first ones of the run, as soon as they come: as many as a meter asks for here.
 
         Raises:
             ValueError, TypeError: this run cannot be measured.
@@ -37,24 +42,34 @@ class Meter(ABC):
     def after_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:  # noqa: B027
         """A batch was trained on; ``outputs`` is what Lightning says of it."""
 
-    def listen(self, pl_module: L.LightningModule) -> None:  # noqa: B027
-        """A validation of ``fit`` begins."""
+    def validation_begins(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: B027
+        """A validation of ``fit`` begins; not the sanity check."""
 
-    def hear(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:  # noqa: B027
-        """``batch``, on its device, is about to be validated on; not in the sanity check."""
+    def before_validation_batch(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:  # noqa: B027
+        """``batch`` of the first loader, on its device, is about to be validated on; not in the sanity check."""
 
-    def stop(self, pl_module: L.LightningModule) -> None:  # noqa: B027
-        """A validation of ``fit`` ends, by itself or by an exception; what `listen` began ends with it."""
+    def after_validation_batch(self, trainer: L.Trainer) -> None:  # noqa: B027
+        """A batch was validated on, and what it logged was gathered; not in the sanity check."""
 
     @abstractmethod
-    def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, val_loss: float) -> dict[str, float]:
-        """Return what was measured since the last decision; asked only where the validation loss is finite."""
+    def signals(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
+    ) -> Mapping[str, float | None]:
+        """Return what was measured since the last decision; asked only where the validation loss is finite.
+
+        None withdraws a signal that is known, but does not mean what it seems to.
+
+        Args:
+            trainer: of the run.
+            pl_module: as it was validated.
+            known: the signals so far, ``val_loss`` among them.
+        """
 
     def decided(self, state: State) -> None:  # noqa: B027
         """A decision was made and carried out; what is measured from now on is for the next."""
 
     def finish(self) -> None:  # noqa: B027
-        """Training ends, by itself or by an exception."""
+        """Training ends, by itself or by an exception; what was begun and is not over ends too."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as L
 from lightning.fabric.utilities import move_data_to_device
-from lightning.pytorch.utilities.seed import isolate_rng
 
+from adaptive_dropout.callbacks.isolated.steps import check_differentiable, isolated_steps
 from adaptive_dropout.callbacks.meters.base import Meter
-from adaptive_dropout.callbacks.meters.quiet import check_differentiable, quiet_training_loss, quiet_validation_losses
+from adaptive_dropout.callbacks.meters.kept import RunBatches
 from adaptive_dropout.callbacks.meters.window import Budget, Window
+from adaptive_dropout.callbacks.monitored import Monitored
 from adaptive_dropout.controllers import State
 from adaptive_dropout.rates import SettableRate, get_rates
 from adaptive_dropout.signals import hypergradient
@@ -27,41 +28,40 @@ class HypergradientMeter(Meter):
     told at once. A run that is measured, but not steered, is the same to the last bit.
 
     Args:
-        monitor: as in `Meter`.
+        monitored: as in `Meter`.
     """
 
-    def __init__(self, monitor: str) -> None:
-        super().__init__(monitor)
+    def __init__(self, monitored: Monitored) -> None:
+        super().__init__(monitored)
         # A gradient of each batch, and a second derivative, which takes four forwards of the training batch.
         self._window = Window(Budget(every=30, share=0.12, cost=10 / 3))
         self._names: list[str] = []
 
-    def start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
         """Raise where the run cannot be measured."""
         check_differentiable(trainer, pl_module, "hypergradient")
         self._names = list(get_rates(pl_module, SettableRate))
 
     def before_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         """Measure, if it is the turn of this batch."""
-        pieces = self._window.turn(trainer, batch)
-        if pieces is None:
-            return
-        train, val = (move_data_to_device(piece, pl_module.device) for piece in pieces)
-        training_loss = partial(quiet_training_loss, trainer, pl_module, train)
-        with isolate_rng():
-            measured = hypergradient(
-                pl_module,
-                trainer.optimizers,
-                training_loss,
-                lambda: quiet_validation_losses(trainer, pl_module, self.monitor, [val])[0],
-            )
-        self._window.add(measured)
+        self._window.measure(trainer, batch, lambda train, val: self._measure(trainer, pl_module, train, val))
 
-    def hear(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
+    def _measure(self, trainer: L.Trainer, pl_module: L.LightningModule, train: Any, val: Any) -> dict[str, float]:
+        with isolated_steps(trainer, pl_module, self.monitored.name or "") as steps:
+            return hypergradient(
+                steps.module,
+                steps.optimizers,
+                lambda: steps.training_loss(move_data_to_device(train, pl_module.device)),
+                lambda: steps.validation_loss(move_data_to_device(val, pl_module.device)),
+            )
+
+    def before_validation_batch(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
         """Keep a piece of the validation data for the next window."""
         self._window.keep(trainer, batch, batch_idx)
 
-    def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, val_loss: float) -> dict[str, float]:
+    def signals(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
+    ) -> dict[str, float]:
         """Return the means."""
         return self._window.mean("hypergradient", self._names)
 

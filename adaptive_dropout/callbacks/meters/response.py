@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as L
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.utilities.data import extract_batch_size
-from lightning.pytorch.utilities.seed import isolate_rng
 
+from adaptive_dropout.callbacks.isolated.steps import check_differentiable, isolated_steps
 from adaptive_dropout.callbacks.meters.base import Meter
-from adaptive_dropout.callbacks.meters.quiet import check_differentiable, quiet_validation_losses
+from adaptive_dropout.callbacks.meters.kept import RunBatches
 from adaptive_dropout.callbacks.meters.window import Budget, Window
+from adaptive_dropout.callbacks.monitored import Monitored
 from adaptive_dropout.controllers import State
 from adaptive_dropout.rates import SettableRate, get_rates
 from adaptive_dropout.signals import Response
@@ -26,17 +28,17 @@ class ResponseMeter(Meter):
     A rewind leaves the learned response as it is: it goes on learning behind the weights that came back.
 
     Args:
-        monitor: as in `Meter`.
+        monitored: as in `Meter`.
     """
 
-    def __init__(self, monitor: str) -> None:
-        super().__init__(monitor)
+    def __init__(self, monitored: Monitored) -> None:
+        super().__init__(monitored)
         self._window = Window(Budget(every=10, share=0.1, cost=1.0))
         self._names: list[str] = []
         self._response: Response | None = None
         self._saved: dict[str, Any] | None = None
 
-    def start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
         """Let each example have rates of its own from here on; raise where the run cannot be measured."""
         check_differentiable(trainer, pl_module, "response")
         self._names = list(get_rates(pl_module, SettableRate))
@@ -48,15 +50,14 @@ class ResponseMeter(Meter):
     def before_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         """Measure, if it is the turn of this batch; draw the rates of its examples."""
         assert self._response is not None
-        pieces = self._window.turn(trainer, batch)
-        if pieces is not None:
-            val = move_data_to_device(pieces[1], pl_module.device)
-            with isolate_rng():
-                measured = self._response.signal(
-                    lambda: quiet_validation_losses(trainer, pl_module, self.monitor, [val])[0]
-                )
-            self._window.add(measured)
+        self._window.measure(trainer, batch, lambda _, val: self._measure(trainer, pl_module, val))
         self._response.draw(extract_batch_size(batch))
+
+    def _measure(self, trainer: L.Trainer, pl_module: L.LightningModule, val: Any) -> dict[str, float]:
+        assert self._response is not None
+        with isolated_steps(trainer, pl_module, self.monitored.name or "") as steps:
+            batch = move_data_to_device(val, pl_module.device)
+            return self._response.signal(lambda: steps.validation_loss(batch), steps.module)
 
     def after_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
         """Let the response learn from this batch, on all processes the same."""
@@ -66,11 +67,13 @@ class ResponseMeter(Meter):
                 tensor.grad = trainer.strategy.reduce(tensor.grad, reduce_op="mean")
         self._response.learn()
 
-    def hear(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
+    def before_validation_batch(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
         """Keep a piece of the validation data for the next window."""
         self._window.keep(trainer, batch, batch_idx)
 
-    def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, val_loss: float) -> dict[str, float]:
+    def signals(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
+    ) -> dict[str, float]:
         """Return the means."""
         return self._window.mean("response", self._names)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as L
 
 from adaptive_dropout.callbacks.losses import add_batch_loss
 from adaptive_dropout.callbacks.meters.base import Meter
+from adaptive_dropout.callbacks.monitored import Monitored
 from adaptive_dropout.controllers import State
 from adaptive_dropout.signals import RunningLoss
 
@@ -15,24 +17,28 @@ __all__ = ["TrainLossMeter"]
 
 
 class TrainLossMeter(Meter):
-    """The signal ``train_loss``, with dropout on; none where ``training_step`` returns no loss.
+    """The signals ``train_loss``, with dropout on, and ``train_loss_error``; none without a loss of ``training_step``.
 
     Args:
-        monitor: as in `Meter`.
+        monitored: as in `Meter`.
     """
 
-    def __init__(self, monitor: str) -> None:
-        super().__init__(monitor)
+    def __init__(self, monitored: Monitored) -> None:
+        super().__init__(monitored)
         self._running = RunningLoss()
 
     def after_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
         """Take in the loss of this batch."""
         add_batch_loss(self._running, pl_module, outputs)
 
-    def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, val_loss: float) -> dict[str, float]:
-        """Return the mean."""
-        mean = self._running.mean()
-        return {} if mean is None else {"train_loss": mean}
+    def signals(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Return the mean, and its standard error."""
+        mean, error = self._running.mean(), self._running.standard_error()
+        if mean is None:
+            return {}
+        return {"train_loss": mean} if error is None else {"train_loss": mean, "train_loss_error": error}
 
     def decided(self, state: State) -> None:
         """Forget the losses of the last window."""

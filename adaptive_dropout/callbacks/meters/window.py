@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import lightning.pytorch as L
+from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.data import extract_batch_size
 
 from adaptive_dropout.callbacks.meters.pieces import cut
@@ -46,6 +48,7 @@ class Window:
         self._validations = 0
         self._examples = 0
         self._turns = 1
+        self._measured = self._lacks = False
         self.reset()
 
     def reset(self) -> None:
@@ -54,8 +57,29 @@ class Window:
         self._sums: dict[str, float] = {}
         self._count = 0
 
-    def turn(self, trainer: L.Trainer, batch: Any) -> tuple[Any, Any] | None:
-        """Return pieces to train and to validate on, or None; called once before every training ``batch``."""
+    def measure(self, trainer: L.Trainer, batch: Any, measured: Callable[[Any, Any], dict[str, float]]) -> None:
+        """Take in ``measured(train, val)`` of two pieces, if it is a turn; called once before every ``batch``.
+
+        Where it fails, which the first one of a run tells before anything is trained, no later one is tried.
+
+        Raises:
+            Exception: by the first measurement, whatever the user's code raises.
+        """
+        if self._lacks:
+            return
+        try:
+            pieces = self._turn(trainer, batch)
+            if pieces is not None:
+                self.add(measured(*pieces))
+        except Exception as error:
+            if not self._measured:
+                raise
+            self._lacks = True
+            rank_zero_warn(f"no gradient by the rates is measured any more ({error}); they stay where this rule needs one")
+        self._measured = True
+
+    def _turn(self, trainer: L.Trainer, batch: Any) -> tuple[Any, Any] | None:
+        """Return pieces to train and to validate on, or None."""
         interval = batches_between_validations(trainer)
         self._turns = math.ceil(interval / self.budget.every)
         stride = math.ceil(interval / self._turns)
@@ -73,6 +97,8 @@ class Window:
 
     def keep(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
         """Keep a piece of a validation ``batch``, if the next window is to be measured on it."""
+        if self._lacks:
+            return
         if batch_idx == 0:
             self._pieces = []
             self._validations += 1
@@ -96,14 +122,14 @@ class Window:
         return {f"{kind}/{name}": self._sums.get(name, 0.0) / max(1, self._count) for name in names}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run has to know, the pieces with it."""
+        """Return what a resumed run has to know: numbers, no examples."""
         return {
-            "pieces": self._pieces, "validations": self._validations, "examples": self._examples, "turns": self._turns,
+            "validations": self._validations, "examples": self._examples, "turns": self._turns,
             "batches": self._batches, "sums": self._sums, "count": self._count,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state_dict` was taken."""
-        self._pieces, self._validations = state["pieces"], state["validations"]
+        """Go on from where `state_dict` was taken; until the next validation, validation examples are of training."""
+        self._validations = state["validations"]
         self._examples, self._turns, self._batches = state["examples"], state["turns"], state["batches"]
         self._sums, self._count = state["sums"], state["count"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,12 @@ from torch import nn
 from torch.optim import Optimizer
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from adaptive_dropout.callbacks.checks import check_monitor
-from adaptive_dropout.callbacks.deciding import begun, check_not_diverged, decided, decision_metrics
+from adaptive_dropout.callbacks.deciding import NoDecisionError, begun, decided, decision_metrics, undecided
 from adaptive_dropout.callbacks.rewinder import Rewinder
 from adaptive_dropout.callbacks.transformers.checkpoint import kept_in, load_snapshots, save_snapshots
 from adaptive_dropout.callbacks.transformers.checks import check_run, examples_between
 from adaptive_dropout.callbacks.transformers.loss import LoggedLoss
-from adaptive_dropout.callbacks.transformers.probe import TrainerProbe
+from adaptive_dropout.callbacks.transformers.clean_loss import TrainerCleanLoss
 from adaptive_dropout.controllers import Controller, RewindController, State, state_from_dict, state_to_dict
 from adaptive_dropout.controllers.settings import check_controller
 from adaptive_dropout.conversion.found import find
@@ -49,11 +49,11 @@ class AdaptiveDropoutCallback(TrainerCallback):
 
     Raises:
         TypeError: ``controller`` is no Controller.
-        ValueError: the monitor is to be maximised, or the controller needs a signal that is measured in Lightning only.
-            When training begins: nothing drops in the model, nothing evaluates it, it is sharded. Later: the monitor is
-            NaN or infinite and there is nothing to rewind to.
-        KeyError: no evaluation has the monitor.
+        ValueError: the controller needs a signal that is measured in Lightning only. When training begins: nothing
+            drops in the model, nothing evaluates it, it is sharded, or the monitor is no loss.
         FileNotFoundError: a run is resumed whose best weights are not beside its checkpoint, in ``output_dir``.
+
+    A run that trains is never stopped: where nothing can be decided, the rates stay, and that is said once.
     """
 
     state: State | None
@@ -66,7 +66,6 @@ class AdaptiveDropoutCallback(TrainerCallback):
         monitor: str = "eval_loss",
         folder: str | Path | None = None,
     ) -> None:
-        check_monitor(monitor, "min")
         self.controller = check_controller(RewindController() if controller is None else controller)
         if other := self.controller.needs() - {"clean_loss", "snapshot"}:
             raise ValueError(
@@ -81,17 +80,17 @@ class AdaptiveDropoutCallback(TrainerCallback):
         needs = self.controller.needs()
         self.state = None
         self._loss = LoggedLoss()
-        self._probe = TrainerProbe(self.trainer) if "clean_loss" in needs else None
+        self._clean = TrainerCleanLoss(self.trainer) if "clean_loss" in needs else None
         self._rewinder = Rewinder(self.folder) if "snapshot" in needs else None
         self._decided_at = 0
-        self._missed: list[str] = []
+        self._said: set[str] = set()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **run: Any) -> None:
         """Make the dropout of the model adjustable, and start from its rates or from the checkpoint's."""
         model: nn.Module = run["model"]
         self._begin()
         adapt(model, find(model))
-        check_run(self.trainer, model, self._rewinder is not None)
+        check_run(self.trainer, model, self.monitor, self._rewinder is not None)
         self._loss.start(state.global_step)
         for _, rate in named_rates(model, ScheduledRate):
             rate.resolve(state.max_steps)
@@ -105,21 +104,19 @@ class AdaptiveDropoutCallback(TrainerCallback):
         if saved is not None:
             self._loss.load_state_dict(saved["loss"])
             self._decided_at = saved["decided_at"]
-        if saved is not None and self._probe is not None:
-            self._probe.load_state_dict(saved["probe"])
+        if saved is not None and self._clean is not None:
+            self._clean.load_state_dict(saved["clean"])
         self.state = begun(self.controller, saved and state_from_dict(self.controller, saved["state"]), rates)
         set_rates(run["model"], self.state.rates)
         if self._rewinder is not None:
             if saved is not None:
                 self._rewinder.load_state_dict(load_snapshots(args, state))
             self._rewinder.start(run["model"], [_plain(run["optimizer"])])
-        if self._probe is not None:
-            self._probe.start(run["train_dataloader"], examples_between(args, state, run["train_dataloader"]))
+        if self._clean is not None:
+            self._clean.start(run["train_dataloader"], examples_between(args, state, run["train_dataloader"]))
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **run: Any) -> None:
         """Go back where the last decision said so, and move scheduled rates."""
-        if self._missed:
-            raise KeyError(f"monitor {self.monitor!r} is in no evaluation; the metrics are {sorted(self._missed)}")
         if self._rewinder is not None and self.state is not None:
             self._rewinder.settle()
         if any(named_rates(run["model"], ScheduledRate)):
@@ -154,16 +151,15 @@ class AdaptiveDropoutCallback(TrainerCallback):
         if self.state is None or not self.trainer.is_in_train or state.global_step == self._decided_at:
             return
         if self.monitor not in metrics:
-            self._missed += metrics
+            named = f"monitor {self.monitor!r} is in no evaluation yet; the metrics are {sorted(metrics)}"
+            self._say_once(f"{named}; until it is, the rates stay as they are", self.monitor)
             return
         signals = self._signals(state, metrics)
-        if self._rewinder is None or not self._rewinder.can_rewind:
-            check_not_diverged(self.monitor, signals)
-        (self.state,) = broadcast_object_list([decided(self.controller, self.state, signals)])
-        self._decided_at, self._missed = state.global_step, []
+        (self.state,) = broadcast_object_list([self._decided(self.state, signals)])
+        self._decided_at = state.global_step
         self._loss.reset()
-        if self._probe is not None:
-            self._probe.decided(self.state)
+        if self._clean is not None:
+            self._clean.decided(self.state)
         if self._rewinder is not None:
             self._rewinder.carry_out(self.state)
         set_rates(run["model"], self.state.rates)
@@ -180,6 +176,19 @@ class AdaptiveDropoutCallback(TrainerCallback):
         if self._rewinder is not None and self.state is not None and not args.load_best_model_at_end:
             self._rewinder.finish()
 
+    def _decided(self, state: State, signals: dict[str, float]) -> State:
+        """Return the next decision, or ``state`` where none can be made, which is said once."""
+        try:
+            return decided(self.controller, state, signals, self._rewinder is not None and self._rewinder.can_rewind)
+        except NoDecisionError as error:
+            self._say_once(f"no decision at step {int(signals['step'])}: {error}", str(error))
+            return undecided(state, f"no decision: {error}")
+
+    def _say_once(self, what: str, about: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            warnings.warn(what, stacklevel=2)
+
     @property
     def _key(self) -> str:
         # Not the name of the class: under that the Trainer itself would make a new callback, without its arguments.
@@ -189,7 +198,7 @@ class AdaptiveDropoutCallback(TrainerCallback):
         numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, (int, float))}
         signals = numbers | {"val_loss": numbers[self.monitor], "step": state.global_step}
         signals |= {"total_steps": state.max_steps, "epoch": float(state.epoch or 0)} | self._loss.signals()
-        return signals if self._probe is None else signals | self._probe.signals(signals["val_loss"])
+        return signals if self._clean is None else signals | self._clean.signals(signals["val_loss"])
 
     def _keep(self, state: TrainerState) -> None:
         """Write what a checkpoint has to hold into the Trainer's state."""
@@ -197,7 +206,7 @@ class AdaptiveDropoutCallback(TrainerCallback):
             kept_in(state)[self._key] = {
                 "state": state_to_dict(self.state),
                 "loss": self._loss.state_dict(),
-                "probe": self._probe and self._probe.state_dict(),
+                "clean": self._clean and self._clean.state_dict(),
                 "decided_at": self._decided_at,
             }
 

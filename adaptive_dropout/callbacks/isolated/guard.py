@@ -1,0 +1,106 @@
+"""What a measurement must not do outside the memory of the process: write files, open connections, start processes.
+
+A step that does so is stopped before it has, and the measurement is given up. What is printed, warned of or logged
+meanwhile is dropped: the user has seen it from the validation itself.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
+from unittest import mock
+
+import torch
+
+__all__ = ["SideEffectError", "without_side_effects"]
+
+FORBIDDEN = {
+    "socket.connect": "opens a connection",
+    "subprocess.Popen": "starts a process",
+    "os.remove": "removes a file",
+    "os.rename": "renames a file",
+    "os.mkdir": "makes a folder",
+    "os.rmdir": "removes a folder",
+    "shutil.rmtree": "removes a folder",
+}
+CACHES = ("__pycache__", "torchinductor", ".triton", "triton_cache", ".nv")  # kernels are compiled when first needed
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+_guarded: set[int] = set()  # the threads that measure now
+_installed = False
+
+
+class SideEffectError(RuntimeError):
+    """A validation does what cannot be undone."""
+
+
+@contextmanager
+def without_side_effects() -> Iterator[None]:
+    """Let this thread write no file, open no connection and print nothing for a while.
+
+    Raises:
+        SideEffectError: by whatever tries to; what reads is let through.
+    """
+    _install()
+    thread = threading.get_ident()
+    disabled = logging.root.manager.disable
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(io.StringIO()))
+        stack.enter_context(redirect_stderr(io.StringIO()))
+        stack.enter_context(mock.patch.object(warnings, "showwarning", _nothing))
+        stack.enter_context(mock.patch.object(torch, "save", _refuse_to_save))  # writes without Python's knowledge
+        for owner in _wandb():
+            stack.enter_context(mock.patch.object(owner, "log", _nothing))
+        stack.callback(logging.disable, disabled)
+        stack.callback(_guarded.discard, thread)
+        logging.disable(logging.CRITICAL)
+        _guarded.add(thread)
+        yield
+
+
+def _install() -> None:
+    global _installed
+    if not _installed:  # for good: Python has no way to take one out
+        sys.addaudithook(_audit)
+        _installed = True
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _guarded or threading.get_ident() not in _guarded:
+        return
+    if event == "open":
+        path, mode, flags = arguments
+        if _writes(mode, flags) and not _is_cache(path):
+            raise SideEffectError(f"it opens {str(path)!r} for writing")
+    elif event in FORBIDDEN and not _is_cache(arguments[0]):
+        raise SideEffectError(f"it {FORBIDDEN[event]}: {str(arguments[0])!r}")
+
+
+def _writes(mode: Any, flags: Any) -> bool:
+    return any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool((flags or 0) & WRITES)
+
+
+def _is_cache(path: Any) -> bool:
+    name = str(path)
+    return name.startswith(os.devnull) or any(cache in name for cache in CACHES)
+
+
+def _wandb() -> list[Any]:
+    """Return what logs to W&B without a logger of Lightning's, if it is in use."""
+    wandb: Any = sys.modules.get("wandb")
+    run = getattr(wandb, "run", None)
+    return [] if run is None else [wandb, type(run)]
+
+
+def _refuse_to_save(*_: Any, **__: Any) -> None:
+    raise SideEffectError("it saves a file by torch.save")
+
+
+def _nothing(*_: Any, **__: Any) -> None: ...

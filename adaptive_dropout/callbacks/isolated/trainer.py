@@ -1,0 +1,80 @@
+"""A trainer beside the run's: it knows all that the run's knows, and has no callbacks, no logger and no other process.
+
+The parts that a validation writes to are its own; what it only reads, as the epoch, is the run's.
+"""
+
+from __future__ import annotations
+
+import copy
+from importlib import import_module
+from typing import Any
+
+import lightning.pytorch as L
+
+from adaptive_dropout.callbacks.isolated.copying import Memo, copy_module, copy_optimizers
+
+__all__ = ["silent_trainer"]
+
+
+def silent_trainer(trainer: L.Trainer, pl_module: L.LightningModule, moments: bool = False) -> L.Trainer:
+    """Return a trainer whose ``lightning_module`` is a copy of ``pl_module``, ready to validate it as in ``fit``.
+
+    ``trainer`` and ``pl_module`` stay as they are. It writes nothing down: in place of each logger is one that takes
+    everything and does nothing. Its optimizers are of the copied weights, with ``moments`` of their own or with none.
+    """
+    run: Any = trainer
+    ours: Any = copy.copy(trainer)
+    silent = _class(run, "loggers.logger", "DummyLogger")
+    memo: Memo = {id(trainer): ours} | {id(logger): silent() for logger in run.loggers}
+    module = copy_module(pl_module, memo)
+    ours.callbacks = []
+    ours.state = type(run.state)(fn=run.state.fn, status=run.state.status, stage=_class(run, "trainer.states", "RunningStage").VALIDATING)
+    ours.profiler = _class(run, "profilers", "PassThroughProfiler")()
+    ours._loggers = [memo[id(logger)] for logger in run.loggers]
+    ours._logger_connector = type(run._logger_connector)(ours)
+    ours._logger_connector._callback_metrics = dict(run._logger_connector._callback_metrics)
+    ours.limit_val_batches, ours.overfit_batches, ours.fast_dev_run = 1.0, 0, False
+    ours.reload_dataloaders_every_n_epochs = 0
+    ours._accelerator_connector = copy.copy(run._accelerator_connector)
+    ours._accelerator_connector.strategy = _strategy(run, module, memo, moments)
+    ours.datamodule = copy.copy(run.datamodule)
+    if ours.datamodule is not None:
+        ours.datamodule.trainer = ours
+    ours._data_connector = copy.copy(run._data_connector)
+    ours._data_connector.trainer = ours
+    ours._data_connector._datahook_selector = type(run._data_connector._datahook_selector)(module, ours.datamodule)
+    ours.fit_loop = copy.copy(run.fit_loop)
+    ours.fit_loop.trainer = ours
+    ours.fit_loop.epoch_loop = copy.copy(run.fit_loop.epoch_loop)
+    ours.fit_loop.epoch_loop.trainer = ours
+    ours.fit_loop.epoch_loop._results = type(run.fit_loop.epoch_loop._results)(training=True)
+    module.trainer = ours
+    _reset_metrics(run, memo)
+    return ours  # type: ignore[no-any-return]
+
+
+def _reset_metrics(run: Any, memo: Memo) -> None:
+    """Empty the copies of metric objects: Lightning empties those of the run only after the hooks of its validation."""
+    for item in run._results.values() if run._active_loop is not None and run._results else ():
+        if not item.is_tensor and id(item.value) in memo:
+            memo[id(item.value)].reset()
+
+
+def _strategy(run: Any, module: L.LightningModule, memo: Memo, moments: bool) -> Any:
+    """Return one process on the device of the run, in its precision, with optimizers of the copied weights."""
+    theirs = run.strategy
+    strategy = _class(run, "strategies", "SingleDeviceStrategy")(
+        theirs.root_device, accelerator=theirs.accelerator, precision_plugin=theirs.precision_plugin
+    )
+    strategy._lightning_module = strategy.model = module
+    strategy.optimizers = copy_optimizers(theirs.optimizers, memo, moments)
+    strategy.lr_scheduler_configs = copy.deepcopy(theirs.lr_scheduler_configs, memo)
+    strategy.global_rank, strategy.local_rank = theirs.global_rank, getattr(theirs, "local_rank", 0)
+    return strategy
+
+
+def _class(run: Any, module: str, name: str) -> Any:
+    """Return a class of the package that the trainer ``run`` is of: there are two by the same names."""
+    root = next(kind.__module__ for kind in type(run).__mro__ if kind.__module__.endswith("pytorch.trainer.trainer") or kind.__module__.startswith("pytorch_lightning."))
+    package = root.removesuffix(".trainer.trainer")
+    return getattr(import_module(f"{package}.{module}"), name)

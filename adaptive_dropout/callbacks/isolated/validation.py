@@ -1,0 +1,151 @@
+"""One validation beside the run: on other batches, by Lightning's own loop, on a copy of the module as it is now."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from lightning.pytorch.utilities.seed import isolate_rng
+
+from adaptive_dropout.callbacks.averages import as_validated
+from adaptive_dropout.callbacks.batch_losses import BatchLosses, names_logged
+from adaptive_dropout.callbacks.isolated.guard import without_side_effects
+from adaptive_dropout.callbacks.isolated.trainer import silent_trainer
+from adaptive_dropout.inference.switch import noise_on
+from adaptive_dropout.signals.aside import eager
+
+__all__ = ["IsolatedValidation", "Validated", "losses_of_batches"]
+
+
+class IsolatedValidation:
+    """A copy of the module of a run, with the weights that the run would validate now, for one validation.
+
+    What its ``validation_step`` and hooks do to the module, its metrics, the trainer, the loggers, the batches and
+    torch's, numpy's and Python's generators stays in here. What they would do to files or connections is refused.
+
+    Args:
+        trainer: of the run, which stays as it is.
+        pl_module: likewise.
+
+    Raises:
+        Exception: by every method too, whatever the user's code raises when it is run on other batches.
+    """
+
+    def __init__(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        with as_validated(trainer, pl_module):
+            self._trainer = silent_trainer(trainer, pl_module)
+
+    def copy(self) -> IsolatedValidation:
+        """Return another one, with the same weights; of one that has not validated yet."""
+        made = copy.copy(self)
+        made._trainer = silent_trainer(self._trainer, self._trainer.lightning_module)
+        return made
+
+    def run(self, batches: Sequence[Any], monitor: str, loader: int = 0, noise: bool = False) -> Validated:
+        """Validate on ``batches``, without gradient, as if they were the validation data.
+
+        The generators start from the same seed each time, so that what a step draws is the same in two measurements.
+
+        Args:
+            batches: as they left their loader; each is copied before it is used.
+            monitor: the metric to be read for each batch.
+            loader: as which of the validation loaders they come, where there are several.
+            noise: leave dropout on; all else is in eval mode.
+        """
+        observer = _Observer(monitor, noise)
+        ours: Any = self._trainer
+        ours.callbacks = [observer]
+        theirs = ours.fit_loop.epoch_loop.val_loop
+        loop = type(theirs)(
+            ours, theirs._trainer_fn, theirs._stage, verbose=False, inference_mode=theirs.inference_mode
+        )
+        several = 1 if theirs._combined_loader is None else theirs.num_dataloaders
+        loaders = [_Copies(batches if number == loader else ()) for number in range(several)]
+        loop._data_source = type(theirs._data_source)(loaders if several > 1 else loaders[0], "val_dataloader")
+        ours.fit_loop.epoch_loop.val_loop = loop
+        with isolate_rng(), without_side_effects(), eager(), observer.context:
+            _seed()
+            loop.run()
+        return Validated(observer.metrics, observer.losses.losses(), observer.logged)
+
+
+class Validated(NamedTuple):
+    """What a validation logged: ``metrics`` by name, the monitored one of each batch where known, and how by name."""
+
+    metrics: dict[str, float]
+    losses: list[float]
+    logged: dict[str, Any]
+
+
+def losses_of_batches(
+    copies: Callable[[], IsolatedValidation], batches: Sequence[Any], monitor: str, loader: int = 0, noise: bool = False
+) -> list[float]:
+    """Return what a validation on each of ``batches`` logs as ``monitor``.
+
+    Where Lightning does not average it over batches (a metric object, a loss that is logged when the epoch ends), each
+    batch is a validation of its own.
+
+    Args:
+        copies: makes a copy of the module, for one validation.
+        batches, monitor, loader, noise: as in `IsolatedValidation.run`.
+
+    Raises:
+        ValueError: the monitor is not logged for them.
+    """
+    found = copies().run(batches, monitor, loader, noise)
+    if len(found.losses) == len(batches):
+        return found.losses
+    if monitor not in found.metrics:
+        logged = sorted(found.metrics)
+        raise ValueError(f"validation_step logs no {monitor!r} for training data; it logs {logged}")
+    alone = [copies().run([batch], monitor, loader, noise).metrics for batch in batches]
+    return [metrics[monitor] for metrics in alone if monitor in metrics]
+
+
+class _Observer(L.Callback):
+    """Reads the metrics as Lightning gathers them; turns dropout on once all is in eval mode, if it is to be on."""
+
+    def __init__(self, monitor: str, noise: bool) -> None:
+        self.losses = BatchLosses(monitor)
+        self.metrics: dict[str, float] = {}
+        self.logged: dict[str, Any] = {}
+        self.context = ExitStack()
+        self._noise = noise
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._noise:
+            self.context.enter_context(noise_on(pl_module))
+
+    def on_validation_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        self.losses.add(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        metrics, self.logged = trainer.callback_metrics, names_logged(trainer)
+        self.metrics = {name: float(metrics[name]) for name in self.logged if name in metrics}
+
+
+class _Copies:
+    """A loader of ``batches`` that gives a copy of each."""
+
+    def __init__(self, batches: Sequence[Any]) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (copy.deepcopy(batch) for batch in self._batches)
+
+
+def _seed() -> None:
+    torch.default_generator.manual_seed(0)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(0)
+    np.random.seed(0)  # what users' steps draw from
+    random.seed(0)

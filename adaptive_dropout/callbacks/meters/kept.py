@@ -1,0 +1,114 @@
+"""Batches of the run as they left their loaders, kept in memory to be measured again; no checkpoint holds them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import lightning.pytorch as L
+from torch import Tensor
+
+__all__ = ["KeptBatches", "RunBatches", "batch_size"]
+
+HOOK = "_on_before_batch_transfer"
+MOST_BYTES = 1e9
+
+
+class KeptBatches:
+    """The first batches that are offered, all of one size, copied before anything is done to them.
+
+    A batch is kept whole: a loss may depend on its size, and only its loader knows how to cut it.
+
+    Args:
+        most: how many.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.batches: list[Any] = []
+        self._bytes = 0.0
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is kept; two are, however large they are."""
+        return len(self.batches) >= self.most or (len(self.batches) >= 2 and self._bytes >= MOST_BYTES)
+
+    @property
+    def size(self) -> int | None:
+        """How many examples each has, None where that cannot be seen."""
+        return batch_size(self.batches[0]) if self.batches else None
+
+    def offer(self, batch: Any) -> None:
+        """Keep a copy of ``batch``, unless it is None or of another size, as the last one of an epoch."""
+        if self.full or batch is None or (self.batches and batch_size(batch) != self.size):
+            return
+        self.batches.append(copy.deepcopy(batch))
+        self._bytes += sum(tensor.nbytes for tensor in _tensors(batch))
+
+
+class RunBatches:
+    """The first batches that a run trains on and validates on, before its hooks of transfer have had them.
+
+    ``train`` and ``val`` keep them, ``loader`` is the validation loader that counts where there are several, and
+    ``error`` says why nothing can be kept.
+    """
+
+    def __init__(self) -> None:
+        self.train, self.val = KeptBatches(1), KeptBatches(0)
+        self.loader = 0
+        self.error = ""
+
+    def watch(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep what comes from now on, until there is enough."""
+        passed_on: Any = getattr(type(pl_module), HOOK)
+
+        def hook(batch: Any, dataloader_idx: int = 0) -> Any:
+            self._take(trainer, pl_module, batch, dataloader_idx)
+            return passed_on(pl_module, batch, dataloader_idx)
+
+        vars(pl_module)[HOOK] = hook
+
+    def unwatch(self, pl_module: L.LightningModule) -> None:
+        """End what `watch` began, if it did."""
+        vars(pl_module).pop(HOOK, None)
+
+    def _take(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, dataloader_idx: int) -> None:
+        try:
+            if trainer.training:
+                self.train.offer(batch)
+            elif dataloader_idx == self.loader:
+                self.val.offer(batch)
+        except Exception as error:  # of a class that cannot be copied
+            self.error = f"a batch cannot be copied ({error})"
+        if self.error or (self.train.full and self.val.full):
+            self.unwatch(pl_module)
+
+
+def batch_size(batch: Any) -> int | None:
+    """Return the length of the first tensor or list in ``batch``, as most batches have it; None where there is none.
+
+    >>> import torch
+    >>> batch_size({"n": torch.tensor(3.0), "x": torch.ones(8, 2)})
+    8
+    """
+    return next((len(leaf) for leaf in _leaves(batch)), None)
+
+
+def _leaves(batch: Any) -> Iterator[Any]:
+    """Yield what has a length in ``batch``: tensors that are not 0-dim, and lists of anything but tensors."""
+    if isinstance(batch, Tensor):
+        if batch.dim():
+            yield batch
+    elif isinstance(batch, Mapping):
+        for value in batch.values():
+            yield from _leaves(value)
+    elif isinstance(batch, Sequence) and not isinstance(batch, str):
+        if batch and isinstance(batch[0], (str, int, float)):
+            yield batch
+        for value in batch:
+            yield from _leaves(value)
+
+
+def _tensors(batch: Any) -> Iterator[Tensor]:
+    return (leaf for leaf in _leaves(batch) if isinstance(leaf, Tensor))

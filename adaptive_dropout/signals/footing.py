@@ -1,0 +1,71 @@
+"""Whether training and validation losses can be compared, told by their values.
+
+A loss that is summed, or that grows with the batch, differs between batches of unlike sizes; a loss of training may
+have terms that the loss of validation has not. A difference of two such numbers says nothing of overfitting.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+__all__ = ["Footing", "compare_untrained", "differs", "mean_and_error"]
+
+CLOSE = 0.05  # of the loss: what chance and the order of the data may do to an untrained network
+FAR = 0.1  # of the loss: from where on two losses are not the same function
+SURE = 3.0  # standard errors
+
+
+class Footing(NamedTuple):
+    """How the clean loss compares with the validation loss.
+
+    Args:
+        factor: what the clean loss is multiplied with, to be in validation's units.
+        levels: whether the difference of the two means anything; else only how fast each falls does.
+    """
+
+    factor: float = 1.0
+    levels: bool = True
+
+
+def compare_untrained(
+    clean: Sequence[float], val: Sequence[float], sizes: tuple[int | None, int | None] = (None, None)
+) -> Footing:
+    """Return how losses of batches of training data compare with those of validation data, by an untrained network.
+
+    It has seen neither, so whatever they differ by beyond chance is of how they are computed. Batches of one size are
+    computed alike.
+
+    >>> compare_untrained([64.0, 66.0], [130.0, 130.5], sizes=(32, 64))  # sums over batches
+    Footing(factor=2.0, levels=True)
+
+    Args:
+        clean: of each batch of training data, with dropout off.
+        val: of each batch of validation data.
+        sizes: examples in a batch of each, None where that is not known.
+    """
+    (of_train, train_error), (of_val, val_error) = mean_and_error(clean), mean_and_error(val)
+    size, val_size = sizes
+    if size is not None and size == val_size:
+        return Footing()
+    margin = SURE * math.hypot(train_error, val_error) + CLOSE * abs(of_val)
+    if abs(of_val - of_train) <= margin or not math.isfinite(of_val - of_train):
+        return Footing()
+    if size and val_size and abs(of_val * size - of_train * val_size) <= margin * size:
+        return Footing(val_size / size)
+    ratio = of_val / of_train if of_train else 1.0
+    return Footing(ratio if ratio > 0 else 1.0, levels=False)
+
+
+def differs(loss: float, error: float, other: float, other_error: float) -> bool:
+    """Tell whether two losses are so far apart that they cannot be the same function of the same network."""
+    apart = abs(loss - other)
+    return apart > SURE * math.hypot(error, other_error) and apart > FAR * max(abs(loss), abs(other))
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of ``values`` and its standard error, 0 for a single one."""
+    n = len(values)
+    mean = sum(values) / n
+    return mean, math.sqrt(sum((value - mean) ** 2 for value in values) / max(n - 1, 1) / n)
