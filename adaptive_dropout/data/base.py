@@ -36,6 +36,9 @@ class Examples(Dataset[Batch]):
         ValueError: ``x`` and ``y`` differ in length.
     """
 
+    in_memory = True
+    """To read an example changes nothing but, in ``prepare``, torch's generator."""
+
     def __init__(self, x: Tensor, y: Tensor, prepare: Callable[[Tensor], Tensor] | None = None) -> None:
         if len(x) != len(y):
             raise ValueError(f"x and y have to be equally long, but got {len(x)} and {len(y)} examples")

@@ -9,8 +9,11 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from torch import Tensor
+from torch.nn.modules.module import register_module_forward_hook
 
 __all__ = ["BestWeights", "GradientCost", "Rewinds"]
+
+COUNTED = "_counted_by_the_study"
 
 
 class BestWeights(L.Callback):
@@ -43,7 +46,7 @@ class BestWeights(L.Callback):
 
 
 class GradientCost(L.Callback):
-    """Counts the examples that go through ``pl_module.network`` in ``fit``, validation itself excepted.
+    """Counts the examples that go through ``pl_module.network`` and copies of it in ``fit``, validation itself excepted.
 
     Forward and backward count 1, forward alone 1/3, because backward takes about two forwards. Differentiating the
     gradient once more takes about four: two for the matrix products of backward, two for those of forward.
@@ -61,13 +64,13 @@ class GradientCost(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin to count."""
-        network = pl_module.network
-        assert isinstance(network, torch.nn.Module)
-        self._hook = network.register_forward_hook(self._count)
+        vars(pl_module.network)[COUNTED] = True  # copies have it too, but a hook of theirs would count elsewhere
+        self._hook = register_module_forward_hook(self._count)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop counting."""
         self._hook.remove()
+        vars(pl_module.network).pop(COUNTED)
 
     def on_validation_batch_start(self, *_: Any) -> None:
         """Leave out the batch that every method validates on."""
@@ -78,7 +81,7 @@ class GradientCost(L.Callback):
         self._counts = True
 
     def _count(self, module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if self._counts:
+        if self._counts and COUNTED in vars(module):
             self._forwards += len(inputs[0])
             if output.requires_grad:
                 output.register_hook(functools.partial(self._count_backward, len(inputs[0])))

@@ -54,7 +54,8 @@ def without_side_effects() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(io.StringIO()))
         stack.enter_context(redirect_stderr(io.StringIO()))
-        stack.enter_context(mock.patch.object(warnings, "showwarning", _nothing))
+        # Not catch_warnings, which has every warning of the run shown anew.
+        stack.enter_context(mock.patch.multiple(warnings, warn=_nothing, showwarning=_nothing))
         stack.enter_context(mock.patch.object(torch, "save", _refuse_to_save))  # writes without Python's knowledge
         for owner in _wandb():
             stack.enter_context(mock.patch.object(owner, "log", _nothing))
