@@ -1,0 +1,40 @@
+"""`AdaptiveDropout` changes nothing that a run computes, logs or saves, whatever the LightningModule does.
+
+Each kind is trained twice from one seed, without our callback and with one whose rates stay fixed and that measures the
+clean loss; all that can be told of the two runs has to be equal, bit for bit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adaptive_dropout.callbacks import AdaptiveDropout
+from tests.field import kinds_collecting, kinds_metrics, kinds_state, kinds_transfer
+from tests.field.harness import Kind, Measured, Told, differences, run
+
+KINDS = [*kinds_collecting.KINDS, *kinds_metrics.KINDS, *kinds_transfer.KINDS, *kinds_state.KINDS]
+TELLS = ("this run validates", "cannot be measured")  # what our callback may warn of
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
+def test_a_run_is_the_same_with_the_callback(kind: Kind, tmp_path: Path) -> None:
+    without = run(kind, tmp_path / "without", None)
+    ours = run(kind, tmp_path / "with", AdaptiveDropout(Measured(), monitor=kind.monitor))
+    for part in ("weights", "rows", "metrics", "generators", "held", "saved", "records", "files"):
+        assert differences(getattr(ours, part), getattr(without, part), part)[:3] == []
+    assert [line for line in ours.warned if not any(told in line for told in TELLS)] == without.warned
+    printed, table, _ = ours.printed.partition("dropout rates found")
+    assert (printed, bool(table)) == (without.printed, True)
+    check_measured(kind, ours)
+
+
+def check_measured(kind: Kind, ours: Told) -> None:
+    """The comparison says nothing about a run in which nothing was measured."""
+    assert ours.own is not None
+    seen = ours.own.state.signals  # type: ignore[union-attr]
+    assert len(seen) >= 2
+    given_up = [line for line in ours.warned if "cannot be measured" in line]
+    assert all("clean_loss" in signals for signals in seen) == kind.measurable, given_up
+    assert bool(given_up) != kind.measurable, given_up
