@@ -12,6 +12,7 @@ import pytest
 import adaptive_dropout as ad
 from adaptive_dropout.controllers.rewind import RewindState
 from adaptive_dropout.controllers.slope import slope
+from adaptive_dropout.controllers.stall import overfits
 
 TOTAL = 1000
 
@@ -158,10 +159,40 @@ def test_slope_never_reads_a_clean_loss_above_validation_as_overfitting() -> Non
 
 def test_what_the_rule_needs_is_named() -> None:
     controller = ad.RewindController()
-    with pytest.raises(KeyError, match="no signal named 'clean_loss'"):
-        controller.update(
-            controller.init({"a": 0.3}), {"train_loss": 1.0, "val_loss": 1.0, "step": 1, "total_steps": 9}
-        )
+    with pytest.raises(KeyError, match="no signal named 'val_loss'"):
+        controller.update(controller.init({"a": 0.3}), {"train_loss": 1.0, "step": 1, "total_steps": 9})
+
+
+def test_without_a_clean_loss_the_training_loss_with_dropout_on_stands_in() -> None:
+    controller = ad.SlopeController()
+    log = [signals(10 * (n + 1), 2 - 0.01 * n, clean_loss=1.5 - 0.05 * n) for n in range(6)]
+    without = [{("train_loss" if k == "clean_loss" else k): v for k, v in s.items() if k != "train_loss"} for s in log]
+    ends = [list(accumulate(seen, controller.update, initial=controller.init({"a": 0.3})))[-1] for seen in (log, without)]
+    assert ends[0].rates == ends[1].rates != {"a": 0.3}
+
+
+def test_a_slope_is_never_of_two_curves() -> None:
+    controller = ad.SlopeController()
+    log = [signals(10 * (n + 1), 2 - 0.01 * n, clean_loss=1.5 - 0.05 * n) for n in range(8)]
+    log[:3] = [{name: value for name, value in seen.items() if name != "clean_loss"} for seen in log[:3]]
+    state = list(accumulate(log, controller.update, initial=controller.init({"a": 0.3})))[-1]
+    assert state.rates == {"a": 0.3}
+    assert len(state.val_losses) == 5
+
+
+def test_without_any_training_loss_nothing_but_validation_counts() -> None:
+    controller = ad.RewindController()
+    log = [{"val_loss": v, "step": 10.0 * (n + 1), "total_steps": 400.0} for n, v in enumerate((2, 1, *[1.5] * 9))]
+    states = list(accumulate(log, controller.update, initial=controller.init({"a": 0.3})))
+    assert any(state.rewind for state in states)
+    assert states[-1].rates["a"] < 0.3
+
+
+def test_levels_that_cannot_be_compared_leave_it_to_whether_training_went_on() -> None:
+    seen = {"val_loss": 1.0, "clean_drop_z": 3.0}
+    assert overfits(1.0, seen)
+    assert not overfits(1.0, seen | {"clean_drop_z": 1.0})
+    assert not overfits(1.0, seen | {"gap_z": 1.0})
 
 
 def one_loop(log: list[dict[str, float]], start: float) -> list[tuple[float, bool, bool, bool]]:

@@ -13,7 +13,7 @@ from adaptive_dropout.callbacks.averages import with_averages
 from adaptive_dropout.callbacks.base import RateCallback
 from adaptive_dropout.callbacks.batch_losses import names_logged
 from adaptive_dropout.callbacks.checks import check_alone, check_pace, check_surroundings, check_validated
-from adaptive_dropout.callbacks.deciding import NoDecisionError, begun, decided, undecided
+from adaptive_dropout.callbacks.deciding import begun, why_undecided
 from adaptive_dropout.callbacks.measure import averaged, logged_on, measured, run_metrics, run_position
 from adaptive_dropout.callbacks.meters import Meters
 from adaptive_dropout.callbacks.meters.kept import RunBatches
@@ -22,6 +22,7 @@ from adaptive_dropout.callbacks.record import Record
 from adaptive_dropout.callbacks.rewinder import Rewinder
 from adaptive_dropout.callbacks.stopwatch import Stopwatch, timed
 from adaptive_dropout.controllers import Controller, State, state_from_dict, state_to_dict
+from adaptive_dropout.controllers.deciding import decide
 from adaptive_dropout.controllers.settings import check_controller
 from adaptive_dropout.rates import Rate, SettableRate, get_rates, set_rates
 
@@ -194,7 +195,9 @@ class DropoutRateControl(RateCallback):
         signals = self._measured(trainer, pl_module, signals)
         before = self.state
         assert before is not None
-        self.state = trainer.strategy.broadcast(self._decided(before, signals))
+        self.state = trainer.strategy.broadcast(decide(self.controller, before, signals))
+        if why := why_undecided(self.state, signals):
+            self._say_once(why, self.state.reason)
         self.record.add(trainer, before, self.state, signals)
         if self._rewinder is not None:
             self._rewinder.carry_out(self.state)
@@ -278,15 +281,6 @@ class DropoutRateControl(RateCallback):
             signals["val_loss"] = -signals["val_loss"]
             self.state = self.controller.init(self.state.rates)
         return signals
-
-    def _decided(self, state: State, signals: dict[str, float]) -> State:
-        """Return the next decision, or ``state`` where none can be made, which is said once."""
-        rewinds = self._rewinder is not None and self._rewinder.can_rewind
-        try:
-            return decided(self.controller, state, signals, rewinds)
-        except NoDecisionError as error:
-            self._say_once(f"no decision at step {int(signals['step'])}: {error}", str(error))
-            return undecided(state, f"no decision: {error}")
 
     def _say_once(self, what: str, about: str) -> None:
         if about not in self._said:

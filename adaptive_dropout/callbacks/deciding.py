@@ -1,16 +1,14 @@
-"""Asking a controller: for the state that a run begins with, for each decision, and for what is logged of one."""
+"""What a run has of a controller: the state to begin with, what is logged of a decision, and why there is none."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Container
-from dataclasses import replace
+from collections.abc import Container, Mapping
 
 from adaptive_dropout.controllers import Controller, State
-from adaptive_dropout.controllers.deciding import decide, not_finite
+from adaptive_dropout.controllers.deciding import NO_DECISION
 from adaptive_dropout.tracking.names import CONTROL, metric_keys, rate_keys, state_metrics
 
-__all__ = ["NoDecisionError", "begun", "decided", "decision_metrics", "undecided"]
+__all__ = ["begun", "decision_metrics", "why_undecided"]
 
 
 def begun(controller: Controller, saved: State | None, rates: dict[str, float]) -> State:
@@ -26,38 +24,14 @@ def begun(controller: Controller, saved: State | None, rates: dict[str, float]) 
     return saved
 
 
-class NoDecisionError(Exception):
-    """What has been measured does not allow a decision."""
-
-
-def decided(controller: Controller, state: State, signals: dict[str, float], rewinds: bool) -> State:
-    """Return the next decision; where a training loss alone is NaN or infinite, one that leaves the rates.
-
-    Args:
-        controller: the rule.
-        state: its last decision.
-        signals: what was measured.
-        rewinds: whether there are weights to go back to.
-
-    Raises:
-        NoDecisionError: the validation loss is NaN or infinite with nothing to go back to, or a signal is missing.
-    """
-    if not rewinds and not math.isfinite(signals["val_loss"]):
-        raise NoDecisionError(
-            f"the validation loss is {signals['val_loss']}; lower the learning rate, or check the data"
-        )
-    if broken := not_finite(signals):
-        raise NoDecisionError(f"{', '.join(broken)} is not finite; check the data")
-    try:
-        return decide(controller, state, signals)
-    except KeyError as error:
-        hint = "" if "train_loss" in signals else "; training_step has to return its loss for this rule"
-        raise NoDecisionError(f"{error.args[0]}{hint}") from error
-
-
-def undecided(state: State, reason: str) -> State:
-    """Return ``state`` as a decision that leaves everything as it is."""
-    return replace(state, improved=False, rewind=False, restart=False, reason=reason)
+def why_undecided(state: State, signals: Mapping[str, float]) -> str | None:
+    """Return why ``state``, the answer to ``signals``, is no decision, and what would be right; None where it is one."""
+    if not state.reason.startswith(NO_DECISION):
+        return None
+    remedy = "lower the learning rate, or check the data"
+    if "'train_loss'" in state.reason:
+        remedy = "training_step has to return its loss for this rule"
+    return f"{state.reason} at step {int(signals['step'])}; {remedy}"
 
 
 def decision_metrics(state: State, signals: dict[str, float], logged: Container[str]) -> dict[str, float]:

@@ -153,11 +153,24 @@ def test_steps_are_batches_under_manual_optimization(tmp_path: Path, limit: dict
     assert [(s["step"], s["total_steps"]) for s in signals_of(control)] == [(4, 12), (8, 12), (12, 12)]
 
 
-def test_a_training_step_that_returns_no_loss_is_told(tmp_path: Path) -> None:
+def test_a_training_step_that_returns_no_loss_is_told_once_where_the_rule_needs_it(tmp_path: Path) -> None:
     class Silent(Gan):
         def training_step(self, batch: Any, batch_idx: int) -> None:
             super().training_step(batch, batch_idx)
 
-    fit(Silent(), tmp_path, [DropoutRateControl(Recorder())], max_epochs=1)
-    with pytest.raises(KeyError, match=r"no signal named 'train_loss'; .* training_step has to return its loss"):
-        fit(Silent(), tmp_path, [DropoutRateControl(ad.RewindController())])
+    with pytest.warns(UserWarning, match=r"no signal named 'train_loss'; .* training_step has to return its loss") as told:
+        fit(Silent(), tmp_path, [DropoutRateControl(ad.PlateauController())])
+    assert len([warning for warning in told if "train_loss" in str(warning.message)]) == 1
+
+
+def test_without_a_loss_of_training_it_is_measured_by_validation_with_dropout_on(tmp_path: Path) -> None:
+    class Silent(Gan):
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            super().training_step(batch, batch_idx)
+
+    control = DropoutRateControl(ad.RewindController())
+    fit(Silent(), tmp_path, [control])
+    assert control.record.run is not None
+    seen = [decision.signals for decision in control.record.run.decisions]
+    assert all("train_loss" in signals for signals in seen)
+    assert any(signals["train_loss"] != signals["clean_loss"] for signals in seen)

@@ -47,7 +47,7 @@ class Plain(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
     def train_dataloader(self) -> DataLoader[Tensor]:
-        return DataLoader(torch.ones(4, 1), batch_size=2, generator=torch.Generator())
+        return DataLoader(torch.linspace(0.5, 2.0, 4).unsqueeze(1), batch_size=2, generator=torch.Generator())
 
     val_dataloader = predict_dataloader = train_dataloader
 

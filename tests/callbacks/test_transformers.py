@@ -122,8 +122,7 @@ def test_a_rule_without_needs_is_given_the_logged_losses_only(tmp_path: Path) ->
     ("settings", "error", "message"),
     [
         ({"eval_strategy": "no"}, ValueError, "decides after each evaluation, but this run has none"),
-        ({"monitor": "eval_other"}, KeyError, "'eval_other' is in no evaluation; the metrics are .*'eval_loss'"),
-        ({"monitor": "eval_accuracy"}, ValueError, "reads as a metric to be maximised"),
+        ({"monitor": "eval_accuracy"}, ValueError, "monitor 'eval_accuracy' has to be a loss, such as 'eval_loss'"),
         ({"controller": ad.HypergradientController()}, ValueError, "needs .'hypergradient'., measured in Lightning"),
         ({"model": nn.Linear(2, 2)}, ValueError, "finds no rate in Linear"),
     ],
@@ -139,6 +138,15 @@ def test_what_cannot_be_steered_is_told(settings: dict[str, Any], error: Any, me
 
     with pytest.raises(error, match=message):
         begin()
+
+
+def test_a_monitor_that_no_evaluation_has_is_told_once_and_the_run_goes_on(tmp_path: Path) -> None:
+    going = trainer(tmp_path, bert())
+    going.add_callback(AdaptiveDropoutCallback(going, monitor="eval_other_loss"))
+    with pytest.warns(UserWarning, match="'eval_other_loss' is in no evaluation yet; the metrics are .*'eval_loss'") as told:
+        going.train()
+    assert len([warning for warning in told if "in no evaluation" in str(warning.message)]) == 1
+    assert going.state.global_step == going.state.max_steps
 
 
 def test_without_transformers_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

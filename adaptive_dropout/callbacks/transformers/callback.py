@@ -11,13 +11,14 @@ from torch import nn
 from torch.optim import Optimizer
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from adaptive_dropout.callbacks.deciding import NoDecisionError, begun, decided, decision_metrics, undecided
+from adaptive_dropout.callbacks.deciding import begun, decision_metrics, why_undecided
 from adaptive_dropout.callbacks.rewinder import Rewinder
 from adaptive_dropout.callbacks.transformers.checkpoint import kept_in, load_snapshots, save_snapshots
 from adaptive_dropout.callbacks.transformers.checks import check_run, examples_between
 from adaptive_dropout.callbacks.transformers.loss import LoggedLoss
 from adaptive_dropout.callbacks.transformers.clean_loss import TrainerCleanLoss
 from adaptive_dropout.controllers import Controller, RewindController, State, state_from_dict, state_to_dict
+from adaptive_dropout.controllers.deciding import decide
 from adaptive_dropout.controllers.settings import check_controller
 from adaptive_dropout.conversion.found import find
 from adaptive_dropout.conversion.swap import adapt
@@ -155,7 +156,9 @@ class AdaptiveDropoutCallback(TrainerCallback):
             self._say_once(f"{named}; until it is, the rates stay as they are", self.monitor)
             return
         signals = self._signals(state, metrics)
-        (self.state,) = broadcast_object_list([self._decided(self.state, signals)])
+        (self.state,) = broadcast_object_list([decide(self.controller, self.state, signals)])
+        if why := why_undecided(self.state, signals):
+            self._say_once(why, self.state.reason)
         self._decided_at = state.global_step
         self._loss.reset()
         if self._clean is not None:
@@ -175,14 +178,6 @@ class AdaptiveDropoutCallback(TrainerCallback):
         """Leave the best weights in the model."""
         if self._rewinder is not None and self.state is not None and not args.load_best_model_at_end:
             self._rewinder.finish()
-
-    def _decided(self, state: State, signals: dict[str, float]) -> State:
-        """Return the next decision, or ``state`` where none can be made, which is said once."""
-        try:
-            return decided(self.controller, state, signals, self._rewinder is not None and self._rewinder.can_rewind)
-        except NoDecisionError as error:
-            self._say_once(f"no decision at step {int(signals['step'])}: {error}", str(error))
-            return undecided(state, f"no decision: {error}")
 
     def _say_once(self, what: str, about: str) -> None:
         if about not in self._said:
