@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from adaptive_dropout.functional.shapes import channel_shape
-from adaptive_dropout.functional.strength import as_number, as_p, check_input
+from adaptive_dropout.functional.strength import as_number, as_p, check_input, known_zero
 from adaptive_dropout.noise.backend import Key, Levels, kernels_for, on_kernels, readable, work_dtype
 from adaptive_dropout.noise.mask import SMALL, mask, mask_drawn, mask_small
 from adaptive_dropout.noise.philox import LEVELS, draw_key, draw_number
@@ -35,7 +35,8 @@ ALPHA_PRIME = -1.7580993408473766  # where SELU saturates: -lambda alpha (Klamba
 def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tuple[int, ...] | None = None) -> Tensor:
     """Zero each element of ``x`` with probability ``p`` and multiply the others by ``1 / (1 - p)``.
 
-    Mean x, variance x^2 p / (1 - p). p = 0 is the identity, p = 1 gives zeros. No gradient reaches ``p``.
+    Mean x, variance x^2 p / (1 - p). p = 0 is the identity, and as in torch it gives ``x`` itself and draws nothing;
+    p = 1 gives zeros. No gradient reaches ``p``.
 
     Args:
         x: any shape, floating point.
@@ -51,6 +52,8 @@ def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tu
     Source: Srivastava et al. (2014), section 4, in the inverted form that leaves evaluation alone.
     """
     check_input(x)
+    if known_zero(p):
+        return x
     if noise_shape is None:
         return _scaled(x, p, inplace)
     y = (x * _scaled(x.new_ones(noise_shape, dtype=work_dtype(x)), p)).to(x.dtype)
@@ -101,6 +104,8 @@ def alpha_dropout(
     Source: Klambauer et al. (2017), "Alpha Dropout" in section 2.
     """
     check_input(x)
+    if known_zero(p):
+        return x
     dropped, q = threshold(x, p)
     p_used = dropped / LEVELS
     a = (q * (1 + ALPHA_PRIME**2 * p_used)).rsqrt()

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from adaptive_dropout.functional.shapes import channel_shape
-from adaptive_dropout.functional.strength import as_p, check_input
+from adaptive_dropout.functional.strength import as_p, check_input, known_zero
 from adaptive_dropout.noise.backend import readable
 from adaptive_dropout.noise.gate import gate
 from adaptive_dropout.noise.philox import draw_key
@@ -51,6 +51,8 @@ def concrete_dropout(
     Source: Gal, Hron and Kendall (2017), equation 5.
     """
     check_input(x)
+    if known_zero(p):
+        return x
     p = as_p(p, x)
     at_hand = p.dim() == 0 and readable(p)
     odds, scale = _OddsAndScale.apply(p, temperature) if at_hand else odds_and_scale(p, temperature)

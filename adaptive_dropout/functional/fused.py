@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from adaptive_dropout.functional.bernoulli import draw
-from adaptive_dropout.functional.strength import check_input
+from adaptive_dropout.functional.strength import check_input, known_zero
 from adaptive_dropout.noise.fused import mask_add, relu_mask
 
 __all__ = ["bias_relu_dropout", "dropout_add"]
@@ -28,7 +28,7 @@ def dropout_add(x: Tensor, residual: Tensor, p: float | Tensor) -> Tensor:
     check_input(x)
     if (residual.shape, residual.dtype, residual.device) != (x.shape, x.dtype, x.device):
         raise ValueError(f"residual has to be {_kind(x)} as x is, but got {_kind(residual)}")
-    return mask_add(x, residual, *draw(x, p))
+    return x + residual if known_zero(p) else mask_add(x, residual, *draw(x, p))
 
 
 def bias_relu_dropout(x: Tensor, bias: Tensor, p: float | Tensor) -> Tensor:
@@ -48,7 +48,7 @@ def bias_relu_dropout(x: Tensor, bias: Tensor, p: float | Tensor) -> Tensor:
     check_input(x)
     if (bias.shape, bias.dtype, bias.device) != (x.shape[-1:], x.dtype, x.device) or not x.dim():
         raise ValueError(f"bias has to have one number for each feature of x, {_kind(x)}, but got {_kind(bias)}")
-    return relu_mask(x, bias, *draw(x, p))
+    return (x + bias).relu() if known_zero(p) else relu_mask(x, bias, *draw(x, p))
 
 
 def _kind(x: Tensor) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from adaptive_dropout.functional.strength import as_p, check_input
+from adaptive_dropout.functional.strength import as_p, check_input, known_zero
 from adaptive_dropout.noise.normal import gaussian
 from adaptive_dropout.noise.philox import draw_key
 
@@ -31,6 +31,8 @@ def gaussian_dropout(x: Tensor, p: float | Tensor) -> Tensor:
     Source: Srivastava et al. (2014), section 10; Kingma et al. (2015) call the variance alpha.
     """
     check_input(x)
+    if known_zero(p):
+        return x
     p = as_p(p, x)
     below_one = (p < 1).to(p.dtype)
     std = (p / (1 - p).clamp(min=torch.finfo(p.dtype).eps / 2)).sqrt()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from adaptive_dropout.functional.bernoulli import threshold
-from adaptive_dropout.functional.strength import as_p, check_input
+from adaptive_dropout.functional.strength import as_p, check_input, known_zero
 from adaptive_dropout.noise.gate import gate
 from adaptive_dropout.noise.mask import mask
 from adaptive_dropout.noise.philox import LEVELS, draw_key
@@ -34,6 +34,8 @@ def bernoulli_dropout(x: Tensor, p: float | Tensor) -> Tensor:
     Source: Srivastava et al. (2014), section 4, in the inverted form that leaves evaluation alone.
     """
     check_input(x)
+    if known_zero(p):
+        return x
     p = as_p(p, x)
     pair = draw_pair(x, p)
     zero = p - p.detach()  # with the gradient of p

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from adaptive_dropout.noise.backend import readable, work_dtype
+from adaptive_dropout.noise.backend import on_kernels, readable, traced, work_dtype
 from adaptive_dropout.probability import check_p
 
-__all__ = ["as_number", "as_p", "check_input"]
+__all__ = ["as_number", "as_p", "check_input", "known_zero"]
 
 
 def check_input(x: Tensor) -> None:
@@ -22,6 +23,21 @@ def as_number(p: float | Tensor) -> float | None:
     if not isinstance(p, Tensor):
         return check_p(p)
     return check_p(p.item()) if p.dim() == 0 and not p.requires_grad and readable(p) else None
+
+
+def known_zero(p: float | Tensor) -> bool:
+    """Return whether ``p`` is 0, told without waiting for a device: noise is the identity then, and draws no key.
+
+    As of torch's layers, the generator stays where it is. Not while something is recorded, in which p may move later.
+    """
+    if not isinstance(p, Tensor):
+        return not traced() and check_p(p) == 0.0
+    if p.is_cpu:
+        # Inside of dual_level p may have a derivative that requires_grad does not tell of.
+        return as_number(p) == 0.0 and forward_ad._current_level < 0
+    # On another device a tensor is what its rate knows of it.
+    known = getattr(p, "known_p", None) if on_kernels(p) else None
+    return known == 0.0 and not p.requires_grad and not (p.is_cuda and torch.cuda.is_current_stream_capturing())
 
 
 def as_p(p: float | Tensor, x: Tensor) -> Tensor:

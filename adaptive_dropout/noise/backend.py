@@ -30,6 +30,7 @@ __all__ = [
     "run",
     "run_backward",
     "run_values",
+    "traced",
     "work_dtype",
 ]
 

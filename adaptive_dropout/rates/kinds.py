@@ -71,6 +71,7 @@ class StoredRate(Rate):
         super().__init__()
         self._p = check_p(p)
         self.register_buffer("value", torch.tensor(self._p, dtype=torch.float32), persistent=False)
+        self._note()
 
     def _read(self) -> float:
         return self._p
@@ -79,6 +80,11 @@ class StoredRate(Rate):
         self._p = p
         with torch.no_grad():
             self.value.fill_(p)
+        self._note()
+
+    def _note(self) -> None:
+        """Leave p on its tensor as a number: `functional` waits for no device to read it."""
+        self.value.known_p = self._p  # type: ignore[attr-defined]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Rate:
         super()._apply(fn, recurse)
