@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from adaptive_dropout.modules.leaf import Proxy, recorded
 from adaptive_dropout.rates import LearnedRate, Rate, ScheduledRate, SettableRate
 from adaptive_dropout.schedules import Schedule
 
@@ -64,6 +65,8 @@ class NoiseLayer(nn.Module, ABC):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return ``input`` with noise in training mode, the very same tensor in eval mode."""
+        if isinstance(input, Proxy):
+            return recorded(self, input)
         return self.noise(input, self.rate.value) if self.training else input
 
     def extra_repr(self) -> str:

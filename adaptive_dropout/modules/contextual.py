@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from adaptive_dropout.counts import check_count
 from adaptive_dropout.functional import gaussian_dropout
+from adaptive_dropout.modules.leaf import Proxy, recorded
 from adaptive_dropout.rates import EffectiveRate, LearnedRate
 
 __all__ = ["ContextualDropout", "ContextualDropout2d"]
@@ -54,6 +55,8 @@ class ContextualDropout(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return ``input`` with noise in training mode, the very same tensor in eval mode."""
+        if isinstance(input, Proxy):
+            return recorded(self, input)
         if not self.training:
             return input
         p = self.probability(input)

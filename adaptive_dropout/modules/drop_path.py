@@ -19,8 +19,19 @@ class DropPath(NoiseLayer):
     >>> DropPath(0.1)
     DropPath(p=0.1)
 
+    ``drop_prob``, as timm calls it, is p, to read and to write.
+
     Source: Huang et al. (2016), "Deep networks with stochastic depth", section 3, for each example.
     """
+
+    @property
+    def drop_prob(self) -> float:
+        """p, by the name that timm's layer has for it."""
+        return self.p
+
+    @drop_prob.setter
+    def drop_prob(self, p: float) -> None:
+        self.p = p
 
     def noise(self, x: Tensor, p: Tensor) -> Tensor:
         """Return `functional.drop_path` of ``x``."""

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from adaptive_dropout import functional as F
+from adaptive_dropout.modules.leaf import Proxy, recorded
 from adaptive_dropout.modules.penalised import Penalised
 from adaptive_dropout.rates import LearnedRate
 from adaptive_dropout.rates.variance import LearnedVariance
@@ -44,6 +45,8 @@ class NoisyWeight(Penalised):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the layer's output with noise in training mode, and with the mean of the weights in eval mode."""
+        if isinstance(input, Proxy):
+            return recorded(self, input)
         if not self.training:
             return self.product(input, self.used_weight(), self.bias)
         return F.noisy_product(self.product, input, self.weight, self.variance(), self.bias)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_dropout.functional import dropout
+from adaptive_dropout.modules.leaf import Proxy, recorded
 from adaptive_dropout.probability import expit
 from adaptive_dropout.rates import EffectiveRate
 
@@ -43,6 +44,8 @@ class Standout(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return g(a) with its units masked in training, weighted in eval mode."""
+        if isinstance(input, Proxy):
+            return recorded(self, input)
         a = self.layer(input)
         y: Tensor = self.activation(a)
         work = torch.promote_types(a.dtype, torch.float32)
