@@ -17,6 +17,7 @@ from typing import Any
 import lightning.pytorch as L
 import numpy as np
 import torch
+from lightning.pytorch.utilities.data import warning_cache
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -106,7 +107,10 @@ NOT_HELD = (
 
 
 def run(kind: Kind, folder: Path, own: AdaptiveDropout | None) -> Told:
+    home, folder = folder, folder.parent / "run"  # both are of one name, which is in what they save
     folder.mkdir()
+    torch._dynamo.reset()
+    warning_cache.clear()
     L.seed_everything(11, verbose=False)
     module, memory, printed = kind.module(folder), Memory(), io.StringIO()
     callbacks = [*([own] if own is not None else []), *kind.callbacks()]
@@ -123,6 +127,8 @@ def run(kind: Kind, folder: Path, own: AdaptiveDropout | None) -> Told:
         trainer.save_checkpoint(folder / "end.ckpt")
     saved = torch.load(folder / "end.ckpt", weights_only=False)
     saved["callbacks"] = {name: kept for name, kept in saved["callbacks"].items() if not name.startswith(OURS)}
+    files = {path.name: path.read_bytes() for path in sorted(folder.glob("users*"))}
+    folder.rename(home)
     return Told(
         weights={
             name: frozen(value) for name, value in {**module.state_dict(), **dict(module.named_buffers())}.items()
@@ -135,7 +141,7 @@ def run(kind: Kind, folder: Path, own: AdaptiveDropout | None) -> Told:
         warned=[str(warning.message) for warning in warned],
         printed=printed.getvalue(),
         records=listener.heard,
-        files={path.name: path.read_bytes() for path in sorted(folder.glob("users*"))},
+        files=files,
         own=own,
     )
 
@@ -171,13 +177,16 @@ def frozen(value: Any, seen: frozenset[int] = frozenset()) -> Any:
     if isinstance(value, io.StringIO):
         return value.getvalue()
     if isinstance(value, io.IOBase):
-        return type(value).__name__, value.tell()
+        return type(value).__name__, value.closed or value.tell()
     if isinstance(value, NOT_HELD):
         return type(value).__name__
     if isinstance(value, nn.Module):
         own = [kind for kind in type(value).__mro__ if kind.__module__.startswith("tests.")]
         shared = {name: one for kind in own for name, one in vars(kind).items() if isinstance(one, (list, dict, set))}
-        return type(value).__name__, frozen(shared, seen), frozen(vars(value), seen)
+        held = {
+            name: one for name, one in vars(value).items() if name != "_torchdynamo_wrapper_id"
+        }  # a number of torch's
+        return type(value).__name__, frozen(shared, seen), frozen(held, seen)
     if is_dataclass(value):
         return type(value).__name__, [frozen(getattr(value, one.name), seen) for one in fields(value)]
     return type(value).__name__, frozen(vars(value), seen) if hasattr(value, "__dict__") else ""

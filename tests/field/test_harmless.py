@@ -11,10 +11,21 @@ from pathlib import Path
 import pytest
 
 from adaptive_dropout.callbacks import AdaptiveDropout
-from tests.field import kinds_collecting, kinds_metrics, kinds_state, kinds_transfer
+from tests.field import (
+    kinds_batches,
+    kinds_collecting,
+    kinds_metrics,
+    kinds_optimizing,
+    kinds_outside,
+    kinds_state,
+    kinds_transfer,
+)
 from tests.field.harness import Kind, Measured, Told, differences, run
 
-KINDS = [*kinds_collecting.KINDS, *kinds_metrics.KINDS, *kinds_transfer.KINDS, *kinds_state.KINDS]
+PARTS = (
+    kinds_collecting, kinds_metrics, kinds_transfer, kinds_state, kinds_optimizing, kinds_batches, kinds_outside
+)  # fmt: skip
+KINDS = [kind for part in PARTS for kind in part.KINDS]
 TELLS = ("this run validates", "cannot be measured")  # what our callback may warn of
 
 
