@@ -170,6 +170,24 @@ class CountsFetched(Plain):
         self.log("fetched", float(self.trainer.train_dataloader.dataset.fetched))
 
 
+class CountsCalls:
+    """A collate function that knows how often it was called, and draws: curricula and masking collators."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, examples: Any) -> Any:
+        self.calls += 1
+        x, y = torch.stack([x for x, _ in examples]), torch.stack([y for _, y in examples])
+        return x * (1 + 0.01 * self.calls), y
+
+
+class LogsCalls(Plain):
+    # Megatron-style and curriculum collators: batches depend on how many were made before
+    def on_train_epoch_end(self) -> None:
+        self.log("calls", float(self.trainer.train_dataloader.collate_fn.calls))
+
+
 class FixedSeedInStep(Plain):
     # "reproducible validation": the step seeds torch, and never gives the generator back
     def on_validation_epoch_start(self) -> None:
@@ -191,5 +209,6 @@ KINDS = [
     Kind("draws_numpy", lambda _: DrawsNumpy(), loaders),
     Kind("draws_python", lambda _: DrawsPython(), loaders),
     Kind("augmented", lambda _: CountsFetched(), lambda: loaders(Augmented(48, 1), Augmented(16, 2))),
+    Kind("counting_collate", lambda _: LogsCalls(), lambda: loaders(collate=CountsCalls())),
     Kind("fixed_seed_in_step", lambda _: FixedSeedInStep(), loaders),
 ]

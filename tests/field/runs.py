@@ -1,4 +1,4 @@
-"""Whole runs with the default `AdaptiveDropout()`, and a spy that measures the true loss on all of the training data."""
+"""Whole runs with the default `AdaptiveDropout()`, and a spy that measures the true loss of all training data."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def run(
 ) -> AdaptiveDropout:
     """Train to the end with the default callback, and check that every batch was trained on."""
     quiet: dict[str, Any] = {
-        "max_epochs": EPOCHS, "accelerator": "cpu", "logger": False, "enable_progress_bar": False, "num_sanity_val_steps": 0,
-        "enable_model_summary": False, "enable_checkpointing": False, "default_root_dir": folder,
+        "max_epochs": EPOCHS, "accelerator": "cpu", "logger": False, "enable_progress_bar": False,
+        "num_sanity_val_steps": 0, "enable_model_summary": False, "enable_checkpointing": False, "default_root_dir": folder,
     }  # fmt: skip
     ckpt_path, datamodule = settings.pop("ckpt_path", None), settings.pop("datamodule", None)
     own = AdaptiveDropout()
