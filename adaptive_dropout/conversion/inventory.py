@@ -121,6 +121,7 @@ def _others(model: nn.Module) -> Iterator[Row]:
     for number in found.numbers:
         kind = f"{type(number.owner).__name__}.{number.attribute}"
         p = float(getattr(number.owner, number.attribute))
-        yield Row(number.name, kind, p, "nobody yet", True, "convert() writes it in place")
+        where = "a copy, which the model gets" if number.routes else "place"
+        yield Row(number.name, kind, p, "nobody yet", True, f"convert() writes it in {where}")
     for missed in found.missed:
         yield Row(missed.name, missed.kind, missed.p, "nobody", False, missed.why)

@@ -9,7 +9,8 @@ from itertools import chain
 import torch
 from torch import nn
 
-from adaptive_dropout.conversion.found import Found, Layer, find
+from adaptive_dropout.conversion.configs import Copies, give_back
+from adaptive_dropout.conversion.found import Found, Layer, Number, find
 from adaptive_dropout.conversion.reads import functions_called
 from adaptive_dropout.conversion.twins import p_of, twin_of
 from adaptive_dropout.modules import Dropout, NoiseLayer
@@ -29,9 +30,11 @@ def convert(
     """Make the dropout of ``model`` adjustable, in place, and return what now holds each rate, by name.
 
     Layers become ours: torch's ``nn.Dropout*`` and alpha dropout, the drop paths of timm and torchvision, and the
-    identities that a drop path of 0 leaves behind. Rates that modules keep as numbers and read at each forward (in
-    attention, recurrent layers, Hugging Face and other models) get an `AttributeRate`; so do layers whose ``p`` is
-    handed to fused attention. `inventory` says what is found, and what is out of reach.
+    identities that a drop path of 0 leaves behind, or PEFT's ``lora_dropout``. Rates that modules keep as numbers and
+    read at each forward (in attention, recurrent layers, Hugging Face and other models) get an `AttributeRate`; so do
+    layers whose ``p`` is handed to fused attention. A number is a rate where the code is seen to give it to a function
+    that drops, whatever its name is. In a configuration that the model holds it is written in a copy, which the model
+    gets; the configuration itself stays as it is. `inventory` says what is found, and what is out of reach.
 
     Rates, devices, hooks, ``inplace``, training mode and shared layers stay as they are, and so do the keys of the
     ``state_dict``. Everything is checked before the first layer is swapped. What is adjustable already is left alone.
@@ -55,7 +58,7 @@ def convert(
     _check_layer(to)
     check_plain(model)
     found = _selected(model, where)
-    if to is not Dropout and found.names() and not any(type(layer.layer) is nn.Dropout for layer in found.layers):
+    if to is not Dropout and found.names() and not any(layer.twin is Dropout for layer in found.layers):
         raise ValueError(f"to={to.__name__} is for nn.Dropout, of which there is none among {found.names()}")
     return adapt(model, found, to)
 
@@ -67,7 +70,9 @@ def adapt(model: nn.Module, found: Found, to: type[NoiseLayer] = Dropout) -> dic
         ValueError: ``to`` cannot start at a rate of the model; nothing is changed.
     """
     made = {layer.name: _twin(layer, to, model) for layer in found.layers}
-    rates = {number.name: AttributeRate(number.owner, number.attribute) for number in found.numbers}
+    copies = Copies(route for number in found.numbers for route in number.routes)
+    rates = {number.name: AttributeRate(_owner(number, copies), number.attribute) for number in found.numbers}
+    copies.hand_out(model)
     for layer in found.layers:
         for parent, slot in layer.slots:
             _put(parent, slot, made[layer.name], layer.layer)
@@ -95,6 +100,7 @@ def revert(model: nn.Module) -> nn.Module:
                 ours.give_back()  # type: ignore[union-attr, operator]
             else:
                 module._modules[slot] = layer.train(ours.training)  # type: ignore[union-attr]
+    give_back(model)
     return model
 
 
@@ -140,9 +146,8 @@ def _nothing(model: nn.Module, found: Found) -> str:
 
 
 def _twin(found: Layer, to: type[NoiseLayer], model: nn.Module) -> NoiseLayer:
-    layer, (parent, slot) = found.layer, found.slots[0]
-    kind = to if type(layer) is nn.Dropout else twin_of(slot, layer)
-    assert kind is not None
+    layer, (parent, _) = found.layer, found.slots[0]
+    kind = to if found.twin is Dropout else found.twin
     try:
         twin = kind(p_of(layer))
     except ValueError as error:
@@ -152,6 +157,10 @@ def _twin(found: Layer, to: type[NoiseLayer], model: nn.Module) -> NoiseLayer:
     # The very dictionaries: the handles that users hold remove their hooks from them.
     vars(twin).update({name: value for name, value in vars(layer).items() if "hook" in name})
     return twin.to(_device(parent, model)).train(layer.training)
+
+
+def _owner(number: Number, copies: Copies) -> object:
+    return copies.at_end(number.routes[0]) if number.routes else number.owner
 
 
 def _put(parent: nn.Module, slot: str, ours: NoiseLayer | Rate, before: nn.Module | None) -> None:

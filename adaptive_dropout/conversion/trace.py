@@ -13,25 +13,17 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from adaptive_dropout.conversion.droppers import CALLS
 from adaptive_dropout.conversion.found import Found, find
 from adaptive_dropout.conversion.twins import attribute_of
 from adaptive_dropout.modules import NoiseLayer
 from adaptive_dropout.rates import AttributeRate, named_rates
+from adaptive_dropout.rates.attribute import write
 
 __all__ = ["Call", "Trace", "trace"]
 
-# function: the name of p and its place among the arguments
-CALLS: dict[Callable[..., Any], tuple[str, int]] = {
-    **dict.fromkeys(
-        (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout), ("p", 1)
-    ),
-    **dict.fromkeys((torch.dropout, torch.alpha_dropout, torch.feature_dropout, torch.feature_alpha_dropout), ("p", 1)),
-    F.scaled_dot_product_attention: ("dropout_p", 4),
-    F.multi_head_attention_forward: ("dropout_p", 10),
-}
 MASKS = (torch.bernoulli, Tensor.bernoulli, Tensor.bernoulli_)
 
 
@@ -124,5 +116,5 @@ def _given_values_of_their_own(model: nn.Module, found: Found) -> set[float]:
     values = [0.25 + (number + 1) * 2.0**-30 for number in range(len(places))]  # no number that someone would choose
     for (owner, attribute), value in zip(places, values, strict=True):
         if attribute:
-            setattr(owner, attribute, value)
+            write(owner, attribute, value)
     return set(values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from adaptive_dropout import modules
-from adaptive_dropout.modules import DropPath, NoiseLayer
+from adaptive_dropout.modules import Dropout, DropPath, NoiseLayer
 
 __all__ = ["NAMES", "attribute_of", "p_of", "twin_of"]
 
@@ -16,7 +16,8 @@ TWINS: dict[type[nn.Module], type[NoiseLayer]] = {getattr(nn, name): getattr(mod
 def twin_of(slot: str, layer: nn.Module | None) -> type[NoiseLayer] | None:
     """Return the class of ours for the ``layer`` that its parent calls ``slot``; None where there is none.
 
-    Models build ``DropPath(p) if p > 0 else Identity()``, so an identity called ``drop_path`` is a layer with p = 0.
+    Models build ``DropPath(p) if p > 0 else Identity()``, so an identity called ``drop_path`` is a layer with p = 0. So
+    is one called ``lora_dropout``, of PEFT.
     """
     if type(layer) in TWINS:
         return TWINS[type(layer)]  # type: ignore[index]
@@ -24,8 +25,9 @@ def twin_of(slot: str, layer: nn.Module | None) -> type[NoiseLayer] | None:
     # Without the rescaling, or with one mask for the whole batch, it is not the noise of our layer.
     per_example = (package, name) == ("timm", "DropPath") and getattr(layer, "scale_by_keep", False)
     per_row = (package, name) == ("torchvision", "StochasticDepth") and getattr(layer, "mode", "") == "row"
-    left_out = type(layer) is nn.Identity and "drop_path" in slot
-    return DropPath if per_example or per_row or left_out else None
+    if type(layer) is nn.Identity:
+        return DropPath if "drop_path" in slot else Dropout if slot.endswith("lora_dropout") else None
+    return DropPath if per_example or per_row else None
 
 
 def attribute_of(layer: nn.Module) -> str:

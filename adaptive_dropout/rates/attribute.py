@@ -6,10 +6,12 @@ code is specialised on the number, and every new one compiles again.
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 from adaptive_dropout.probability import check_p
 from adaptive_dropout.rates.kinds import SettableRate
 
-__all__ = ["AttributeRate"]
+__all__ = ["AttributeRate", "write"]
 
 
 class AttributeRate(SettableRate):
@@ -29,7 +31,8 @@ class AttributeRate(SettableRate):
     (0.2345, 0.23)
 
     Args:
-        owner: a module, or a configuration that modules read at each forward.
+        owner: a module, or a configuration that modules read at each forward, which is written to as it is: `convert`
+            gives the model a copy of its own first. A frozen dataclass is written to as well.
         attribute: the name of a number in [0, 1] there.
         quantum: the step in which it is written, in (0, 1]. A compiled model compiles once for each multiple, at most
             ``torch._dynamo.config.recompile_limit`` (8) times: from there on that code runs uncompiled.
@@ -63,12 +66,20 @@ class AttributeRate(SettableRate):
 
     def give_back(self) -> None:
         """Write the number that was there at first, bit by bit."""
-        setattr(self.owner, self.attribute, self._found)
+        write(self.owner, self.attribute, self._found)
 
     def _store(self, p: float) -> None:
         super()._store(p)
-        setattr(self.owner, self.attribute, self.written)
+        write(self.owner, self.attribute, self.written)
 
     def extra_repr(self) -> str:
         """Show p, the attribute and its step."""
         return f"{super().extra_repr()}, attribute={self.attribute!r}, quantum={self.quantum:g}"
+
+
+def write(owner: object, attribute: str, value: object) -> None:
+    """Write ``owner.attribute``, of a frozen dataclass too."""
+    try:
+        setattr(owner, attribute, value)
+    except FrozenInstanceError:
+        object.__setattr__(owner, attribute, value)

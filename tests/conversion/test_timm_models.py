@@ -93,3 +93,13 @@ def test_all_of_a_vision_transformer_but_attention_is_one_graph_over_twenty_rate
         ad.set_rates(model, dict.fromkeys(ad.get_rates(model), step / 40))
         compiled(x)
     assert len(graphs) == 1
+
+
+def test_a_converted_drop_path_takes_what_others_write_to_it() -> None:
+    model = timm.create_model("convnext_atto", drop_path_rate=0.2, **SMALL["convnext_atto"])
+    ad.convert(model, where="*drop_path*")
+    paths = [module for module in model.modules() if isinstance(module, ad.DropPath)]
+    assert [path.drop_prob for path in paths] == [path.p for path in paths]
+    for path in paths:
+        path.drop_prob = 0
+    assert set(ad.get_rates(model).values()) == {0.0}
