@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 __all__ = ["RunningLoss"]
+
+TOGETHER = 64  # losses that are added up at once
 
 
 class RunningLoss:
@@ -28,43 +31,57 @@ class RunningLoss:
 
     def reset(self) -> None:
         """Forget all losses."""
-        self._sum: Tensor | float = 0.0
-        self._squares: Tensor | float = 0.0
-        self._finite: Tensor | float = 0.0
+        self._recent: list[Tensor] = []
+        self._sums: Tensor | None = None
         self._count = 0
 
     def add(self, loss: Tensor) -> None:
         """Take in one minibatch's loss, a tensor of one element."""
-        # float32 at least: a bfloat16 sum stops growing at 256 losses of 1.
-        value = loss.detach().to(torch.promote_types(loss.dtype, torch.float32)).reshape(())
-        finite = value.isfinite()
-        value = torch.where(finite, value, 0.0)
-        self._sum = self._sum + value
-        self._squares = self._squares + value.square()
-        self._finite = self._finite + finite
+        # A sum each step would take longer than a small step's own bookkeeping.
+        self._recent.append(loss.detach().reshape(()))
         self._count += 1
+        if len(self._recent) == TOGETHER:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Add what has come since to the sums: of the finite losses, of their squares, and how many they are."""
+        if not self._recent:
+            return
+        losses = torch.stack([loss.to(self._recent[0].device) for loss in self._recent])
+        # float32 at least: a bfloat16 sum stops growing at 256 losses of 1.
+        losses = losses.to(torch.promote_types(losses.dtype, torch.float32))
+        finite = losses.isfinite()
+        losses = torch.where(finite, losses, 0.0)
+        sums = torch.stack([losses.sum(), losses.square().sum(), finite.sum().to(losses.dtype)])
+        self._sums = sums if self._sums is None else self._sums.to(sums) + sums
+        self._recent = []
+
+    def _read(self) -> tuple[float, float, float]:
+        self._fold()
+        if self._sums is None:
+            return 0.0, 0.0, 0.0
+        total, squares, finite = self._sums.tolist()
+        return total, squares, finite
 
     def mean(self) -> float | None:
         """Return the mean loss, NaN where no loss was finite, None where there is none; waits for the device."""
         if not self._count:
             return None
-        count = float(self._finite)
-        return float(self._sum) / count if count else math.nan
+        total, _, finite = self._read()
+        return total / finite if finite else math.nan
 
     def standard_error(self) -> float | None:
         """Return the standard error of the mean, None for fewer than two finite losses."""
-        count = float(self._finite)
-        if count < 2:
+        total, squares, finite = self._read()
+        if finite < 2:
             return None
-        mean = float(self._sum) / count
-        return math.sqrt(max(0.0, float(self._squares) / count - mean**2) / (count - 1))
+        return math.sqrt(max(0.0, squares / finite - (total / finite) ** 2) / (finite - 1))
 
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint in the middle of an epoch has to keep."""
-        numbers = {"sum": self._sum, "squares": self._squares, "finite": self._finite, "count": self._count}
-        return {name: float(number) for name, number in numbers.items()}
+        return {"sums": list(self._read()), "count": self._count}
 
-    def load_state_dict(self, state: dict[str, float]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
-        self._sum, self._count = float(state["sum"]), int(state["count"])
-        self._squares, self._finite = float(state["squares"]), float(state["finite"])
+        self._recent, self._count = [], int(state["count"])
+        self._sums = torch.tensor(state["sums"], dtype=torch.float64)

@@ -25,9 +25,9 @@ from adaptive_dropout.signals.footing import Footing, compare_untrained, mean_an
 
 __all__ = ["CleanLossMeter"]
 
-EXAMPLES = 512
-FEWEST, MOST = 4, 16  # batches: a standard error of fewer says little
-SHARE = 0.25  # of the batches between two validations: forward only, that is 8 % of the run's gradient evaluations
+EXAMPLES = 300
+FEWEST, MOST = 4, 12  # batches: a standard error of fewer says little
+SHARE = 0.125  # of the batches between two validations: forward only, that is 4 % of the run's gradient evaluations
 
 Copies = Callable[[], IsolatedValidation]
 
@@ -104,6 +104,8 @@ class CleanLossMeter(Meter):
 
     def decided(self, state: State) -> None:
         """Compare with the losses of the best validation."""
+        if state.rewind or state.restart:
+            self._own.forget()
         if state.improved:
             self.clean.mark()
             self._marked_train = self._train
