@@ -38,7 +38,8 @@ def run(
     """Train to the end with the default callback, and check that every batch was trained on."""
     quiet: dict[str, Any] = {
         "max_epochs": EPOCHS, "accelerator": "cpu", "logger": False, "enable_progress_bar": False,
-        "num_sanity_val_steps": 0, "enable_model_summary": False, "enable_checkpointing": False, "default_root_dir": folder,
+        "num_sanity_val_steps": 0, "enable_model_summary": False, "enable_checkpointing": False,
+        "default_root_dir": folder,
     }  # fmt: skip
     ckpt_path, datamodule = settings.pop("ckpt_path", None), settings.pop("datamodule", None)
     own = AdaptiveDropout()

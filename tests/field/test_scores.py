@@ -31,7 +31,7 @@ SCORES = (
     "val_kappa", "qwk", "val_mcc", "psnr", "val_ssim", "bleu", "sacrebleu", "rougeL", "val_ndcg", "hit_rate",
     "recall@20", "val_elbo", "log_likelihood",
 )  # fmt: skip
-VALIDATIONS = 16
+VALIDATIONS = 10
 
 
 class Scored(Plain):
@@ -39,7 +39,7 @@ class Scored(Plain):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.name, self.scores, self.trained = name, [], 0
+        self.name, self.scores, self.trained, self.lr = name, [], 0, 0.03
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         self.trained += 1
@@ -55,7 +55,7 @@ class Scored(Plain):
         self.scores.append(float(self.trainer.callback_metrics[self.name]))
 
     def configure_optimizers(self) -> Any:
-        return torch.optim.Adam(self.parameters(), lr=0.008)
+        return torch.optim.Adam(self.parameters(), lr=self.lr)
 
 
 class Accurate(Scored):
@@ -85,7 +85,7 @@ def clusters(n: int, seed: int) -> TensorDataset:
     return TensorDataset(x + 2 * F.one_hot(y, FEATURES), y)
 
 
-# One epoch of 32 batches, validated every other batch: 16 validations without the cost of 16 epochs.
+# One epoch of 20 batches, validated every other batch: 10 validations without the cost of 10 epochs.
 TRAIN, VAL = DataLoader(clusters(16 * VALIDATIONS, 1), 8), DataLoader(clusters(32, 2), 32)
 
 
@@ -114,13 +114,24 @@ def check_best_is_kept(module: Scored, own: AdaptiveDropout, left: float | None)
     assert len(seen) == VALIDATIONS
     assert own.monitored.sign == -1
     assert seen[-1] > seen[0] + 0.1, "it does not rise"
-    assert left >= seen[-4], f"{left} is left of {seen}"  # of the four best of 16
+    assert left >= seen[-3], f"{left} is left of {seen}"  # of the three best of 10
 
 
 @pytest.mark.parametrize("name", SCORES)
 def test_a_score_that_rises_is_not_taken_for_a_loss(name: str, tmp_path: Path) -> None:
     module, own = Scored(name), AdaptiveDropout(monitor=name)
     check_best_is_kept(module, own, steered(module, own, default_root_dir=tmp_path))
+
+
+def test_a_score_that_rises_slowly_is_not_taken_for_a_loss_that_noise_swamps(tmp_path: Path) -> None:
+    module, own = Scored("val_acc"), AdaptiveDropout(monitor="val_acc")
+    module.lr = 0.008
+    steered(module, own, default_root_dir=tmp_path)
+    assert own.record.run is not None
+    # the training loss, 1.2, is in other units than a score that begins at 0.3
+    assert [decision.reason for decision in own.record.run.decisions if decision.restart] == []
+    assert own.state is not None
+    assert own.state.rates["net.2"] > 0.01
 
 
 def test_a_score_that_nobody_names_is_found_and_not_taken_for_a_loss(tmp_path: Path) -> None:
@@ -156,4 +167,4 @@ def test_a_number_that_falls_is_a_loss_whatever_its_name(name: str, tmp_path: Pa
     left = steered(module, own, default_root_dir=tmp_path)
     if left is not None:
         assert own.monitored.sign == 1
-        assert left <= sorted(module.scores)[3]
+        assert left <= sorted(module.scores)[2]
