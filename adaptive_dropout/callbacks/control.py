@@ -255,7 +255,7 @@ class DropoutRateControl(RateCallback):
         self._opened = True
         if not self.monitored.found:
             if self.monitored.name is None or self.monitored.name not in self._logged:
-                self._logged |= logged_on(trainer, pl_module, self._batches.train.batches)
+                self._logged |= logged_on(trainer, pl_module, self._batches.train.batches[:1], self.monitored.loader)
             if self._logged:
                 self.monitored.find(trainer, self._logged)
         self._batches.loader = self.monitored.loader

@@ -14,17 +14,24 @@ from torch import Tensor
 
 from adaptive_dropout.signals import RunningLoss
 
-__all__ = ["add_batch_loss", "loss_in"]
+__all__ = ["add_batch_loss", "batch_loss", "loss_in"]
 
 
 def add_batch_loss(running: RunningLoss, pl_module: L.LightningModule, outputs: Any) -> None:
     """Add the loss of one batch, from the ``outputs`` of ``on_train_batch_end``; where there is none, add nothing."""
+    loss = batch_loss(pl_module, outputs)
+    if loss is not None:
+        running.add(loss)
+
+
+def batch_loss(pl_module: L.LightningModule, outputs: Any) -> Tensor | None:
+    """Return the loss of one batch, from the ``outputs`` of ``on_train_batch_end``; None where there is none."""
     loss = loss_in(outputs)
     if loss is None:
-        return
+        return None
     # Automatic optimization hands over the loss divided for accumulation; manual optimization as it was returned.
     divided_by = pl_module.trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
-    running.add(loss * divided_by)
+    return loss.detach() * divided_by
 
 
 def loss_in(outputs: Any) -> Tensor | None:

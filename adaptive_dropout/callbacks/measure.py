@@ -25,10 +25,15 @@ def run_metrics(trainer: L.Trainer, monitored: Monitored) -> dict[str, float]:
     return signals | {"val_loss": monitored.loss(signals[monitored.name])}
 
 
-def logged_on(trainer: L.Trainer, pl_module: L.LightningModule, batches: Sequence[Any]) -> dict[str, Any]:
-    """Return what a validation on ``batches`` of training data logs, by name; nothing where it cannot be run on them."""
+def logged_on(
+    trainer: L.Trainer, pl_module: L.LightningModule, batches: Sequence[Any], loader: int
+) -> dict[str, Any]:
+    """Return what a validation on ``batches`` of training data logs, by name; nothing where it cannot be run on them.
+
+    ``loader`` says as which of the validation loaders they come.
+    """
     try:
-        return IsolatedValidation(trainer, pl_module).run(batches, "").logged if batches else {}
+        return IsolatedValidation(trainer, pl_module).run(batches, "", loader).logged if batches else {}
     except Exception:  # the user's own code runs in there; what it logs is then seen at the first validation
         return {}
 

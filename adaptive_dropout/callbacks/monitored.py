@@ -14,6 +14,7 @@ from adaptive_dropout.callbacks.both import both
 
 __all__ = ["Monitored"]
 
+NEAR = 0.25  # of the first training loss
 RISING = 3  # measurements in a row
 USUAL = "val_loss"
 
@@ -69,6 +70,8 @@ class Monitored:
             self._settle(-1 if modes == {"max"} else 1, "as the callback that watches it says")
         elif higher is not None:
             self._settle(-1 if higher else 1, "as its metric says")
+        elif "loss" in (self.name or "").lower():
+            self._settle(1, "")
 
     def observe(self, before: Sequence[float], now: Sequence[float], training: tuple[float, float]) -> None:
         """See by its values on training data whether it falls or rises while the network learns.
@@ -94,6 +97,17 @@ class Monitored:
         same = abs(sum(before) / len(before) - first) <= 0.05 * abs(first)  # it is the loss that is trained on
         if self._rising >= RISING and (not same or max(map(abs, now)) <= 1):
             self._settle(-1, "as it rises on training data while the training loss falls")
+
+    def comparable(self, untrained: Sequence[float], training: float | None) -> bool:
+        """Tell whether it may be compared with the training loss: it is a loss for sure, or starts where that does.
+
+        Args:
+            untrained: the metric on each kept batch, of the untrained network.
+            training: the loss of the first training step, None where there is none.
+        """
+        if self.sure or training is None or not untrained:
+            return self.sure
+        return abs(sum(untrained) / len(untrained) - training) <= NEAR * abs(training)
 
     @property
     def loader(self) -> int:

@@ -157,7 +157,9 @@ class RewindController(Controller):
         last = before.recent[-1] if before.recent else read_signal(signals, "val_loss")
         up = overfits(last, signals)
         rates = self._raised(seen, signals) if up else self._lowered(seen)
-        reason = f"validation stalled, rewound to {seen.best:.4g}: " + ("raised, overfitting" if up else "lowered")
+        rose = any(p > seen.rates[name] for name, p in rates.items())
+        outcome = ("overfitting, raised" if rose else "overfitting, kept") if up else "lowered"
+        reason = f"validation stalled, rewound to {seen.best:.4g}: {outcome}"
         return replace(
             self._begun_anew(seen, rates), rewind=True, reason=reason, lost=seen.step - seen.age,
             fruitless=seen.fruitless + 1, rewinds=seen.rewinds + 1,

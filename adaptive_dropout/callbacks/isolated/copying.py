@@ -14,7 +14,9 @@ from types import CellType, FunctionType
 from typing import Any, TypeVar
 
 import lightning.pytorch as L
+import numpy as np
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -29,6 +31,7 @@ Memo = dict[int, Any]
 
 SHARED = (Dataset, DataLoader, Sampler, *both(L.LightningDataModule), *both(L.Callback))
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
+FRAMEWORKS = ("builtins", "torch.", "lightning.", "pytorch_lightning.", "torchmetrics.", "adaptive_dropout.")
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 COMPILED = ("forward", "training_step", "validation_step", "test_step", "predict_step")
 
@@ -51,6 +54,18 @@ def copy_module(module: M, memo: Memo) -> M:
         made = copy.deepcopy(module, memo)
     for part in made.modules():
         _detach(part, memo)
+    return made
+
+
+def copy_data_module(data: Any, memo: Memo) -> Any:
+    """Return a copy of a data module with lists and dictionaries of its own; the data in it is shared."""
+    made = copy.copy(data)
+    for name, value in vars(made).items():
+        if isinstance(value, (list, dict, set)):
+            items = value.values() if isinstance(value, dict) else value
+            memo |= {id(item): item for item in items if isinstance(item, (Tensor, np.ndarray, *SHARED))}
+            vars(made)[name] = copy.deepcopy(value, memo)
+    memo[id(data)] = made
     return made
 
 
@@ -84,6 +99,8 @@ def _prepare(value: Any, memo: Memo) -> None:
         memo[id(value)] = value.clone_state()
     elif isinstance(value, SHARED):
         memo[id(value)] = value
+    elif isinstance(value, both(LightningOptimizer)):
+        memo[id(value)] = copy.deepcopy(value._optimizer, memo)  # it cannot be copied itself
     elif isinstance(value, io.IOBase) and value.writable():
         memo[id(value)] = io.StringIO() if isinstance(value, io.TextIOBase) else io.BytesIO()
     elif isinstance(value, LOCKS):
@@ -103,10 +120,20 @@ def _detach(module: nn.Module, memo: Memo) -> None:
             held["_compiler_ctx"] = None
     if hasattr(module, "sync_on_compute"):  # a metric: processes do not wait for each other here
         held["sync_on_compute"] = held["_to_sync"] = False
+    _own_class_lists(module, memo)
     for places in (held, *(held[name] for name in HOOKS if name in held)):
         for name, value in list(places.items()):
             if isinstance(value, FunctionType):
                 places[name] = _rebind(value, memo)
+
+
+def _own_class_lists(module: nn.Module, memo: Memo) -> None:
+    """Give the copy ``module`` lists and dictionaries of its own in place of those that its class holds."""
+    for kind in type(module).__mro__:
+        if not kind.__module__.startswith(FRAMEWORKS):
+            for name, value in vars(kind).items():
+                if isinstance(value, (list, dict, set)) and not name.startswith("__"):
+                    vars(module).setdefault(name, copy.deepcopy(value, memo))
 
 
 def _rebind(function: FunctionType, memo: Memo) -> FunctionType:
@@ -132,6 +159,8 @@ def _content(cell: CellType) -> Any:
 
 
 def _copy_optimizer(optimizer: Optimizer, memo: Memo, moments: bool) -> Optimizer:
+    if id(optimizer) in memo:  # the module holds it as well
+        return memo[id(optimizer)]  # type: ignore[no-any-return]
     if moments or callable(getattr(optimizer, "eval", None)):
         made = copy.deepcopy(optimizer, memo)
     else:

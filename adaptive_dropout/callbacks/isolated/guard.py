@@ -18,6 +18,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from lightning_utilities.core.rank_zero import WarningCache
 
 __all__ = ["SideEffectError", "without_side_effects"]
 
@@ -56,6 +57,8 @@ def without_side_effects() -> Iterator[None]:
         stack.enter_context(redirect_stderr(io.StringIO()))
         # Not catch_warnings, which has every warning of the run shown anew.
         stack.enter_context(mock.patch.multiple(warnings, warn=_nothing, showwarning=_nothing))
+        # Lightning says some things once: it has to say them of the run.
+        stack.enter_context(mock.patch.multiple(WarningCache, warn=_nothing, deprecation=_nothing, info=_nothing))
         stack.enter_context(mock.patch.object(torch, "save", _refuse_to_save))  # writes without Python's knowledge
         for owner in _wandb():
             stack.enter_context(mock.patch.object(owner, "log", _nothing))

@@ -10,10 +10,10 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.utilities.seed import isolate_rng
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor, nn
 
+from adaptive_dropout.callbacks.isolated.generators import fixed_seed
 from adaptive_dropout.callbacks.isolated.guard import without_side_effects
 from adaptive_dropout.callbacks.isolated.trainer import silent_trainer
 from adaptive_dropout.callbacks.losses import loss_in
@@ -90,7 +90,7 @@ def isolated_steps(trainer: L.Trainer, pl_module: L.LightningModule, monitor: st
     Raises:
         Exception: whatever the user's code raises.
     """
-    with isolate_rng(), without_side_effects():
+    with fixed_seed(), without_side_effects():
         yield IsolatedSteps(silent_trainer(trainer, pl_module, moments=True), monitor)
 
 

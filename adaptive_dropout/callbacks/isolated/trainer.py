@@ -11,7 +11,7 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from adaptive_dropout.callbacks.isolated.copying import Memo, copy_module, copy_optimizers
+from adaptive_dropout.callbacks.isolated.copying import Memo, copy_data_module, copy_module, copy_optimizers
 
 __all__ = ["silent_trainer"]
 
@@ -26,6 +26,7 @@ def silent_trainer(trainer: L.Trainer, pl_module: L.LightningModule, moments: bo
     ours: Any = copy.copy(trainer)
     silent = _class(run, "loggers.logger", "DummyLogger")
     memo: Memo = {id(trainer): ours} | {id(logger): silent() for logger in run.loggers}
+    ours.datamodule = None if run.datamodule is None else copy_data_module(run.datamodule, memo)
     module = copy_module(pl_module, memo)
     ours.callbacks = []
     ours.state = type(run.state)(fn=run.state.fn, status=run.state.status, stage=_class(run, "trainer.states", "RunningStage").VALIDATING)
@@ -37,7 +38,6 @@ def silent_trainer(trainer: L.Trainer, pl_module: L.LightningModule, moments: bo
     ours.reload_dataloaders_every_n_epochs = 0
     ours._accelerator_connector = copy.copy(run._accelerator_connector)
     ours._accelerator_connector.strategy = _strategy(run, module, memo, moments)
-    ours.datamodule = copy.copy(run.datamodule)
     if ours.datamodule is not None:
         ours.datamodule.trainer = ours
     ours._data_connector = copy.copy(run._data_connector)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import lightning.pytorch as L
-import numpy as np
-import torch
-from lightning.pytorch.utilities.seed import isolate_rng
 
 from adaptive_dropout.callbacks.averages import as_validated
 from adaptive_dropout.callbacks.batch_losses import BatchLosses, names_logged
+from adaptive_dropout.callbacks.isolated.generators import fixed_seed
 from adaptive_dropout.callbacks.isolated.guard import without_side_effects
 from adaptive_dropout.callbacks.isolated.trainer import silent_trainer
 from adaptive_dropout.inference.switch import noise_on
@@ -69,8 +66,7 @@ class IsolatedValidation:
         loaders = [_Copies(batches if number == loader else ()) for number in range(several)]
         loop._data_source = type(theirs._data_source)(loaders if several > 1 else loaders[0], "val_dataloader")
         ours.fit_loop.epoch_loop.val_loop = loop
-        with isolate_rng(), without_side_effects(), eager(), observer.context:
-            _seed()
+        with fixed_seed(), without_side_effects(), eager(), observer.context:
             loop.run()
         return Validated(observer.metrics, observer.losses.losses(), observer.logged)
 
@@ -141,11 +137,3 @@ class _Copies:
 
     def __iter__(self) -> Iterator[Any]:
         return (copy.deepcopy(batch) for batch in self._batches)
-
-
-def _seed() -> None:
-    torch.default_generator.manual_seed(0)
-    if torch.cuda.is_initialized():
-        torch.cuda.manual_seed_all(0)
-    np.random.seed(0)  # what users' steps draw from
-    random.seed(0)

@@ -9,8 +9,10 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from torch import Tensor
 
 from adaptive_dropout.callbacks.batch_losses import BatchLosses
+from adaptive_dropout.callbacks.losses import batch_loss
 from adaptive_dropout.callbacks.isolated import IsolatedValidation, losses_of_batches
 from adaptive_dropout.callbacks.meters.base import Meter
 from adaptive_dropout.callbacks.meters.in_memory import batches_in_memory, loader_in_memory
@@ -56,7 +58,7 @@ class CleanLossMeter(Meter):
         self._untrained: IsolatedValidation | None = None
         self._saved: dict[str, Any] | None = None
         self._train: tuple[float, float] | None = None
-        self._first_train: float | None = None
+        self._first_train: float | Tensor | None = None
         self._marked_train: tuple[float, float] | None = None
         self._chosen = False
         self._waited = 0
@@ -70,7 +72,8 @@ class CleanLossMeter(Meter):
         batches.train.most = most
         loader = loader_in_memory(trainer)
         if loader is not None:
-            found = batches_in_memory(loader, _enough(most, loader.batch_size), trainer.global_rank)
+            size, rank = loader.batch_size, trainer.global_rank
+            found = self._try(lambda: batches_in_memory(loader, _enough(most, size), rank)) or []
             batches.train.batches = found if len(found) > 1 else []
         if not batches.train.batches:
             self._saved = None  # what was measured before was of other examples
@@ -83,6 +86,11 @@ class CleanLossMeter(Meter):
         kept.most = _enough(kept.most, kept.size)
         if self._trivial is None and self._untrained is None and not self.lacks:
             self._untrained = self._try(lambda: IsolatedValidation(trainer, pl_module))
+
+    def after_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
+        """Keep the loss of the first batch of the run."""
+        if self._first_train is None and self._trivial is None:
+            self._first_train = batch_loss(pl_module, outputs)
 
     def validation_begins(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget the losses of the last validation."""
@@ -98,7 +106,6 @@ class CleanLossMeter(Meter):
         """Return the signals, measured now."""
         if "train_loss" in known:
             self._train = known["train_loss"], known.get("train_loss_error", 0.0)
-            self._first_train = self._train[0] if self._first_train is None else self._first_train
         found = None if self.lacks else self._try(lambda: self._measure(trainer, pl_module, known))
         return self._stand_in(known) if found is None else found
 
@@ -118,7 +125,7 @@ class CleanLossMeter(Meter):
         """Return what a resumed run has to know: numbers, no examples."""
         return {
             "clean": self.clean.state_dict(), "trivial": self._trivial, "footing": list(self.footing),
-            "own": self._own.state_dict(), "first_train": self._first_train, "marked_train": self._marked_train,
+            "own": self._own.state_dict(), "first_train": self._first, "marked_train": self._marked_train,
             "lacks": self.lacks,
         }  # fmt: skip
 
@@ -141,10 +148,12 @@ class CleanLossMeter(Meter):
                 return {}
             self._choose(pl_module, copies)
         losses = self._losses_of(copies, kept.batches)
-        self._check_not_validation(losses, known["val_loss"])
-        if self._trivial and len(losses) == len(self._trivial) and self._train and self._first_train is not None:
-            self.monitored.observe(self._trivial, losses, (self._first_train, self._train[0]))
-        return {**self._compared(losses, known), **self._training_loss(copies, losses, known)}
+        if self._trivial and len(losses) == len(self._trivial) and self._train and self._first is not None:
+            self.monitored.observe(self._trivial, losses, (self._first, self._train[0]))
+        signals = self._compared(losses, known)
+        if not self.monitored.comparable(self._trivial or [], self._first):  # a score, perhaps: soon it will be known
+            return {"clean_loss": signals["clean_loss"], "train_loss": None}
+        return {**signals, **self._training_loss(copies, losses, known)}
 
     def _choose(self, pl_module: L.LightningModule, copies: Copies) -> None:
         """Leave it at the batches kept so far, measure the loss before any training, and see what compares with what."""
@@ -159,6 +168,7 @@ class CleanLossMeter(Meter):
             self._trivial = [loss for loss, is_fine in zip(first, fine, strict=True) if is_fine]
             if val.batches:
                 validated = self._losses_of(self._untrained.copy, val.batches)
+                _check_not_constant([*self._trivial, *validated])
                 self.footing = compare_untrained(self._trivial, validated, (kept.size, val.size))
                 self._tell_footing(validated)
         elif self._saved and len(self._saved["last"] or ()) == len(kept.batches):
@@ -206,10 +216,10 @@ class CleanLossMeter(Meter):
         assert self.monitored.name is not None
         return losses_of_batches(copies, batches, self.monitored.name, self._batches.loader, noise)
 
-    def _check_not_validation(self, losses: Sequence[float], val_loss: float) -> None:
-        mean = self.monitored.loss(mean_and_error(losses)[0])
-        if abs(mean - val_loss) <= 1e-6 * abs(val_loss) and len(set(losses)) == 1:
-            raise ValueError("validation_step gives the same loss whichever data it gets, as with masks of one graph")
+    @property
+    def _first(self) -> float | None:
+        """The loss of the first training step."""
+        return None if self._first_train is None else float(self._first_train)
 
     def _tell_footing(self, validated: Sequence[float]) -> None:
         if not self.footing.levels and self._trivial:
@@ -231,6 +241,12 @@ class CleanLossMeter(Meter):
                 "training loss with dropout on and the validation loss"
             )
         return None
+
+
+def _check_not_constant(losses: Sequence[float]) -> None:
+    """Raise where an untrained network has one loss for all data; an accuracy may be 0, or 1, everywhere."""
+    if max(losses) - min(losses) <= 1e-6 * abs(losses[0]) and losses[0] not in (0.0, 1.0):
+        raise ValueError("validation_step gives the same loss whichever data it gets, as with masks of one graph")
 
 
 def _enough(most: int, size: int | None) -> int:

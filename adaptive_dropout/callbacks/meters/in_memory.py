@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import lightning.pytorch as L
-import torch
-from lightning.pytorch.utilities.seed import isolate_rng
 from torch.utils.data import DataLoader, DistributedSampler, RandomSampler, SequentialSampler, Subset, TensorDataset
+from torch.utils.data import default_collate
+
+from adaptive_dropout.callbacks.isolated.generators import fixed_seed
 
 __all__ = ["batches_in_memory", "loader_in_memory"]
 
@@ -21,6 +22,9 @@ def loader_in_memory(trainer: L.Trainer) -> DataLoader[Any] | None:
     """Return the training loader, if its data lies in memory and it gives all of it in batches of one size."""
     loader = trainer.train_dataloader
     if type(loader) is not DataLoader or loader.batch_size is None or not isinstance(loader.sampler, SAMPLERS):
+        return None
+    ours = getattr(type(loader.dataset), "in_memory", False)
+    if loader.collate_fn is not default_collate and not ours:  # a collator of the user's own may count its calls
         return None
     return loader if _lies_in_memory(loader.dataset) else None
 
@@ -38,8 +42,7 @@ def batches_in_memory(loader: DataLoader[Any], most: int, rank: int = 0) -> list
     count = min(most, len(data) // loader.batch_size)
     size = count * loader.batch_size
     chosen = [(number * len(data) // size + rank) % len(data) for number in range(size)]
-    with isolate_rng():
-        torch.manual_seed(0)  # what the data is prepared by may draw
+    with fixed_seed():  # what the data is prepared by may draw
         return [_read(loader, chosen[number::count]) for number in range(count)]
 
 

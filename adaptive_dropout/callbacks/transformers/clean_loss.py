@@ -7,11 +7,10 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from lightning.pytorch.utilities.seed import isolate_rng
 from transformers import Trainer
 
 from adaptive_dropout.callbacks.isolated.copying import copy_module
+from adaptive_dropout.callbacks.isolated.generators import fixed_seed
 from adaptive_dropout.callbacks.isolated.guard import without_side_effects
 from adaptive_dropout.controllers import State
 from adaptive_dropout.signals import CleanLoss
@@ -49,8 +48,7 @@ class TrainerCleanLoss:
             between: examples from one decision to the next.
         """
         try:
-            with isolate_rng():
-                torch.manual_seed(0)  # the same words masked after a restart
+            with fixed_seed():  # the same words masked after a restart
                 self._parts = _parts(loader, between)
             if self._trivial_loss is None:
                 losses = self._losses()
@@ -91,8 +89,7 @@ class TrainerCleanLoss:
         ours.callback_handler = copy.copy(ours.callback_handler)
         ours.callback_handler.callbacks = []
         ours.log = _nothing
-        with isolate_rng(), without_side_effects(), eager():
-            torch.manual_seed(0)
+        with fixed_seed(), without_side_effects(), eager():
             found = [ours.prediction_step(model, copy.deepcopy(p), prediction_loss_only=True)[0] for p in self._parts]
         losses = [float(loss) for loss in found if loss is not None]
         if len(losses) < len(found):
