@@ -30,8 +30,8 @@ class Snapshot:
 
     Kept are all parameters (learned rates and frozen ones too), all buffers, persistent or not, and the optimizers'
     state (moments, step counters). Not kept, so that they go on over a rewind: the p of settable and scheduled rates,
-    learning rates and all else in the parameter groups, gradients, the random generators. An optimizer with modes, such
-    as those of `schedulefree`, which keeps other weights in each, is restored in the mode of `take`, and left in its own.
+    learning rates and all else in the parameter groups, gradients, the random generators. An optimizer with modes, as
+    those of `schedulefree`, which has other weights in each, is restored in the mode of `take` and left in its own.
 
     >>> model = nn.Linear(2, 1)
     >>> best = Snapshot(model, torch.optim.Adam(model.parameters()))

@@ -167,7 +167,8 @@ def test_without_a_clean_loss_the_training_loss_with_dropout_on_stands_in() -> N
     controller = ad.SlopeController()
     log = [signals(10 * (n + 1), 2 - 0.01 * n, clean_loss=1.5 - 0.05 * n) for n in range(6)]
     without = [{("train_loss" if k == "clean_loss" else k): v for k, v in s.items() if k != "train_loss"} for s in log]
-    ends = [list(accumulate(seen, controller.update, initial=controller.init({"a": 0.3})))[-1] for seen in (log, without)]
+    start = controller.init({"a": 0.3})
+    ends = [list(accumulate(seen, controller.update, initial=start))[-1] for seen in (log, without)]
     assert ends[0].rates == ends[1].rates != {"a": 0.3}
 
 

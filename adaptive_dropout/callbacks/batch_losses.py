@@ -40,7 +40,8 @@ class BatchLosses:
     def _add(self, item: Any) -> None:
         if not item.is_tensor:
             value = item.value._forward_cache
-            if isinstance(value, Tensor) and value.numel() == 1 and not any(value is seen for seen in self._values[-1:]):
+            last = self._values[-1] if self._values else None
+            if isinstance(value, Tensor) and value.numel() == 1 and value is not last:
                 self._values.append(value)
         elif item.meta.is_mean_reduction:
             self._sums.append((item.value, item.cumulated_batch_size))

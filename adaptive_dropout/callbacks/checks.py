@@ -19,14 +19,12 @@ FEW = 20  # validations in a run
 SHARDED = (*both(DeepSpeedStrategy), *both(FSDPStrategy), *both(ModelParallelStrategy))
 
 
-def check_alone(trainer: L.Trainer, control: Callback, kind: type[Callback]) -> None:
-    """Raise a ValueError where another callback of this ``kind`` moves the same rates."""
+def check_alone(trainer: L.Trainer, kind: type[Callback]) -> None:
+    """Raise a ValueError where several callbacks of this ``kind`` move the same rates."""
     others: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    if any(isinstance(other, kind) and other is not control for other in others):
-        raise ValueError(
-            f"two callbacks steer the same rates, {[type(o).__name__ for o in others if isinstance(o, kind)]}; keep one, "
-            "or give it a Partition of controllers"
-        )
+    steering = [type(other).__name__ for other in others if isinstance(other, kind)]
+    if len(steering) > 1:
+        raise ValueError(f"{steering} steer the same rates; keep one, or give it a Partition of controllers")
 
 
 def check_surroundings(trainer: L.Trainer, control: Callback) -> None:

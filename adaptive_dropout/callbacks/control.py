@@ -59,8 +59,8 @@ class DropoutRateControl(RateCallback):
     Raises:
         TypeError: ``controller`` is no Controller.
         ValueError: ``mode`` is none of these. Before the first batch is trained on: the model has no settable rate, or
-            nothing validates it, or it cannot be rewound (sharded models, StochasticWeightAveraging, unknown length), or
-            several metrics could be meant.
+            nothing validates it, or it cannot be rewound (sharded models, StochasticWeightAveraging, unknown length),
+            or another callback steers its rates, or several metrics could be meant.
         KeyError: the monitor is not logged; before the first batch too.
         OSError: ``folder`` cannot be written to.
 
@@ -118,7 +118,7 @@ class DropoutRateControl(RateCallback):
         """Raise where there is nothing to steer, or nothing to steer by."""
         super().on_fit_start(trainer, pl_module)
         check_validated(trainer, self)
-        check_alone(trainer, self, DropoutRateControl)
+        check_alone(trainer, DropoutRateControl)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start from the model's rates and weights, or from the checkpoint's."""
@@ -270,9 +270,7 @@ class DropoutRateControl(RateCallback):
                 self._say_once(f"{error.args[0]}; until then the rates stay as they are", "monitor")
         return self.monitored.found
 
-    def _measured(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, known: dict[str, float]
-    ) -> dict[str, float]:
+    def _measured(self, trainer: L.Trainer, pl_module: L.LightningModule, known: dict[str, float]) -> dict[str, float]:
         """Return ``known`` and what the meters measure; begin anew where they find that the loss is a score."""
         sign = self.monitored.sign
         signals = measured(trainer, pl_module, self._meters, known)

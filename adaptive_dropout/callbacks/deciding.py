@@ -25,7 +25,7 @@ def begun(controller: Controller, saved: State | None, rates: dict[str, float]) 
 
 
 def why_undecided(state: State, signals: Mapping[str, float]) -> str | None:
-    """Return why ``state``, the answer to ``signals``, is no decision, and what would be right; None where it is one."""
+    """Return why ``state``, the answer to ``signals``, is not a decision, and the remedy; None where it is one."""
     if not state.reason.startswith(NO_DECISION):
         return None
     remedy = "lower the learning rate, or check the data"

@@ -35,6 +35,6 @@ def batch_loss(pl_module: L.LightningModule, outputs: Any) -> Tensor | None:
 
 
 def loss_in(outputs: Any) -> Tensor | None:
-    """Return the loss in what ``training_step`` returns: a number in a tensor, or one at "loss" of a mapping; or None."""
+    """Return the loss in what ``training_step`` returns: a tensor of one number, or that at "loss" of a mapping."""
     loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
     return loss if isinstance(loss, Tensor) and loss.numel() == 1 else None

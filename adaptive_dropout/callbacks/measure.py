@@ -25,9 +25,7 @@ def run_metrics(trainer: L.Trainer, monitored: Monitored) -> dict[str, float]:
     return signals | {"val_loss": monitored.loss(signals[monitored.name])}
 
 
-def logged_on(
-    trainer: L.Trainer, pl_module: L.LightningModule, batches: Sequence[Any], loader: int
-) -> dict[str, Any]:
+def logged_on(trainer: L.Trainer, pl_module: L.LightningModule, batches: Sequence[Any], loader: int) -> dict[str, Any]:
     """Return what a validation on ``batches`` of training data logs, by name; nothing where it cannot be run on them.
 
     ``loader`` says as which of the validation loaders they come.

@@ -1,4 +1,4 @@
-"""Which metric a run is steered by, and whether less of it is better: as the user says, as others do, or by its values."""
+"""Which metric a run is steered by, and whether less of it is better: as the user says, others do, or its values."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ USUAL = "val_loss"
 class Monitored:
     """The metric that is the validation loss of a run.
 
-    ``name`` is None until it is known, and ``found`` says whether a validation has logged it; ``sign`` is -1 for a score
-    to be maximised, whose negative is then the loss, and ``sure`` says whether that is final.
+    ``name`` is None until it is known, and ``found`` says whether a validation has logged it; ``sign`` is -1 for a
+    score to be maximised, whose negative is then the loss, and ``sure`` says whether that is final.
 
     Args:
         monitor: the name that the user gave; None to find it.

@@ -88,9 +88,7 @@ class SlopeController(Controller):
         goes_on = before if training == before.training else SlopeState(before.rates)  # they are not of one curve
         vals = (*goes_on.val_losses, read_signal(signals, "val_loss"))[-self.window :]
         losses = (*goes_on.training_losses, read_signal(signals, training))[-self.window :]
-        after = SlopeState(
-            before.rates, step=step, val_losses=vals, training_losses=losses, training=training
-        )
+        after = SlopeState(before.rates, step=step, val_losses=vals, training_losses=losses, training=training)
         push = 0.0
         if len(vals) == self.window:
             push = self._push(vals, losses, 1 - step / read_signal(signals, "total_steps"))

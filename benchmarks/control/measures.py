@@ -46,7 +46,7 @@ class BestWeights(L.Callback):
 
 
 class GradientCost(L.Callback):
-    """Counts the examples that go through ``pl_module.network`` and copies of it in ``fit``, validation itself excepted.
+    """Counts the examples that go through ``pl_module.network`` and its copies in ``fit``, validation itself excepted.
 
     Forward and backward count 1, forward alone 1/3, because backward takes about two forwards. Differentiating the
     gradient once more takes about four: two for the matrix products of backward, two for those of forward.

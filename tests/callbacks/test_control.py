@@ -166,7 +166,8 @@ def test_a_missing_monitor_is_told_before_training_with_the_metrics_there_are(tm
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_monitor_that_is_not_finite_is_told_once_and_the_run_goes_on(tmp_path: Path, value: float) -> None:
     model, control = Toy([value]), DropoutRateControl(ad.PlateauController(patience=1))
-    with pytest.warns(UserWarning, match=f"no decision: val_loss is {value} at step 4; lower the learning rate") as told:
+    expected = f"no decision: val_loss is {value} at step 4; lower the learning rate"
+    with pytest.warns(UserWarning, match=expected) as told:
         fit(model, tmp_path, [control])
     assert len([warning for warning in told if "no decision" in str(warning.message)]) == 1
     assert model.batches == 12

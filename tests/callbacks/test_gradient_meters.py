@@ -152,7 +152,7 @@ def test_a_detached_validation_loss_is_told_before_anything_is_trained(tmp_path:
             self.log("val_loss", self.loss(self(batch[0]), batch[1]).item())
 
     model = Detached(MLP(64, 10, (8,), lambda: ad.Dropout(0.3)), 10)
-    with pytest.raises(ValueError, match="validation_step has to log 'val_loss' itself, .* to be differentiated"):
+    with pytest.raises(ValueError, match=r"validation_step has to log 'val_loss' itself, .* to be differentiated"):
         fit(model, tmp_path, [DropoutRateControl(Listener((kind,)))])
     assert model.trainer.global_step == 0
 

@@ -158,7 +158,8 @@ def test_a_training_step_that_returns_no_loss_is_told_once_where_the_rule_needs_
         def training_step(self, batch: Any, batch_idx: int) -> None:
             super().training_step(batch, batch_idx)
 
-    with pytest.warns(UserWarning, match=r"no signal named 'train_loss'; .* training_step has to return its loss") as told:
+    expected = r"no signal named 'train_loss'; .* training_step has to return its loss"
+    with pytest.warns(UserWarning, match=expected) as told:
         fit(Silent(), tmp_path, [DropoutRateControl(ad.PlateauController())])
     assert len([warning for warning in told if "train_loss" in str(warning.message)]) == 1
 

@@ -143,7 +143,8 @@ def test_what_cannot_be_steered_is_told(settings: dict[str, Any], error: Any, me
 def test_a_monitor_that_no_evaluation_has_is_told_once_and_the_run_goes_on(tmp_path: Path) -> None:
     going = trainer(tmp_path, bert())
     going.add_callback(AdaptiveDropoutCallback(going, monitor="eval_other_loss"))
-    with pytest.warns(UserWarning, match="'eval_other_loss' is in no evaluation yet; the metrics are .*'eval_loss'") as told:
+    expected = r"'eval_other_loss' is in no evaluation yet; the metrics are .*'eval_loss'"
+    with pytest.warns(UserWarning, match=expected) as told:
         going.train()
     assert len([warning for warning in told if "in no evaluation" in str(warning.message)]) == 1
     assert going.state.global_step == going.state.max_steps

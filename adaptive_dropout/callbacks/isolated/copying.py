@@ -165,7 +165,7 @@ def _copy_optimizer(optimizer: Optimizer, memo: Memo, moments: bool) -> Optimize
         made = copy.deepcopy(optimizer, memo)
     else:
         made = copy.copy(optimizer)
-        made.state = type(optimizer.state)(optimizer.state.default_factory)  # type: ignore[attr-defined, call-arg]
+        made.state = type(optimizer.state)(optimizer.state.default_factory)
         made.param_groups = [
             {**group, "params": [memo.get(id(weight), weight) for weight in group["params"]]}
             for group in optimizer.param_groups

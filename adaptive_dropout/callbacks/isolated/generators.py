@@ -19,7 +19,7 @@ def fixed_seed() -> Iterator[None]:
     Lightning's ``isolate_rng`` does not put them back after an exception.
     """
     cpu, numpy, python = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
     torch.default_generator.manual_seed(0)
     if cuda is not None:
         torch.cuda.manual_seed_all(0)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor, nn
 

@@ -15,6 +15,8 @@ from adaptive_dropout.callbacks.isolated.copying import Memo, copy_data_module, 
 
 __all__ = ["silent_trainer"]
 
+PACKAGES = ("lightning.pytorch.", "pytorch_lightning.")
+
 
 def silent_trainer(trainer: L.Trainer, pl_module: L.LightningModule, moments: bool = False) -> L.Trainer:
     """Return a trainer whose ``lightning_module`` is a copy of ``pl_module``, ready to validate it as in ``fit``.
@@ -29,7 +31,8 @@ def silent_trainer(trainer: L.Trainer, pl_module: L.LightningModule, moments: bo
     ours.datamodule = None if run.datamodule is None else copy_data_module(run.datamodule, memo)
     module = copy_module(pl_module, memo)
     ours.callbacks = []
-    ours.state = type(run.state)(fn=run.state.fn, status=run.state.status, stage=_class(run, "trainer.states", "RunningStage").VALIDATING)
+    validating = _class(run, "trainer.states", "RunningStage").VALIDATING
+    ours.state = type(run.state)(fn=run.state.fn, status=run.state.status, stage=validating)
     ours.profiler = _class(run, "profilers", "PassThroughProfiler")()
     ours._loggers = [memo[id(logger)] for logger in run.loggers]
     ours._logger_connector = type(run._logger_connector)(ours)
@@ -75,6 +78,6 @@ def _strategy(run: Any, module: L.LightningModule, memo: Memo, moments: bool) ->
 
 def _class(run: Any, module: str, name: str) -> Any:
     """Return a class of the package that the trainer ``run`` is of: there are two by the same names."""
-    root = next(kind.__module__ for kind in type(run).__mro__ if kind.__module__.endswith("pytorch.trainer.trainer") or kind.__module__.startswith("pytorch_lightning."))
-    package = root.removesuffix(".trainer.trainer")
-    return getattr(import_module(f"{package}.{module}"), name)
+    modules = (kind.__module__ for kind in type(run).__mro__)  # a user's own trainer may be first
+    ours = next(name for name in modules if name.startswith(PACKAGES))
+    return getattr(import_module(f"{ours.removesuffix('.trainer.trainer')}.{module}"), name)

@@ -89,7 +89,10 @@ def losses_of_batches(
 
     Args:
         copies: makes a copy of the module, for one validation.
-        batches, monitor, loader, noise: as in `IsolatedValidation.run`.
+        batches: as in `IsolatedValidation.run`.
+        monitor: likewise.
+        loader: likewise.
+        noise: likewise.
 
     Raises:
         ValueError: the monitor is not logged for them.

@@ -46,9 +46,7 @@ class Meters:
     def __iter__(self) -> Iterator[Meter]:
         return iter(self._meters.values())
 
-    def signals(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
-    ) -> dict[str, float]:
+    def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]) -> dict[str, float]:
         """Return ``known`` with what all measured; each knows what those before it did."""
         signals = dict(known)
         for meter in self:

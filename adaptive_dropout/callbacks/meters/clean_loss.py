@@ -1,4 +1,4 @@
-"""Measures the clean loss in any LightningModule: its own validation, run aside on a fixed part of the training data."""
+"""Measures the clean loss in any LightningModule: its own validation, aside, on a fixed part of the training data."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from adaptive_dropout.callbacks.batch_losses import BatchLosses
-from adaptive_dropout.callbacks.losses import batch_loss
 from adaptive_dropout.callbacks.isolated import IsolatedValidation, losses_of_batches
+from adaptive_dropout.callbacks.losses import batch_loss
 from adaptive_dropout.callbacks.meters.base import Meter
 from adaptive_dropout.callbacks.meters.in_memory import batches_in_memory, loader_in_memory
 from adaptive_dropout.callbacks.meters.kept import RunBatches
@@ -41,8 +41,8 @@ class CleanLossMeter(Meter):
     the run as they left their loader, and then others after a resume. They are validated as Lightning would, on a copy
     of the module in a trainer of its own (`callbacks.isolated`), so that the run does not notice.
 
-    The losses are compared only where they can be (`signals.footing`, `OwnTrainLoss`). Where nothing can be measured, the
-    training loss with dropout on stands in for the clean one, and that is said once.
+    The losses are compared only where they can be (`signals.footing`, `OwnTrainLoss`). Where nothing can be measured,
+    the training loss with dropout on stands in for the clean one, and that is said once.
 
     Args:
         monitored: as in `Meter`.
@@ -156,7 +156,7 @@ class CleanLossMeter(Meter):
         return {**signals, **self._training_loss(copies, losses, known)}
 
     def _choose(self, pl_module: L.LightningModule, copies: Copies) -> None:
-        """Leave it at the batches kept so far, measure the loss before any training, and see what compares with what."""
+        """Leave it at the batches kept so far; measure the loss before any training, on validation data too."""
         kept, val = self._batches.train, self._batches.val
         self._batches.unwatch(pl_module)
         first = self._losses_of(copies if self._untrained is None else self._untrained.copy, kept.batches)

@@ -59,9 +59,7 @@ class HypergradientMeter(Meter):
         """Keep a piece of the validation data for the next window."""
         self._window.keep(trainer, batch, batch_idx)
 
-    def signals(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
-    ) -> dict[str, float]:
+    def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]) -> dict[str, float]:
         """Return the means."""
         return self._window.mean("hypergradient", self._names)
 

@@ -8,8 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 import lightning.pytorch as L
-from torch.utils.data import DataLoader, DistributedSampler, RandomSampler, SequentialSampler, Subset, TensorDataset
-from torch.utils.data import default_collate
+from torch.utils.data import (
+    DataLoader,
+    DistributedSampler,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    TensorDataset,
+    default_collate,
+)
 
 from adaptive_dropout.callbacks.isolated.generators import fixed_seed
 

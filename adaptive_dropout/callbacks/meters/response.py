@@ -71,9 +71,7 @@ class ResponseMeter(Meter):
         """Keep a piece of the validation data for the next window."""
         self._window.keep(trainer, batch, batch_idx)
 
-    def signals(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
-    ) -> dict[str, float]:
+    def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]) -> dict[str, float]:
         """Return the means."""
         return self._window.mean("response", self._names)
 

@@ -31,9 +31,7 @@ class TrainLossMeter(Meter):
         """Take in the loss of this batch."""
         add_batch_loss(self._running, pl_module, outputs)
 
-    def signals(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
-    ) -> dict[str, float]:
+    def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]) -> dict[str, float]:
         """Return the mean, and its standard error."""
         mean, error = self._running.mean(), self._running.standard_error()
         if mean is None:

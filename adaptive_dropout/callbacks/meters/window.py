@@ -75,7 +75,9 @@ class Window:
             if not self._measured:
                 raise
             self._lacks = True
-            rank_zero_warn(f"no gradient by the rates is measured any more ({error}); they stay where this rule needs one")
+            rank_zero_warn(
+                f"no gradient by the rates is measured any more ({error}); without one this rule leaves them"
+            )
         self._measured = True
 
     def _turn(self, trainer: L.Trainer, batch: Any) -> tuple[Any, Any] | None:

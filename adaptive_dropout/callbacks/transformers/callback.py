@@ -15,8 +15,8 @@ from adaptive_dropout.callbacks.deciding import begun, decision_metrics, why_und
 from adaptive_dropout.callbacks.rewinder import Rewinder
 from adaptive_dropout.callbacks.transformers.checkpoint import kept_in, load_snapshots, save_snapshots
 from adaptive_dropout.callbacks.transformers.checks import check_run, examples_between
-from adaptive_dropout.callbacks.transformers.loss import LoggedLoss
 from adaptive_dropout.callbacks.transformers.clean_loss import TrainerCleanLoss
+from adaptive_dropout.callbacks.transformers.loss import LoggedLoss
 from adaptive_dropout.controllers import Controller, RewindController, State, state_from_dict, state_to_dict
 from adaptive_dropout.controllers.deciding import decide
 from adaptive_dropout.controllers.settings import check_controller

@@ -27,8 +27,8 @@ class TrainerCleanLoss:
     """The signals of `CleanLoss` and ``trivial_loss``, the loss before any training.
 
     The fixed part of the training data is spread evenly over it, in eight pieces, which the loader's own function makes
-    batches of; noise in that, as masked words are, is drawn once. It is measured on a copy of the model by a copy of the
-    Trainer that logs nothing and calls no callback. Where it cannot be measured, that is said once, and there is none.
+    batches of; noise in that, as masked words are, is drawn once. It is measured on a copy of the model by a copy of
+    the Trainer that logs nothing and calls no callback. Where it cannot be measured, that is said once.
 
     Args:
         trainer: of the run.
@@ -83,7 +83,8 @@ class TrainerCleanLoss:
 
     def _losses(self) -> list[float]:
         ours: Any = copy.copy(self._trainer)
-        model = copy_module(self._trainer.model, {id(self._trainer): ours}).eval()
+        trained: Any = self._trainer.model
+        model = copy_module(trained, {id(self._trainer): ours}).eval()
         ours.model = ours.model_wrapped = model
         ours.state, ours.control = copy.copy(ours.state), copy.copy(ours.control)
         ours.callback_handler = copy.copy(ours.callback_handler)
