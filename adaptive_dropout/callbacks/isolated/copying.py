@@ -103,8 +103,21 @@ def _prepare(value: Any, memo: Memo) -> None:
         memo[id(value)] = copy.deepcopy(value._optimizer, memo)  # it cannot be copied itself
     elif isinstance(value, io.IOBase) and value.writable():
         memo[id(value)] = io.StringIO() if isinstance(value, io.TextIOBase) else io.BytesIO()
+    elif callable(value) and not isinstance(value, (nn.Module, type, FunctionType)):
+        _prepare_callable(value, memo)
     elif isinstance(value, LOCKS):
         memo[id(value)] = threading.RLock() if isinstance(value, LOCKS[1]) else threading.Lock()
+
+
+def _prepare_callable(value: Any, memo: Memo) -> None:
+    """Copy what a callable holds; share one that cannot be copied, as the optimizer's factory of a command line."""
+    tried = dict(memo)
+    try:
+        copy.deepcopy(value, tried)
+    except Exception:  # whatever its parts raise
+        memo[id(value)] = value
+    else:
+        memo.update(tried)
 
 
 def _detach(module: nn.Module, memo: Memo) -> None:

@@ -16,7 +16,7 @@ MOST_BYTES = 1e9
 
 
 class KeptBatches:
-    """The first batches that are offered, all of one size, copied before anything is done to them.
+    """The first batches that are offered, none much smaller than the first, copied before anything is done to them.
 
     A batch is kept whole: a loss may depend on its size, and only its loader knows how to cut it.
 
@@ -36,12 +36,12 @@ class KeptBatches:
 
     @property
     def size(self) -> int | None:
-        """How many examples each has, None where that cannot be seen."""
+        """How many examples the first one has, None where that cannot be seen."""
         return batch_size(self.batches[0]) if self.batches else None
 
     def offer(self, batch: Any) -> None:
-        """Keep a copy of ``batch``, unless it is None or of another size, as the last one of an epoch."""
-        if self.full or batch is None or (self.batches and batch_size(batch) != self.size):
+        """Keep a copy of ``batch``, unless it is None or less than half of the first, as the last of an epoch may be."""
+        if self.full or batch is None or 2 * (batch_size(batch) or 1) < (self.size or 1):
             return
         self.batches.append(copy.deepcopy(batch))
         self._bytes += sum(tensor.nbytes for tensor in _tensors(batch))
