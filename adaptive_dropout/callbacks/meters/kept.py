@@ -40,7 +40,7 @@ class KeptBatches:
         return batch_size(self.batches[0]) if self.batches else None
 
     def offer(self, batch: Any) -> None:
-        """Keep a copy of ``batch``, unless it is None or less than half of the first, as the last of an epoch may be."""
+        """Keep a copy of ``batch``, unless it is None or less than half of the first, as an epoch's last may be."""
         if self.full or batch is None or 2 * (batch_size(batch) or 1) < (self.size or 1):
             return
         self.batches.append(copy.deepcopy(batch))

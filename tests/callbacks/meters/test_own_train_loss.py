@@ -1,0 +1,45 @@
+"""The training loss on validation's terms: measured where training returns another loss, and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from adaptive_dropout.callbacks.meters.own_train_loss import OwnTrainLoss
+
+CLEAN = [0.9, 1.0, 1.1]
+
+
+def decide(own: OwnTrainLoss, times: int, known: dict[str, float]) -> list[dict[str, float]]:
+    def noisy(places: Sequence[int]) -> list[float]:
+        return [CLEAN[place] + 0.2 for place in places]
+
+    return [own.signals(CLEAN, noisy, known) for _ in range(times)]
+
+
+def test_the_same_loss_is_left_as_it_is() -> None:
+    assert decide(OwnTrainLoss(), 40, {"train_loss": 1.2, "train_loss_error": 0.02}) == [{}] * 40
+
+
+def test_a_loss_with_a_constant_more_is_replaced_after_two_intervals() -> None:
+    found = decide(OwnTrainLoss(), 6, {"train_loss": 2.2, "train_loss_error": 0.02})
+    assert found[:2] == [{}, {}]
+    assert [round(signals["train_loss"], 6) for signals in found[2:]] == [1.2] * 4
+
+
+def test_without_a_training_loss_it_is_measured_at_once() -> None:
+    assert [round(signals["train_loss"], 6) for signals in decide(OwnTrainLoss(), 2, {})] == [1.2, 1.2]
+
+
+def test_a_rewind_in_between_says_nothing() -> None:
+    own = OwnTrainLoss()
+    for _ in range(3):
+        decide(own, 1, {"train_loss": 2.2})
+        own.forget()
+    assert not own.needed
+
+
+def test_it_goes_on_from_a_checkpoint() -> None:
+    first, second = OwnTrainLoss(), OwnTrainLoss()
+    decide(first, 2, {"train_loss": 2.2})
+    second.load_state_dict(first.state_dict())
+    assert decide(first, 3, {"train_loss": 2.2}) == decide(second, 3, {"train_loss": 2.2})
