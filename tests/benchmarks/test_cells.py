@@ -41,7 +41,8 @@ def test_a_cell_trains_for_real_and_gives_the_same_row_again(method: str) -> Non
     assert asdict(first) | {"seconds": 0} == asdict(second) | {"seconds": 0}
     assert first.test_accuracy is not None
     assert first.test_accuracy > 0.6  # 0.1 by guessing
-    assert first.gradient_examples == 100 * 32
+    looked = 32 / 3 if method == "plateau:0.3" else 0  # a forward of the first batch shows what validation logs
+    assert first.gradient_examples == pytest.approx(100 * 32 + looked)
     assert first.start == METHODS[method].start
 
 

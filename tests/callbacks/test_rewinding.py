@@ -69,7 +69,7 @@ def test_a_loss_that_does_not_depend_on_the_data_is_told_and_the_run_goes_on(tmp
         def validation_step(self, batch: Any, batch_idx: int) -> None: ...
 
         def on_validation_epoch_end(self) -> None:
-            self.log("val_loss", 1.0)
+            self.log("val_loss", 1.5)
 
     model = Late(MLP(64, 10, (8,), lambda: ad.Dropout(0.3)), 10)
     with pytest.warns(UserWarning, match="validation_step gives the same loss whichever data it gets"):
