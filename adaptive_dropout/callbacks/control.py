@@ -14,9 +14,10 @@ from adaptive_dropout.callbacks.base import RateCallback
 from adaptive_dropout.callbacks.batch_losses import names_logged
 from adaptive_dropout.callbacks.checks import check_alone, check_pace, check_surroundings, check_validated
 from adaptive_dropout.callbacks.deciding import begun, why_undecided
-from adaptive_dropout.callbacks.measure import averaged, logged_on, measured, run_metrics, run_position
+from adaptive_dropout.callbacks.measure import averaged, measured, run_metrics, run_position
 from adaptive_dropout.callbacks.meters import Meters
 from adaptive_dropout.callbacks.meters.kept import RunBatches
+from adaptive_dropout.callbacks.monitor_search import MonitorSearch
 from adaptive_dropout.callbacks.monitored import Monitored
 from adaptive_dropout.callbacks.record import Record
 from adaptive_dropout.callbacks.rewinder import Rewinder
@@ -90,6 +91,7 @@ class DropoutRateControl(RateCallback):
         needs = self.controller.needs()
         self.state = None
         self.monitored = Monitored(self.monitor, self.mode)
+        self._search = MonitorSearch(self.monitored)
         self._meters = Meters(self.monitored, needs)
         self._batches = RunBatches()
         self._rewinder = Rewinder(self.folder) if "snapshot" in needs else None
@@ -97,7 +99,6 @@ class DropoutRateControl(RateCallback):
         self.stopwatch = Stopwatch()
         self._generator: torch.Tensor | None = None
         self._decided_at: int | None = None
-        self._logged: dict[str, Any] = {}
         self._said: set[str] = set()
         self._opened = False
 
@@ -183,9 +184,11 @@ class DropoutRateControl(RateCallback):
             return
         logged = names_logged(trainer)
         if trainer.sanity_checking:
-            self._logged = logged
+            self._search.sanity_checked(logged)
             return
-        can_decide = self._find(trainer, logged) and self.monitored.name in logged
+        if missing := self._search.at_validation(trainer, logged):
+            self._say_once(missing, "monitor")
+        can_decide = self.monitored.found and self.monitored.name in logged
         if not trainer.strategy.reduce_boolean_decision(can_decide, all=True):
             return
         signals = averaged(trainer, run_metrics(trainer, self.monitored)) | run_position(trainer)
@@ -250,25 +253,11 @@ class DropoutRateControl(RateCallback):
             self._rewinder.load_state_dict(state_dict["rewinder"])
 
     def _open(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Find the monitor before the first batch is trained on, if that can be, and begin the record."""
+        """Find the monitor and begin the record, before the first batch is trained on."""
         assert self.state is not None
         self._opened = True
-        if not self.monitored.found:
-            if self.monitored.name is None or self.monitored.name not in self._logged:
-                self._logged |= logged_on(trainer, pl_module, self._batches.train.batches[:1], self.monitored.loader)
-            if self._logged:
-                self.monitored.find(trainer, self._logged)
-        self._batches.loader = self.monitored.loader
+        self._search.before_training(trainer, pl_module, self._batches)
         self.record.start(trainer, self.state, self.monitored.name)
-
-    def _find(self, trainer: L.Trainer, logged: dict[str, Any]) -> bool:
-        """Find the monitor at a validation, if it is not known yet; say once where it cannot be found."""
-        if not self.monitored.found:
-            try:
-                self.monitored.find(trainer, logged)
-            except (KeyError, ValueError) as error:
-                self._say_once(f"{error.args[0]}; until then the rates stay as they are", "monitor")
-        return self.monitored.found
 
     def _measured(self, trainer: L.Trainer, pl_module: L.LightningModule, known: dict[str, float]) -> dict[str, float]:
         """Return ``known`` and what the meters measure; begin anew where they find that the loss is a score."""

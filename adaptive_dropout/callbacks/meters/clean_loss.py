@@ -18,11 +18,11 @@ from adaptive_dropout.callbacks.meters.base import Meter
 from adaptive_dropout.callbacks.meters.in_memory import batches_in_memory, loader_in_memory
 from adaptive_dropout.callbacks.meters.kept import RunBatches
 from adaptive_dropout.callbacks.meters.own_train_loss import OwnTrainLoss
+from adaptive_dropout.callbacks.meters.stand_in import StandIn
 from adaptive_dropout.callbacks.monitored import Monitored
 from adaptive_dropout.callbacks.run_length import batches_between_validations
 from adaptive_dropout.controllers import State
 from adaptive_dropout.signals import CleanLoss
-from adaptive_dropout.signals.clean_loss import in_errors
 from adaptive_dropout.signals.footing import Footing, compare_untrained, mean_and_error
 
 __all__ = ["CleanLossMeter"]
@@ -53,13 +53,11 @@ class CleanLossMeter(Meter):
         self.clean = CleanLoss()
         self.footing = Footing()
         self.lacks = ""
-        self._own = OwnTrainLoss()
+        self._own, self._stand_in = OwnTrainLoss(), StandIn()
         self._trivial: list[float] | None = None
         self._untrained: IsolatedValidation | None = None
         self._saved: dict[str, Any] | None = None
-        self._train: tuple[float, float] | None = None
         self._first_train: float | Tensor | None = None
-        self._marked_train: tuple[float, float] | None = None
         self._chosen = False
         self._waited = 0
 
@@ -102,12 +100,11 @@ class CleanLossMeter(Meter):
 
     def signals(
         self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
-    ) -> dict[str, float | None]:
+    ) -> Mapping[str, float | None]:
         """Return the signals, measured now."""
-        if "train_loss" in known:
-            self._train = known["train_loss"], known.get("train_loss_error", 0.0)
+        self._stand_in.take(known)
         found = None if self.lacks else self._try(lambda: self._measure(trainer, pl_module, known))
-        return self._stand_in(known) if found is None else found
+        return self._in_place(known["val_loss"]) if found is None else found
 
     def decided(self, state: State) -> None:
         """Compare with the losses of the best validation."""
@@ -115,7 +112,7 @@ class CleanLossMeter(Meter):
             self._own.forget()
         if state.improved:
             self.clean.mark()
-            self._marked_train = self._train
+            self._stand_in.mark()
 
     def finish(self) -> None:
         """Let the copy go."""
@@ -125,8 +122,8 @@ class CleanLossMeter(Meter):
         """Return what a resumed run has to know: numbers, no examples."""
         return {
             "clean": self.clean.state_dict(), "trivial": self._trivial, "footing": list(self.footing),
-            "own": self._own.state_dict(), "first_train": self._first, "marked_train": self._marked_train,
-            "lacks": self.lacks,
+            "own": self._own.state_dict(), "first_train": self._first, "lacks": self.lacks,
+            "stand_in": self._stand_in.state_dict(),
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -134,7 +131,7 @@ class CleanLossMeter(Meter):
         self._saved, self._trivial, self.footing = state["clean"], state["trivial"], Footing(*state["footing"])
         self._own.load_state_dict(state["own"])
         self._first_train, self.lacks = state["first_train"], state["lacks"]
-        self._marked_train = state["marked_train"] and tuple(state["marked_train"])
+        self._stand_in.load_state_dict(state["stand_in"])
 
     def _measure(
         self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
@@ -148,8 +145,9 @@ class CleanLossMeter(Meter):
                 return {}
             self._choose(pl_module, copies)
         losses = self._losses_of(copies, kept.batches)
-        if self._trivial and len(losses) == len(self._trivial) and self._train and self._first is not None:
-            self.monitored.observe(self._trivial, losses, (self._first, self._train[0]))
+        train = self._stand_in.train
+        if self._trivial and len(losses) == len(self._trivial) and train and self._first is not None:
+            self.monitored.observe(self._trivial, losses, (self._first, train[0]))
         signals = self._compared(losses, known)
         if not self.monitored.comparable(self._trivial or [], self._first):  # a score, perhaps: soon it will be known
             return {"clean_loss": signals["clean_loss"], "train_loss": None}
@@ -198,19 +196,11 @@ class CleanLossMeter(Meter):
         )
         return {name: scale * value for name, value in own.items()}
 
-    def _stand_in(self, known: Mapping[str, float]) -> dict[str, float | None]:
-        """Return ``gap_z`` and ``clean_drop_z`` of the training loss with dropout on, which is above the clean one."""
+    def _in_place(self, val_loss: float) -> Mapping[str, float | None]:
+        """Return the signals of what stands in; a loss says nothing of a score."""
         if self.monitored.sign < 0:
             return {"train_loss": None}
-        if self._train is None:
-            return {}
-        loss, error = self._train
-        val_error = mean_and_error(self._losses.losses() or [0.0])[1]
-        signals: dict[str, float | None] = {"gap_z": in_errors(known["val_loss"] - loss, math.hypot(error, val_error))}
-        if self._marked_train is not None:
-            marked, marked_error = self._marked_train
-            signals["clean_drop_z"] = in_errors(marked - loss, math.hypot(error, marked_error))
-        return signals
+        return self._stand_in.signals(val_loss, self._losses.losses())
 
     def _losses_of(self, copies: Copies, batches: Sequence[Any], noise: bool = False) -> list[float]:
         assert self.monitored.name is not None
