@@ -42,8 +42,9 @@ class DropoutRateControl(RateCallback):
     when the next batch begins: checkpoints written after a validation hold what it measured. Half-accumulated gradients
     are dropped; the step count, the learning-rate schedule, the scale of mixed precision, the loggers and the order of
     the data go on. The checkpoint holds the state, what can be rewound to and the state of torch's CPU generator: on a
-    CPU a run resumed after a validation goes on as the unbroken one. With several processes the signals that all have
-    are averaged, one decides, and all carry it out. A validation without an optimizer step decides nothing.
+    CPU a run resumed after a validation goes on as the unbroken one, if what it measures is of data in memory. With
+    several processes the signals that all have are averaged, one decides, and all carry it out. A validation without an
+    optimizer step decides nothing.
 
     >>> from adaptive_dropout import PlateauController
     >>> callbacks = [DropoutRateControl(PlateauController(patience=2), monitor="val_loss")]

@@ -73,8 +73,9 @@ class CleanLossMeter(Meter):
             size, rank = loader.batch_size, trainer.global_rank
             found = self._try(lambda: batches_in_memory(loader, _enough(most, size), rank)) or []
             batches.train.batches = found if len(found) > 1 else []
-        if not batches.train.batches:
-            self._saved = None  # what was measured before was of other examples
+        if not batches.train.batches and self._saved is not None:
+            self._saved = None
+            rank_zero_info("the clean loss goes on with other examples of the training data than before the resume")
         if self._trivial is None:
             batches.val.most = FEWEST
 
