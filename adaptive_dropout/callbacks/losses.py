@@ -31,7 +31,7 @@ def batch_loss(pl_module: L.LightningModule, outputs: Any) -> Tensor | None:
         return None
     # Automatic optimization hands over the loss divided for accumulation; manual optimization as it was returned.
     divided_by = pl_module.trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
-    return loss.detach() * divided_by
+    return loss.detach() if divided_by == 1 else loss.detach() * divided_by
 
 
 def loss_in(outputs: Any) -> Tensor | None:

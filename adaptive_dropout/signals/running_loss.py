@@ -38,7 +38,7 @@ class RunningLoss:
     def add(self, loss: Tensor) -> None:
         """Take in one minibatch's loss, a tensor of one element."""
         # A sum each step would take longer than a small step's own bookkeeping.
-        self._recent.append(loss.detach().reshape(()))
+        self._recent.append(loss.detach())
         self._count += 1
         if len(self._recent) == TOGETHER:
             self._fold()
@@ -47,7 +47,7 @@ class RunningLoss:
         """Add what has come since to the sums: of the finite losses, of their squares, and how many they are."""
         if not self._recent:
             return
-        losses = torch.stack([loss.to(self._recent[0].device) for loss in self._recent])
+        losses = torch.stack([loss.to(self._recent[0].device).reshape(()) for loss in self._recent])
         # float32 at least: a bfloat16 sum stops growing at 256 losses of 1.
         losses = losses.to(torch.promote_types(losses.dtype, torch.float32))
         finite = losses.isfinite()
