@@ -95,6 +95,7 @@ def test_defaults_inside_of_a_partition_are_spelled_out_too(tmp_path: Path, monk
     assert main(["fit", "--config", str(written)]) == 0
 
 
+@pytest.mark.slow
 def test_the_wandb_run_read_back_holds_every_rate_at_every_decision(quickstart: tuple[Path, str]) -> None:
     folder, output = quickstart
     (run_file,) = (folder / place(output, "W&B")).glob("run-*.wandb")
