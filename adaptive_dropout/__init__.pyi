@@ -75,6 +75,12 @@ from .penalties import (
     max_norm_ as max_norm_,
     penalty as penalty,
 )
+from .pruning import (
+    SparseRow as SparseRow,
+    Sparsity as Sparsity,
+    prune as prune,
+    sparsity as sparsity,
+)
 from .rates import (
     AttributeRate as AttributeRate,
     EffectiveRate as EffectiveRate,
@@ -105,11 +111,5 @@ from .schedules import (
     StepSchedule as StepSchedule,
 )
 from .snapshot import Snapshot as Snapshot
-from .sparsity import (
-    SparseRow as SparseRow,
-    Sparsity as Sparsity,
-    prune as prune,
-    sparsity as sparsity,
-)
 
 __version__: str

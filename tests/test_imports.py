@@ -14,11 +14,11 @@ import adaptive_dropout
 
 PACKAGE = Path(adaptive_dropout.__file__).parent
 ROWS = [
-    {"probability", "counts"},
+    {"probability", "checks"},
     {"schedules", "controllers", "noise"},
     {"functional", "rates", "nested"},
     {"modules"},
-    {"signals", "snapshot", "conversion", "penalties", "sparsity"},
+    {"signals", "snapshot", "conversion", "penalties", "pruning"},
     {"inference", "estimators"},
     # ---- plain `import adaptive_dropout` stops here ----
     {"tracking"},
@@ -29,7 +29,7 @@ ROWS = [
     {"__main__"},
 ]
 LAST_LIGHT_ROW = 5
-STANDARD_LIBRARY_ONLY = {"probability", "counts", "schedules", "controllers"}
+STANDARD_LIBRARY_ONLY = {"probability", "checks", "schedules", "controllers"}
 HEAVY = {"lightning", "wandb", "matplotlib", "sklearn", "torchmetrics", "rich", "jsonargparse"}
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}
 

@@ -7,7 +7,7 @@ from typing import Any
 import lightning.pytorch as L
 
 from adaptive_dropout.callbacks.both import Callback
-from adaptive_dropout.penalties.max_norm import max_norm_
+from adaptive_dropout.penalties import max_norm_
 
 __all__ = ["MaxNorm"]
 

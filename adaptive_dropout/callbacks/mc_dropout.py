@@ -11,7 +11,7 @@ import lightning.pytorch as L
 from torch import Tensor, nn
 
 from adaptive_dropout.callbacks.both import Callback
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.inference import mc_samples, output_spread
 from adaptive_dropout.signals.aside import replaced
 

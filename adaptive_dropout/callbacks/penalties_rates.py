@@ -12,7 +12,7 @@ from torch import Tensor
 
 from adaptive_dropout.callbacks.penalties_base import PenaltyCallback
 from adaptive_dropout.callbacks.run_length import known_steps, steps_done
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.penalties import penalty
 from adaptive_dropout.rates import Rate, named_rates
 from adaptive_dropout.schedules import Schedule

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.checks import check_p
 
 __all__ = ["Controller", "State", "own_state"]
 

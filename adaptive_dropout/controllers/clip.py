@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from adaptive_dropout.checks import check_p
 from adaptive_dropout.controllers.base import State
 from adaptive_dropout.controllers.wrapper import Wrapper
-from adaptive_dropout.probability import check_p, clip
+from adaptive_dropout.probability import clip
 
 __all__ = ["Clip"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.controllers.base import Controller, State, own_state
 from adaptive_dropout.controllers.reading import read_signal
 from adaptive_dropout.controllers.settings import check_change, check_number
 from adaptive_dropout.controllers.shift import shift
-from adaptive_dropout.counts import check_count
 
 __all__ = ["PlateauController", "PlateauState"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from adaptive_dropout.checks import check_p
 from adaptive_dropout.controllers.base import Controller
-from adaptive_dropout.probability import check_p
 
 __all__ = ["check_change", "check_controller", "check_number"]
 

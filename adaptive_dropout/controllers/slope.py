@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.controllers.base import Controller, State, own_state
 from adaptive_dropout.controllers.logits import raise_to, shift_logits
 from adaptive_dropout.controllers.pace import check_span, share_of_run
 from adaptive_dropout.controllers.reading import read_signal
-from adaptive_dropout.counts import check_count
 from adaptive_dropout.probability import clip
 
 __all__ = ["AUDIBLE", "SlopeController", "SlopeState", "hardly_learned"]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 
 __all__ = ["fold_indices"]
 

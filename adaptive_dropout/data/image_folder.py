@@ -13,7 +13,7 @@ from lightning.fabric.utilities import suggested_max_num_workers
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.data.loaders import SeededLoaders
 from adaptive_dropout.data.splits import check_fraction, split_off
 from adaptive_dropout.data.vision import torchvision

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 
 __all__ = ["SeededLoaders"]
 

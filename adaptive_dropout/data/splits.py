@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.checks import check_p
 
 __all__ = ["check_fraction", "split_off", "three_way"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.data.base import Batch, Examples, TensorDataModule
 from adaptive_dropout.data.draws import Draws
 from adaptive_dropout.data.splits import check_fraction

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptive_dropout.counts import check_count
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.checks import check_count, check_p
 
 __all__ = ["TrainingPart", "flip_labels", "stratified_subset"]
 

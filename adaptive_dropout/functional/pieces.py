@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.functional.bernoulli import dropout
 from adaptive_dropout.functional.strength import check_input
 from adaptive_dropout.noise.backend import work_dtype

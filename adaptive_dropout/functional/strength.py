@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from adaptive_dropout.checks import check_p
 from adaptive_dropout.noise.backend import on_kernels, readable, traced, work_dtype
-from adaptive_dropout.probability import check_p
 
 __all__ = ["as_number", "as_p", "check_input", "known_zero"]
 

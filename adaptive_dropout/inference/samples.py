@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.inference.folding import apart, together
 from adaptive_dropout.inference.sampling import generators, passes_at_once
 from adaptive_dropout.inference.switch import check_eager, droppers, no_dropout, noise_on

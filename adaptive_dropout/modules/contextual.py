@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.functional import gaussian_dropout
 from adaptive_dropout.modules.leaf import Proxy, recorded
 from adaptive_dropout.rates import EffectiveRate, LearnedRate

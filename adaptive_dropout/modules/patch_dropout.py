@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from adaptive_dropout import functional as F
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.modules.base import NoiseLayer
 from adaptive_dropout.rates import Rate
 from adaptive_dropout.schedules import Schedule

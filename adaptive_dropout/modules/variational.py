@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as torch_functional
 
 from adaptive_dropout import functional as F
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.modules.gaussian import GaussianDropout
 from adaptive_dropout.modules.noisy_weight import NoisyWeight
 from adaptive_dropout.modules.penalised import Penalised

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 
 __all__ = ["DropoutFactory", "check_sizes", "new_layer"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
 
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.checks import check_p
 from adaptive_dropout.rates.kinds import SettableRate
 
 __all__ = ["AttributeRate", "write"]

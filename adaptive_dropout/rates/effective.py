@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.checks import check_p
 from adaptive_dropout.rates.kinds import Rate
 
 __all__ = ["EffectiveRate"]

@@ -14,7 +14,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from adaptive_dropout.probability import check_p, logit
+from adaptive_dropout.checks import check_p
+from adaptive_dropout.probability import logit
 from adaptive_dropout.schedules import Schedule
 
 __all__ = ["LearnedRate", "Rate", "ScheduledRate", "SettableRate", "StoredRate"]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.checks import check_p
 from adaptive_dropout.rates.attribute import AttributeRate
 from adaptive_dropout.rates.kinds import Rate, ScheduledRate, SettableRate, StoredRate
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
 
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.checks import check_p
 from adaptive_dropout.schedules.horizon import check_horizon, check_total, resolve
 
 __all__ = ["Schedule"]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.checks import check_p
 from adaptive_dropout.schedules.base import Schedule
 from adaptive_dropout.schedules.horizon import check_total
 from adaptive_dropout.schedules.milestones import as_tuple, check_milestones, resolve_milestones, segment

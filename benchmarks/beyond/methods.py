@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import adaptive_dropout as ad
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.checks import check_p
 from benchmarks.study.study import Kinds
 
 __all__ = ["METHODS", "Method"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from benchmarks.control import results
 from benchmarks.control.cells import Cell, run_cell
 from benchmarks.control.methods import METHODS

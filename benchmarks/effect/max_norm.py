@@ -9,7 +9,7 @@ from torch import nn
 
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import MaxNorm
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.checks import check_p
 from benchmarks.supervised.method import Method
 
 __all__ = ["max_norm"]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import adaptive_dropout as ad
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.rates import get_rates, set_rates
 from benchmarks.study.local import run_local
 from benchmarks.supervised.method import Method

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from benchmarks.control import cells as study
 from benchmarks.control.__main__ import missing_cells, select
 from benchmarks.control.cells import Cell

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from torch import nn
 
 import adaptive_dropout as ad
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.checks import check_p
 from benchmarks.study.study import Kinds
 from benchmarks.supervised.method import Method, none
 

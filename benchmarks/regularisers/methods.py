@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import L1Penalty, L2Penalty, MaxNorm
-from adaptive_dropout.probability import check_p
+from adaptive_dropout.checks import check_p
 from benchmarks.study.study import Kinds
 from benchmarks.supervised.method import Method
 

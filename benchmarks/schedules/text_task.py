@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.data import Text
 from adaptive_dropout.networks import GPT, DropoutFactory
 from adaptive_dropout.tasks import LanguageModel

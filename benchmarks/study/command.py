@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from benchmarks.study.cells import Cell, CellRow, cells_of, data_version, missing
 from benchmarks.study.cluster import connect, run_on_ray
 from benchmarks.study.lines import read, repair

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.data import TensorDataModule
 from adaptive_dropout.data.base import Examples
 from adaptive_dropout.data.images import LabelledImages, official_split

@@ -13,7 +13,7 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.networks import DropoutFactory
 from adaptive_dropout.tasks import Task
 from benchmarks.supervised.learner import Learner

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torchmetrics import MeanSquaredError, MetricCollection
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.modules import Penalised
 from adaptive_dropout.penalties import penalty
 from adaptive_dropout.tasks import Task

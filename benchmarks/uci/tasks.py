@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from adaptive_dropout.counts import check_count
+from adaptive_dropout.checks import check_count
 from adaptive_dropout.data.splits import check_fraction
 from benchmarks.control.windows import Windows
 from benchmarks.study.study import Kinds

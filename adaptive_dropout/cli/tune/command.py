@@ -9,12 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from adaptive_dropout.checks import check_count, check_p
 from adaptive_dropout.cli.quiet import quieten
 from adaptive_dropout.cli.tune.choice import Choice, choose
 from adaptive_dropout.cli.tune.trial import Trial
 from adaptive_dropout.cli.tune.trials import Trials
-from adaptive_dropout.counts import check_count
-from adaptive_dropout.probability import check_p
 
 __all__ = ["tune"]
 

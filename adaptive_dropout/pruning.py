@@ -1,4 +1,4 @@
-"""`sparsity`: how many weights the sparse layers of a model use, and how many times fewer that is than they have."""
+"""What sparse layers have dropped: `sparsity` reports it for a model, `prune` puts ordinary layers in their place."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from adaptive_dropout.modules import SparseLayer
 
-__all__ = ["SparseRow", "Sparsity", "check_sparse", "sparsity"]
+__all__ = ["SparseRow", "Sparsity", "prune", "sparsity"]
 
 
 class SparseRow(NamedTuple):
@@ -36,21 +36,21 @@ class Sparsity(tuple[SparseRow, ...]):
 
     @property
     def weights(self) -> int:
-        """Return how many weights they have together, without biases."""
+        """How many weights they have together, without biases."""
         return sum(row.weights for row in self)
 
     @property
     def kept(self) -> int:
-        """Return how many of them are not 0 in eval mode."""
+        """How many of these weights are not 0 in eval mode."""
         return sum(row.kept for row in self)
 
     @property
     def compression(self) -> float:
-        """How many times fewer are kept than there are, as published; infinity where none is kept."""
+        """Weights per kept weight, the published measure; infinity where none is kept."""
         return _ratio(self.weights, self.kept)
 
     def cells(self) -> list[tuple[str, ...]]:
-        """Return the rows as text, under their heads and above their sum."""
+        """Return the rows as text, under a head and above their sum."""
         shown = [
             (name, kind, f"{weights:,}", f"{kept:,}", f"{_ratio(weights, kept):.1f}x", f"{p:.4f}")
             for name, kind, weights, kept, p in self
@@ -68,9 +68,9 @@ def sparsity(model: nn.Module) -> Sparsity:
     """Return a row for each sparse layer of ``model``.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the model has no sparse layer.
     """
-    check_sparse(model)
+    _check_sparse(model)
     rows = []
     for name, layer in model.named_modules():
         if isinstance(layer, SparseLayer):
@@ -79,8 +79,37 @@ def sparsity(model: nn.Module) -> Sparsity:
     return Sparsity(rows)
 
 
-def check_sparse(model: nn.Module) -> None:
-    """Raise a ValueError where ``model`` has no sparse layer."""
+def prune(model: nn.Module) -> nn.Module:
+    """Replace the sparse layers of ``model`` by ordinary ones, with zeros for the weights that are dropped.
+
+    In eval mode the model gives what it gave before, and its ``state_dict`` has the keys of a model without this
+    library. A layer that is used in several places stays one layer.
+
+    >>> from adaptive_dropout import SparseLinear
+    >>> model = prune(nn.Sequential(SparseLinear(8, 4)))
+    >>> model[0]
+    Linear(in_features=8, out_features=4, bias=True)
+
+    Returns:
+        ``model`` itself, changed in place; if it is a sparse layer, the ordinary one.
+
+    Raises:
+        ValueError: the model has no sparse layer.
+    """
+    _check_sparse(model)
+    if isinstance(model, SparseLayer):
+        return model.to_dense()
+    made: dict[SparseLayer, nn.Module] = {}
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):
+            if isinstance(child, SparseLayer):
+                if child not in made:
+                    made[child] = child.to_dense()
+                setattr(parent, name, made[child])
+    return model
+
+
+def _check_sparse(model: nn.Module) -> None:
     if not any(isinstance(layer, SparseLayer) for layer in model.modules()):
         raise ValueError(
             f"{type(model).__name__} has no sparse layer; make one, as in SparseLinear(784, 300), or "
