@@ -131,7 +131,7 @@ class DropoutRateControl(RateCallback):
             self._rewinder.start(with_averages(trainer, pl_module), trainer.optimizers)
         self._batches.loader = self.monitored.loader
         for meter in self._meters:
-            meter.start(trainer, pl_module, self._batches)
+            meter.on_train_start(trainer, pl_module, self._batches)
         self._batches.watch(trainer, pl_module)
         self.stopwatch = Stopwatch()
         if self._generator is not None:
@@ -146,7 +146,7 @@ class DropoutRateControl(RateCallback):
             self._open(trainer, pl_module)
         self._settle()
         for meter in self._meters:
-            meter.before_batch(trainer, pl_module, batch)
+            meter.on_train_batch_start(trainer, pl_module, batch)
 
     @timed
     def on_train_batch_end(
@@ -154,13 +154,13 @@ class DropoutRateControl(RateCallback):
     ) -> None:
         """Let the meters have its loss."""
         for meter in self._meters:
-            meter.after_batch(trainer, pl_module, outputs)
+            meter.on_train_batch_end(trainer, pl_module, outputs)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Let the meters know."""
         if _decides(trainer):
             for meter in self._meters:
-                meter.validation_begins(trainer, pl_module)
+                meter.on_validation_start(trainer, pl_module)
 
     @timed
     def on_validation_batch_start(
@@ -169,14 +169,14 @@ class DropoutRateControl(RateCallback):
         """Let the meters have the batches of the first dataloader."""
         if _decides(trainer) and dataloader_idx == 0:
             for meter in self._meters:
-                meter.before_validation_batch(trainer, batch, batch_idx)
+                meter.on_validation_batch_start(trainer, batch, batch_idx)
 
     @timed
     def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """Let the meters see what it logged."""
         if _decides(trainer):
             for meter in self._meters:
-                meter.after_validation_batch(trainer)
+                meter.on_validation_batch_end(trainer)
 
     @timed
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -206,7 +206,7 @@ class DropoutRateControl(RateCallback):
         if self._rewinder is not None:
             self._rewinder.carry_out(self.state)
         for meter in self._meters:
-            meter.decided(self.state)
+            meter.on_decision(self.state)
         set_rates(pl_module, self.state.rates)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -278,7 +278,7 @@ class DropoutRateControl(RateCallback):
     def _finish(self, pl_module: L.LightningModule) -> None:
         self._batches.unwatch(pl_module)
         for meter in self._meters:
-            meter.finish()
+            meter.on_fit_end()
 
     def _settle(self) -> None:
         if self._rewinder is not None:

@@ -16,9 +16,9 @@ __all__ = ["Meter"]
 
 
 class Meter(ABC):
-    """Measures between two decisions. `DropoutRateControl` calls it, in this order; most meters need few of the calls.
+    """Measures between two decisions. `DropoutRateControl` calls the hooks, named as Lightning's, in this order.
 
-    A call that a meter does not need does nothing.
+    A hook that a meter does not need does nothing.
 
     Args:
         monitored: the metric that is the validation loss.
@@ -27,7 +27,7 @@ class Meter(ABC):
     def __init__(self, monitored: Monitored) -> None:
         self.monitored = monitored
 
-    def start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:  # noqa: B027
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:  # noqa: B027
         """Training begins, or goes on from a checkpoint, which is loaded by now.
 
         ``batches`` keep the first ones of the run, as soon as they come: as many as a meter asks for here.
@@ -36,19 +36,19 @@ class Meter(ABC):
             ValueError, TypeError: this run cannot be measured.
         """
 
-    def before_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:  # noqa: B027
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:  # noqa: B027
         """``batch``, on its device, is about to be trained on."""
 
-    def after_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:  # noqa: B027
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:  # noqa: B027
         """A batch was trained on; ``outputs`` is what Lightning says of it."""
 
-    def validation_begins(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: B027
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: B027
         """A validation of ``fit`` begins; not the sanity check."""
 
-    def before_validation_batch(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:  # noqa: B027
+    def on_validation_batch_start(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:  # noqa: B027
         """``batch`` of the first loader, on its device, is about to be validated on; not in the sanity check."""
 
-    def after_validation_batch(self, trainer: L.Trainer) -> None:  # noqa: B027
+    def on_validation_batch_end(self, trainer: L.Trainer) -> None:  # noqa: B027
         """A batch was validated on, and what it logged was gathered; not in the sanity check."""
 
     @abstractmethod
@@ -65,10 +65,10 @@ class Meter(ABC):
             known: the signals so far, ``val_loss`` among them.
         """
 
-    def decided(self, state: State) -> None:  # noqa: B027
+    def on_decision(self, state: State) -> None:  # noqa: B027
         """A decision was made and carried out; what is measured from now on is for the next."""
 
-    def finish(self) -> None:  # noqa: B027
+    def on_fit_end(self) -> None:  # noqa: B027
         """Training ends, by itself or by an exception; what was begun and is not over ends too."""
 
     @abstractmethod

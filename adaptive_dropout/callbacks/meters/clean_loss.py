@@ -61,7 +61,7 @@ class CleanLossMeter(Meter):
         self._chosen = False
         self._waited = 0
 
-    def start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
         """Choose the batches, or ask for the first ones."""
         self._batches, self._losses = batches, BatchLosses("")
         if self.lacks:
@@ -79,23 +79,23 @@ class CleanLossMeter(Meter):
         if self._trivial is None:
             batches.val.most = FEWEST
 
-    def before_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         """Keep a copy of the untrained network, to be measured at the first decision."""
         kept = self._batches.train
         kept.most = _enough(kept.most, kept.size)
         if self._trivial is None and self._untrained is None and not self.lacks:
             self._untrained = self._try(lambda: IsolatedValidation(trainer, pl_module))
 
-    def after_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
         """Keep the loss of the first batch of the run."""
         if self._first_train is None and self._trivial is None:
             self._first_train = batch_loss(pl_module, outputs)
 
-    def validation_begins(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget the losses of the last validation."""
         self._losses = BatchLosses(self.monitored.name or "")
 
-    def after_validation_batch(self, trainer: L.Trainer) -> None:
+    def on_validation_batch_end(self, trainer: L.Trainer) -> None:
         """Take in the loss of this batch."""
         self._losses.add(trainer)
 
@@ -107,7 +107,7 @@ class CleanLossMeter(Meter):
         found = None if self.lacks else self._try(lambda: self._measure(trainer, pl_module, known))
         return self._in_place(known["val_loss"]) if found is None else found
 
-    def decided(self, state: State) -> None:
+    def on_decision(self, state: State) -> None:
         """Compare with the losses of the best validation."""
         if state.rewind or state.restart:
             self._own.forget()
@@ -115,7 +115,7 @@ class CleanLossMeter(Meter):
             self.clean.mark()
             self._stand_in.mark()
 
-    def finish(self) -> None:
+    def on_fit_end(self) -> None:
         """Let the copy go."""
         self._untrained = None
 
@@ -128,7 +128,7 @@ class CleanLossMeter(Meter):
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state_dict` was taken; `start` says whether with the same examples."""
+        """Go on from where `state_dict` was taken; `on_train_start` says whether with the same examples."""
         self._saved, self._trivial, self.footing = state["clean"], state["trivial"], Footing(*state["footing"])
         self._own.load_state_dict(state["own"])
         self._first_train, self.lacks = state["first_train"], state["lacks"]

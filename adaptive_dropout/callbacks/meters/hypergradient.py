@@ -37,12 +37,12 @@ class HypergradientMeter(Meter):
         self._window = Window(Budget(every=30, share=0.12, cost=10 / 3))
         self._names: list[str] = []
 
-    def start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
         """Raise where the run cannot be measured."""
         check_differentiable(trainer, pl_module, "hypergradient")
         self._names = list(get_rates(pl_module, SettableRate))
 
-    def before_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         """Measure, if it is the turn of this batch."""
         self._window.measure(trainer, batch, lambda train, val: self._measure(trainer, pl_module, train, val))
 
@@ -55,7 +55,7 @@ class HypergradientMeter(Meter):
                 lambda: steps.validation_loss(move_data_to_device(val, pl_module.device)),
             )
 
-    def before_validation_batch(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
+    def on_validation_batch_start(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
         """Keep a piece of the validation data for the next window."""
         self._window.keep(trainer, batch, batch_idx)
 
@@ -63,7 +63,7 @@ class HypergradientMeter(Meter):
         """Return the means."""
         return self._window.mean("hypergradient", self._names)
 
-    def decided(self, state: State) -> None:
+    def on_decision(self, state: State) -> None:
         """Begin the next window."""
         self._window.reset()
 

@@ -38,7 +38,7 @@ class ResponseMeter(Meter):
         self._response: Response | None = None
         self._saved: dict[str, Any] | None = None
 
-    def start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
         """Let each example have rates of its own from here on; raise where the run cannot be measured."""
         check_differentiable(trainer, pl_module, "response")
         self._names = list(get_rates(pl_module, SettableRate))
@@ -47,7 +47,7 @@ class ResponseMeter(Meter):
             self._response.load_state_dict(self._saved)
         self._response.install()
 
-    def before_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         """Measure, if it is the turn of this batch; draw the rates of its examples."""
         assert self._response is not None
         self._window.measure(trainer, batch, lambda _, val: self._measure(trainer, pl_module, val))
@@ -59,7 +59,7 @@ class ResponseMeter(Meter):
             batch = move_data_to_device(val, pl_module.device)
             return self._response.signal(lambda: steps.validation_loss(batch), steps.module)
 
-    def after_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
         """Let the response learn from this batch, on all processes the same."""
         assert self._response is not None
         for tensor in self._response.parameters():
@@ -67,7 +67,7 @@ class ResponseMeter(Meter):
                 tensor.grad = trainer.strategy.reduce(tensor.grad, reduce_op="mean")
         self._response.learn()
 
-    def before_validation_batch(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
+    def on_validation_batch_start(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
         """Keep a piece of the validation data for the next window."""
         self._window.keep(trainer, batch, batch_idx)
 
@@ -75,11 +75,11 @@ class ResponseMeter(Meter):
         """Return the means."""
         return self._window.mean("response", self._names)
 
-    def decided(self, state: State) -> None:
+    def on_decision(self, state: State) -> None:
         """Begin the next window."""
         self._window.reset()
 
-    def finish(self) -> None:
+    def on_fit_end(self) -> None:
         """Give the layers back their own noise."""
         if self._response is not None:
             self._response.remove()
@@ -92,6 +92,6 @@ class ResponseMeter(Meter):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Keep the learned response until `start`."""
+        """Keep the learned response until `on_train_start`."""
         self._window.load_state_dict(state["window"])
         self._saved = state["response"]

@@ -27,7 +27,7 @@ class TrainLossMeter(Meter):
         super().__init__(monitored)
         self._running = RunningLoss()
 
-    def after_batch(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
         """Take in the loss of this batch."""
         add_batch_loss(self._running, pl_module, outputs)
 
@@ -38,7 +38,7 @@ class TrainLossMeter(Meter):
             return {}
         return {"train_loss": mean} if error is None else {"train_loss": mean, "train_loss_error": error}
 
-    def decided(self, state: State) -> None:
+    def on_decision(self, state: State) -> None:
         """Forget the losses of the last window."""
         self._running.reset()
 
