@@ -14,10 +14,10 @@ from adaptive_dropout.callbacks.deciding import decision_metrics
 from adaptive_dropout.callbacks.places import run_dir
 from adaptive_dropout.callbacks.run_length import steps_done
 from adaptive_dropout.controllers import Controller, State, state_to_dict
+from adaptive_dropout.tracking.decisions_file import FILE, DecisionsFile
 from adaptive_dropout.tracking.run import Decision, Run
 from adaptive_dropout.tracking.settings import controller_to_dict
-from adaptive_dropout.tracking.trace import FILE, Trace
-from adaptive_dropout.tracking.wandb_run import begin_wandb, decision_media, finish_wandb
+from adaptive_dropout.tracking.wandb.run import begin_wandb, decision_media, finish_wandb
 
 __all__ = ["Record"]
 
@@ -38,7 +38,7 @@ class Record:
     def __init__(self, controller: Controller) -> None:
         self._controller = controller_to_dict(controller)
         self.run: Run | None = None
-        self._trace: Trace | None = None
+        self._trace: DecisionsFile | None = None
 
     def start(self, trainer: L.Trainer, state: State, monitor: str | None) -> None:
         """Begin with ``state``, or go on with what a checkpoint held.
@@ -54,7 +54,7 @@ class Record:
         if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         try:
-            self._trace = Trace(run_dir(trainer), self.run)
+            self._trace = DecisionsFile(run_dir(trainer), self.run)
         except OSError as error:
             _warn(error)
         for logger in _wandb_loggers(trainer):

@@ -1,6 +1,7 @@
-"""What a run leaves behind: the names of its numbers, its history, its decisions, and what only W&B can do.
+"""The record of a run: the names of its numbers, its history, its decisions, and the file that holds them.
 
-The names are listed in ``__init__.pyi`` and imported when first used: reading a run back does not wait for Lightning.
+It needs the standard library only. The half that needs W&B is `adaptive_dropout.tracking.wandb`; its `WandbLogger` and
+`read_run` are public here as well. The names are listed in ``__init__.pyi`` and imported when first used.
 """
 
 import lazy_loader

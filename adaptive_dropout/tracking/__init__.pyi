@@ -1,6 +1,5 @@
 from . import names as names
 from .history import History as History, Point as Point, RateSummary as RateSummary
-from .reading import read_run as read_run
-from .replaying import replay as replay
-from .run import Decision as Decision, Run as Run
-from .wandb_logger import WandbLogger as WandbLogger
+from .run import Decision as Decision, Run as Run, replay as replay
+from .wandb.logger import WandbLogger as WandbLogger
+from .wandb.reading import read_run as read_run

@@ -1,4 +1,4 @@
-"""``adaptive-dropout dashboard`` without a server; tests/tracking/test_sweep.py has one."""
+"""``adaptive-dropout dashboard`` without a server; tests/tracking/wandb/test_sweep.py has one."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from adaptive_dropout.tracking.dashboard import panels
-from adaptive_dropout.tracking.dashboard.report import report
-from adaptive_dropout.tracking.dashboard.saving import to_json
-from adaptive_dropout.tracking.dashboard.workspace import workspace
+from adaptive_dropout.tracking.wandb.dashboard import panels
+from adaptive_dropout.tracking.wandb.dashboard.report import report
+from adaptive_dropout.tracking.wandb.dashboard.saving import to_json
+from adaptive_dropout.tracking.wandb.dashboard.workspace import workspace
 
-SWEEPS = Path(__file__).parents[2] / "configs" / "sweeps"
+SWEEPS = Path(__file__).parents[3] / "configs" / "sweeps"
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-from tests.tracking.wandb_cockpit import CockpitOperations, StoredSweep, StoredView
+from tests.tracking.wandb.cockpit import CockpitOperations, StoredSweep, StoredView
 
 ENTITY = "somebody"
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -80,7 +80,7 @@ class WandbServer:
         """All that a process needs to use this server and this library; what does not go to loopback fails."""
         nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")  # nobody answers
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        own = {"PATH": path, "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
+        own = {"PATH": path, "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[3])}
         return self.environment(folder) | nowhere | {"NO_PROXY": "127.0.0.1"} | own
 
 

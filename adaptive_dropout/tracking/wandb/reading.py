@@ -8,9 +8,9 @@ from pathlib import Path
 
 from adaptive_dropout.tracking.names import TRACE
 from adaptive_dropout.tracking.run import Run
-from adaptive_dropout.tracking.trace import FILE
-from adaptive_dropout.tracking.wandb_file import history_values
-from adaptive_dropout.tracking.wandb_server import server_values
+from adaptive_dropout.tracking.decisions_file import FILE
+from adaptive_dropout.tracking.wandb.file import history_values
+from adaptive_dropout.tracking.wandb.server import server_values
 
 __all__ = ["read_run"]
 

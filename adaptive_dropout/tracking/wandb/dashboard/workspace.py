@@ -7,8 +7,8 @@ from typing import Any
 
 from wandb_workspaces import workspaces as ws
 
-from adaptive_dropout.tracking.dashboard import panels
-from adaptive_dropout.tracking.dashboard.panels import BEST, RULE
+from adaptive_dropout.tracking.wandb.dashboard import panels
+from adaptive_dropout.tracking.wandb.dashboard.panels import BEST, RULE
 from adaptive_dropout.tracking.names import AXIS, CONFIG, SUMMARY
 
 __all__ = ["workspace"]

@@ -6,8 +6,8 @@ from typing import Any
 
 from wandb_workspaces.reports import v2 as wr
 
-from adaptive_dropout.tracking.dashboard import panels
-from adaptive_dropout.tracking.dashboard.panels import RULE
+from adaptive_dropout.tracking.wandb.dashboard import panels
+from adaptive_dropout.tracking.wandb.dashboard.panels import RULE
 
 __all__ = ["report"]
 

@@ -16,7 +16,7 @@ import yaml
 
 from adaptive_dropout.cli import main
 from tests.cli.commands import CONFIGS
-from tests.tracking.wandb_server import ENTITY, KEY, StoredRun, WandbServer, wandb_server
+from tests.tracking.wandb.stand_in import ENTITY, KEY, StoredRun, WandbServer, wandb_server
 
 P = "model.init_args.network.init_args.dropout.init_args.p"
 PROJECT = "adaptive-dropout"
@@ -157,7 +157,7 @@ def test_no_network_is_one_line(tmp_path: Path) -> None:
     dead = WandbServer()
     dead.url = "http://127.0.0.1:9"
     code = (
-        "import sys; from adaptive_dropout.cli import main; from adaptive_dropout.tracking.dashboard import saving; "
+        "import sys; from adaptive_dropout.cli import main; from adaptive_dropout.tracking.wandb.dashboard import saving; "
         "saving.PATIENCE = 1; sys.exit(main(['dashboard', '--entity', 'e', '--project', 'p', '--quiet']))"
     )
     (complaint,) = ran(dead, tmp_path, sys.executable, "-c", code, code=2).splitlines()

@@ -1,4 +1,4 @@
-"""`Trace`: a run's own record, `decisions.jsonl`, which holds each decision as soon as it is made.
+"""`DecisionsFile`: a run's own record, `decisions.jsonl`, which holds each decision as soon as it is made.
 
 W&B writes its file late: a process that is killed takes up to 15 seconds of it along.
 """
@@ -13,12 +13,12 @@ from typing import TextIO
 
 from adaptive_dropout.tracking.run import Run
 
-__all__ = ["FILE", "Trace"]
+__all__ = ["FILE", "DecisionsFile"]
 
 FILE = "decisions.jsonl"
 
 
-class Trace:
+class DecisionsFile:
     """The file ``decisions.jsonl`` of a run, open to be added to.
 
     A file of the same run is begun anew with the decisions that ``run`` knows: those of a resumed run up to its

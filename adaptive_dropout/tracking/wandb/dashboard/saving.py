@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from wandb_workspaces import workspaces as ws
 from wandb_workspaces.reports import v2 as wr
 
-from adaptive_dropout.tracking.dashboard.report import report
-from adaptive_dropout.tracking.dashboard.workspace import workspace
-from adaptive_dropout.tracking.wandb_server import PATIENCE
+from adaptive_dropout.tracking.wandb.dashboard.report import report
+from adaptive_dropout.tracking.wandb.dashboard.workspace import workspace
+from adaptive_dropout.tracking.wandb.server import PATIENCE
 
 __all__ = ["save_report", "save_workspace", "to_json"]
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from adaptive_dropout.tracking import WandbLogger, wandb_logger
+from adaptive_dropout.tracking import WandbLogger
+from adaptive_dropout.tracking.wandb import logger as wandb_logger
 
 
 @pytest.fixture(autouse=True)

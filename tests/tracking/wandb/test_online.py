@@ -14,7 +14,7 @@ import pytest
 
 from adaptive_dropout.tracking import Run, read_run
 from adaptive_dropout.tracking.names import TRACE
-from tests.tracking.wandb_server import ENTITY, StoredRun, WandbServer, wandb_server
+from tests.tracking.wandb.stand_in import ENTITY, StoredRun, WandbServer, wandb_server
 
 SCRIPT = """
 import socket
@@ -54,7 +54,7 @@ def online(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WandbServ
         # A proxy that nobody answers: what does not go to the loopback interface fails.
         nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
         environment = server.environment(folder) | nowhere | {"NO_PROXY": "127.0.0.1"}
-        root = str(Path(__file__).parents[2])
+        root = str(Path(__file__).parents[3])
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT], cwd=folder, capture_output=True, text=True, check=False,
             env=environment | {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": root},
@@ -165,7 +165,7 @@ def test_an_unknown_run_a_foreign_one_and_no_network_are_one_line_each(
         closed.bind(("127.0.0.1", 0))
         dead = WandbServer()
         dead.url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        impatient = f"from adaptive_dropout.tracking import wandb_server; wandb_server.PATIENCE = 1\n{code}"
+        impatient = f"from adaptive_dropout.tracking.wandb import server; server.PATIENCE = 1\n{code}"
         lost = said(dead, impatient.format([f"{ENTITY}/demo/any"]), tmp_path)
     assert lost.startswith(f"ConnectionError no folder '{ENTITY}/demo/any' here, and W&B's server does not answer")
     assert lost.count("\n") == 1
@@ -174,7 +174,7 @@ def test_an_unknown_run_a_foreign_one_and_no_network_are_one_line_each(
 def said(server: WandbServer, code: str, folder: Path) -> str:
     """What ``code`` prints in a process of its own, which asks ``server``."""
     environment = server.environment(folder) | {"PATH": os.environ["PATH"], "HOME": str(folder)}
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment | {"PYTHONPATH": root}, check=True
     )
