@@ -17,6 +17,7 @@ ROWS = [
     {"probability", "checks"},
     {"schedules", "controllers", "noise"},
     {"functional", "rates", "nested", "tracking"},
+    {"contexts"},
     {"modules"},
     {"signals", "snapshot", "conversion", "penalties", "pruning"},
     {"inference", "estimators"},
@@ -28,7 +29,7 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-LAST_LIGHT_ROW = 5
+LAST_LIGHT_ROW = 6
 STANDARD_LIBRARY_ONLY = {"probability", "checks", "schedules", "controllers", "tracking"}
 HEAVY = {"lightning", "wandb", "matplotlib", "sklearn", "torchmetrics", "rich", "jsonargparse"}
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from adaptive_dropout.callbacks.both import Callback
 from adaptive_dropout.checks import check_count
+from adaptive_dropout.contexts import replaced
 from adaptive_dropout.inference import mc_samples, output_spread
-from adaptive_dropout.signals.aside import replaced
 
 __all__ = ["MCDropoutPredictor"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as L
 from torchmetrics import Metric, MetricCollection
 
-from adaptive_dropout.signals.aside import replaced
+from adaptive_dropout.contexts import replaced
 
 __all__ = ["quiet"]
 

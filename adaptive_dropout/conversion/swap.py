@@ -9,6 +9,7 @@ from itertools import chain
 import torch
 from torch import nn
 
+from adaptive_dropout.contexts import is_compiled, is_scripted
 from adaptive_dropout.conversion.configs import Copies, give_back
 from adaptive_dropout.conversion.found import Found, Layer, Number, find
 from adaptive_dropout.conversion.reads import functions_called
@@ -108,9 +109,9 @@ def check_plain(model: nn.Module) -> None:
     """Raise a TypeError where some of ``model`` is scripted or compiled: what it runs is no longer its modules."""
     for path, module in model.named_modules():
         where = f"{path or 'the model'} is "
-        if isinstance(module, torch.jit.ScriptModule):
+        if is_scripted(module):
             raise TypeError(f"{where}scripted, and its code is fixed; convert the model before torch.jit")
-        if isinstance(module, torch._dynamo.OptimizedModule) or module._compiled_call_impl is not None:
+        if is_compiled(module):
             raise TypeError(f"{where}compiled; convert the model first, then torch.compile it")
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from adaptive_dropout.contexts import eager, replaced, unchanged
 from adaptive_dropout.functional.paired import Pair, draw_pair
 from adaptive_dropout.modules import BernoulliDropout
 from adaptive_dropout.rates import LearnedRate
-from adaptive_dropout.signals.aside import eager, replaced, unchanged
 
 __all__ = ["Twin", "learned_masks", "paired", "run_twin"]
 

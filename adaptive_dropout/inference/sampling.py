@@ -19,9 +19,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from adaptive_dropout import modules
+from adaptive_dropout.contexts import replaced
 from adaptive_dropout.inference.folding import ATTENTION, NOISES, RECURRENT, Noise, apart, over_samples, recurrent
 from adaptive_dropout.inference.prefix import MISSING, Prefix
-from adaptive_dropout.signals.aside import replaced
 
 __all__ = ["Fold", "generators", "passes_at_once"]
 

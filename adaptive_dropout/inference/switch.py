@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 
+from adaptive_dropout.contexts import is_compiled, is_scripted
 from adaptive_dropout.modules import NoiseLayer
 from adaptive_dropout.rates import Rate
 
@@ -93,12 +94,12 @@ def no_dropout(model: nn.Module) -> str:
 def check_eager(model: nn.Module) -> None:
     """Raise a TypeError where Python does not run the forward pass of ``model``."""
     for module in model.modules():
-        if isinstance(module, torch.jit.ScriptModule):
+        if is_scripted(module):
             raise TypeError(
                 f"{type(model).__name__} is scripted, and has dropout on or off as it was then; "
                 "give the model that torch.jit made it from"
             )
-        if "_orig_mod" in module._modules or module._compiled_call_impl is not None:
+        if is_compiled(module):
             raise TypeError(
                 f"{type(model).__name__} is compiled, and would compile anew with dropout on; "
                 "give the model that torch.compile was given"

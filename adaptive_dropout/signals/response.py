@@ -1,6 +1,6 @@
-"""The response: how the activations behind each dropout layer would be, had the network been trained at other rates.
+"""The response: the activations behind each dropout layer, had the network been trained at other rates.
 
-It is learned while training, from examples whose rates differ. Training with rates that differ is part of it.
+It is learned during training, which therefore gives each example rates of its own.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adaptive_dropout.contexts import eager, evaluating, is_compiled, replaced, unchanged
 from adaptive_dropout.controllers.logits import HIGH, LOW
 from adaptive_dropout.modules import Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout, GaussianDropout
-from adaptive_dropout.signals.aside import eager, evaluating, replaced, unchanged, with_gradient
-from adaptive_dropout.signals.steered import MASKED, Steered, steered_layers
+from adaptive_dropout.signals.layers import MASKED, Steered, steered_layers
+from adaptive_dropout.signals.second_order import check_differentiable
 
 __all__ = ["Response"]
 
-SPREAD = 0.5  # logits; the standard deviation of an example's rate around the rate
+STD = 0.5  # of an example's rate around the layer's, in logits
 LR = 1e-3
 
 CHANNELS = (Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout)
@@ -29,17 +30,17 @@ PER_EXAMPLE = (*MASKED, GaussianDropout)
 
 
 class Response:
-    """Learns the response of ``model`` to its settable rates, and what they do to the validation loss through it.
+    """Learns the response of ``model`` to its settable rates, and so how these change the validation loss.
 
-    While installed, in training mode, example i has the logits theta + E_i, E_i = 0.5 e with a standard normal e for
-    each rate, and behind each dropout layer
+    While it is installed and the model is in training mode, example i has the logits theta + E_i, where E_i = 0.5 e
+    with a standard normal e for each rate, and the activations behind each dropout layer are
 
         a <- a (1 + E A^T) + E C^T
 
     A and C, (features, rates), start at 0 and have an Adam of their own, with learning rate 1e-3, on the training loss.
-    They are no part of the model, of its ``state_dict`` or of its optimizer. In eval mode nothing is different.
+    They do not belong to the model, its ``state_dict`` or its optimizer. In eval mode nothing changes.
 
-    ``draw`` comes before each training batch, ``learn`` after its backward pass; ``signal`` measures at any time.
+    Call ``draw`` before each training batch and ``learn`` after its backward pass; ``signal`` measures at any time.
 
     >>> from adaptive_dropout import Dropout
     >>> model = nn.Sequential(nn.Linear(2, 8), Dropout(0.3), nn.Linear(8, 1))
@@ -54,11 +55,11 @@ class Response:
     ['1']
 
     Args:
-        model: its dropout layers take (batch, ..., features), or (batch, channels, *spatial) from 4 dimensions on and
-            where whole channels are dropped.
+        model: its dropout layers take (batch, ..., features), or (batch, channels, *spatial) if there are at least 4
+            dimensions or whole channels are dropped.
 
     Raises:
-        ValueError: there is no settable rate, or the model is compiled.
+        ValueError: there is no settable rate, or a layer with one runs compiled.
         TypeError: a layer's noise does not take a rate for each example.
 
     Source: MacKay et al. (2019), equations 12 and 13, with the response behind the dropout layers.
@@ -70,13 +71,11 @@ class Response:
         for path, layer, _ in self._layers:
             if not isinstance(layer, PER_EXAMPLE):
                 raise TypeError(
-                    f"the response gives each example a rate of its own, which {path!r}, a {type(layer).__name__}, "
-                    f"does not take; use one of {', '.join(kind.__name__ for kind in PER_EXAMPLE)}"
+                    f"the response gives each example a rate of its own, but {path!r}, a {type(layer).__name__}, "
+                    f"takes one rate for all; use one of {', '.join(kind.__name__ for kind in PER_EXAMPLE)}"
                 )
-        compiled = [path for path, module in model.named_modules() if module._compiled_call_impl is not None]
-        compiled += [path for path, *_ in self._layers if "_orig_mod" in path.split(".")]
-        if compiled:
-            raise ValueError(f"the response is learned in layers that run uncompiled, but {compiled[0]!r} is compiled")
+        if compiled := _compiled(model, self._layers):
+            raise ValueError(f"the response is learned in layers that run uncompiled, but {compiled!r} is compiled")
         self._columns = {name: column for column, name in enumerate(dict.fromkeys(rate for *_, rate in self._layers))}
         self._changes: Tensor | None = None
         self._learned: dict[str, list[Tensor]] = {}
@@ -84,6 +83,7 @@ class Response:
 
     def install(self) -> None:
         """Begin to change what the layers do in training mode, from the first `draw` on."""
+        # By hand, not by `contexts.replaced`: a copy of the model copies this object, and no generator can be copied.
         for steered in self._layers:
             steered.layer.__dict__["noise"] = partial(self._noise, steered)
 
@@ -95,25 +95,25 @@ class Response:
 
     def draw(self, batch_size: int) -> None:
         """Draw the rates of ``batch_size`` examples, for all layers and forward passes until the next `draw`."""
-        self._changes = SPREAD * torch.randn(batch_size, len(self._columns), dtype=torch.float32, device=self._device)
+        self._changes = STD * torch.randn(batch_size, len(self._columns), dtype=torch.float32, device=self._device)
 
     def parameters(self) -> list[Tensor]:
-        """Return A and C of each layer that was run so far, with their gradients."""
+        """Return A and C of each layer that has run so far, with their gradients."""
         return [tensor for pair in self._learned.values() for tensor in pair]
 
     def learn(self) -> None:
-        """Take one step with the gradients that the training loss has left in A and C, which are then cleared."""
+        """Take one step along the gradients that the training loss left in A and C, then clear these gradients."""
         self._adam.step()
         self._adam.zero_grad()
 
     def signal(self, validation_loss: Callable[[], Tensor], model: nn.Module | None = None) -> dict[str, float]:
         """Return, by the name of each rate, the derivative of the validation loss by its logit through the response.
 
-        A positive one asks for a lower rate. The weights, A and C are held.
+        A positive derivative asks for a lower rate. The weights, A and C stay as they are.
 
         Args:
-            validation_loss: the loss of a validation batch, 0-dim; runs the model, then in eval mode.
-            model: a copy of the model, if that is what it runs.
+            validation_loss: returns the loss of a validation batch, 0-dim; runs the model, which is then in eval mode.
+            model: the copy of the model that ``validation_loss`` runs, if it runs a copy.
 
         Raises:
             ValueError: the loss has no gradient.
@@ -123,7 +123,7 @@ class Response:
         with unchanged(model), eager(), evaluating(model), torch.enable_grad(), ExitStack() as stack:
             for steered in steered_layers(model):
                 stack.enter_context(replaced(steered.layer, forward=partial(self._responded, steered, change)))
-            (gradient,) = torch.autograd.grad(with_gradient(validation_loss()), change)
+            (gradient,) = torch.autograd.grad(check_differentiable(validation_loss()), change)
         return dict(zip(self._columns, gradient[0].tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class Response:
             return noise(steered.layer, x, p)
         if len(x) != len(changes):
             raise ValueError(
-                f"the response gives each example a rate of its own, but {steered.path!r} is given {len(x)} rows for "
+                f"the response gives each example a rate of its own, but {steered.path!r} gets {len(x)} rows for "
                 f"{len(changes)} examples; its input has to be (batch, ...)"
             )
         logits = torch.logit(p.clamp(LOW, HIGH)) + changes[:, self._columns[steered.rate]]
@@ -170,3 +170,9 @@ class Response:
     def _add(self, path: str, pair: list[Tensor]) -> None:
         self._learned[path] = [tensor.requires_grad_() for tensor in pair]
         self._adam.add_param_group({"params": self._learned[path]})
+
+
+def _compiled(model: nn.Module, layers: list[Steered]) -> str | None:
+    """Return the path of the first of ``layers`` that runs in compiled code."""
+    inside = {id(part) for module in model.modules() if is_compiled(module) for part in module.modules()}
+    return next((steered.path for steered in layers if id(steered.layer) in inside), None)

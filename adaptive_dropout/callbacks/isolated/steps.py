@@ -16,7 +16,7 @@ from adaptive_dropout.callbacks.isolated.generators import fixed_seed
 from adaptive_dropout.callbacks.isolated.guard import without_side_effects
 from adaptive_dropout.callbacks.isolated.trainer import silent_trainer
 from adaptive_dropout.callbacks.losses import loss_in
-from adaptive_dropout.signals.aside import evaluating
+from adaptive_dropout.contexts import evaluating
 
 __all__ = ["IsolatedSteps", "check_differentiable", "isolated_steps"]
 

@@ -14,8 +14,8 @@ from adaptive_dropout.callbacks.batch_losses import BatchLosses, names_logged
 from adaptive_dropout.callbacks.isolated.generators import fixed_seed
 from adaptive_dropout.callbacks.isolated.guard import without_side_effects
 from adaptive_dropout.callbacks.isolated.trainer import silent_trainer
+from adaptive_dropout.contexts import eager
 from adaptive_dropout.inference.switch import noise_on
-from adaptive_dropout.signals.aside import eager
 
 __all__ = ["IsolatedValidation", "Validated", "losses_of_batches"]
 

@@ -14,7 +14,7 @@ from adaptive_dropout.tasks import Classifier
 from tests.callbacks.scripted import fit
 from tests.callbacks.test_gradient_meters import Listener, log_of, weights
 from tests.callbacks.toy import Memory
-from tests.test_hypergradient_models import Once
+from tests.signals.test_hypergradient_models import Once
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),

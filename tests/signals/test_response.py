@@ -166,7 +166,7 @@ def test_channels_are_the_features_of_maps(layer: ad.NoiseLayer, shape: tuple[in
 
 def test_a_layer_without_a_rate_for_each_example_is_named() -> None:
     model = nn.Sequential(nn.Linear(4, 4), ad.ConcreteDropout(ad.SettableRate(0.3)))
-    with pytest.raises(TypeError, match=r"'1', a ConcreteDropout, does not take; use one of AlphaDropout.*DropPath"):
+    with pytest.raises(TypeError, match=r"'1', a ConcreteDropout, takes one rate for all; use one of Alpha.*DropPath"):
         Response(model)
 
 
@@ -174,7 +174,7 @@ def test_rows_that_are_no_examples_are_told() -> None:
     response = Response(model := nn.Sequential(nn.Flatten(0, 1), ad.Dropout(0.3)))
     response.install()
     response.draw(4)
-    with pytest.raises(ValueError, match="'1' is given 12 rows for 4 examples"):
+    with pytest.raises(ValueError, match="'1' gets 12 rows for 4 examples"):
         model(torch.ones(4, 3, 2))
 
 
@@ -191,3 +191,9 @@ def test_a_compiled_model_is_refused() -> None:
     model[1].compile(backend="eager")
     with pytest.raises(ValueError, match="run uncompiled, but '1' is compiled"):
         Response(model)
+
+
+def test_a_compiled_part_without_a_steered_layer_is_none_of_its_business() -> None:
+    model = net()
+    model[0].compile(backend="eager")
+    Response(model)

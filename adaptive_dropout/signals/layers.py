@@ -1,18 +1,25 @@
-"""Gaussian noise in place of masks, so that a loss can be differentiated with respect to the rates."""
+"""The dropout layers that signals are measured in: those with a settable rate, and Gaussian noise in place of masks.
+
+With Gaussian noise a loss can be differentiated with respect to the rates.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from adaptive_dropout.contexts import replaced
 from adaptive_dropout.functional.bernoulli import ALPHA_PRIME
 from adaptive_dropout.functional.shapes import channel_shape
 from adaptive_dropout.modules import (
     AlphaDropout,
+    BernoulliDropout,
+    Dropout,
     Dropout1d,
     Dropout2d,
     Dropout3d,
@@ -20,18 +27,48 @@ from adaptive_dropout.modules import (
     FeatureAlphaDropout,
     NoiseLayer,
 )
-from adaptive_dropout.signals.aside import replaced
-from adaptive_dropout.signals.steered import MASKED, Steered
+from adaptive_dropout.rates import SettableRate, named_rates
 
-__all__ = ["relaxed", "relaxed_noise"]
+__all__ = ["MASKED", "Steered", "approximated", "gaussian_noise", "steered_layers"]
+
+MASKED = (AlphaDropout, BernoulliDropout, DropPath, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout)
+"""Layers whose noise is a mask: by itself it passes no gradient to p, and it takes a p of shape (batch, 1, ...)."""
+
+
+class Steered(NamedTuple):
+    """A dropout layer with a settable rate.
+
+    Args:
+        path: the layer's name in the model.
+        layer: the layer.
+        rate: the name of its rate, which other layers may share.
+    """
+
+    path: str
+    layer: NoiseLayer
+    rate: str
+
+
+def steered_layers(model: nn.Module) -> list[Steered]:
+    """Return the layers of ``model`` with a settable rate, in the order of its modules.
+
+    Raises:
+        ValueError: there are none.
+    """
+    names = {id(rate): name for name, rate in named_rates(model, SettableRate)}
+    layers = [(path, module) for path, module in model.named_modules() if isinstance(module, NoiseLayer)]
+    found = [Steered(path, layer, names[id(layer.rate)]) for path, layer in layers if id(layer.rate) in names]
+    if not found:
+        raise ValueError(f"there is no settable rate in {type(model).__name__}; give it a layer such as Dropout(0.3)")
+    return found
 
 
 @contextmanager
-def relaxed(layers: Sequence[Steered], p: Mapping[str, Tensor]) -> Iterator[None]:
-    """Let ``layers`` draw `relaxed_noise` for a while, each with the ``p`` of its rate: 0-dim, in (0, 1).
+def approximated(layers: Sequence[Steered], p: Mapping[str, Tensor]) -> Iterator[None]:
+    """Temporarily let ``layers`` draw `gaussian_noise`, each with the ``p`` of its rate: 0-dim, in (0, 1).
 
     Raises:
-        TypeError: a layer's noise has no relaxed form.
+        TypeError: there is no Gaussian form of a layer's noise.
     """
     with ExitStack() as stack:
         for path, layer, rate in layers:
@@ -44,12 +81,12 @@ def relaxed(layers: Sequence[Steered], p: Mapping[str, Tensor]) -> Iterator[None
         yield
 
 
-def relaxed_noise(layer: NoiseLayer, x: Tensor, p: Tensor) -> Tensor:
+def gaussian_noise(layer: NoiseLayer, x: Tensor, p: Tensor) -> Tensor:
     """Return ``x``, (batch, ...), with Gaussian noise of the mean and variance of the layer's own, differentiable in p.
 
     For dropout x (1 + sqrt(p / q) e), with q = 1 - p and one e for each entry of the mask; for alpha dropout
-    A (q x + sqrt(p q) (x - a') e), with A and a' as in `functional.alpha_dropout`. Noise that passes a gradient to p
-    is taken as it is.
+    A (q x + sqrt(p q) (x - a') e), with A and a' as in `functional.alpha_dropout`. A layer whose own noise passes a
+    gradient to p keeps it.
 
     Source: Wang and Manning (2013), section 3, the Gaussian approximation of dropout noise.
     """
@@ -66,7 +103,7 @@ def relaxed_noise(layer: NoiseLayer, x: Tensor, p: Tensor) -> Tensor:
 
 
 def _noise(layer: NoiseLayer, p: Tensor, x: Tensor, _: Tensor) -> Tensor:
-    return relaxed_noise(layer, x, p)
+    return gaussian_noise(layer, x, p)
 
 
 def _mask_shape(layer: NoiseLayer, x: Tensor) -> tuple[int, ...]:

@@ -12,8 +12,8 @@ from torch.autograd.function import once_differentiable
 
 import adaptive_dropout as ad
 from adaptive_dropout.networks import GPT
-from adaptive_dropout.signals import hypergradient
-from tests.test_hypergradient import losses
+from adaptive_dropout.signals import hypergradient, second_order
+from tests.signals.test_hypergradient import losses
 
 
 class Recurrent(nn.Module):
@@ -81,7 +81,14 @@ def test_what_cannot_be_differentiated_twice_is_told_in_one_line() -> None:
     assert "noise" not in vars(model[1])
 
 
-def test_a_layer_without_a_relaxed_form_is_named() -> None:
+def test_a_torch_that_marks_them_otherwise_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    second_order.check_detection()
+    monkeypatch.setattr(second_order, "_once_differentiable", lambda loss: None)
+    with pytest.raises(RuntimeError, match="second derivatives could be silently wrong"):
+        second_order.check_detection.__wrapped__()
+
+
+def test_a_layer_whose_noise_has_no_gaussian_form_is_named() -> None:
     class Mine(ad.NoiseLayer):
         def noise(self, x: Tensor, p: Tensor) -> Tensor:
             return x

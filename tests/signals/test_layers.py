@@ -4,15 +4,15 @@ import pytest
 import torch
 
 import adaptive_dropout as ad
-from adaptive_dropout.signals.relaxed import relaxed_noise
+from adaptive_dropout.signals.layers import gaussian_noise
 
 N = 200_000
 
 
 @pytest.mark.parametrize("layer_class", [ad.Dropout, ad.AlphaDropout, ad.BernoulliDropout, ad.GaussianDropout])
-def test_relaxed_noise_has_the_mean_and_variance_of_the_layers_own(layer_class: type[ad.NoiseLayer]) -> None:
+def test_gaussian_noise_has_the_mean_and_variance_of_the_layers_own(layer_class: type[ad.NoiseLayer]) -> None:
     layer, x = layer_class(0.3), torch.full((N,), 1.5, dtype=torch.float64)
-    own, soft = layer.noise(x, torch.tensor(0.3)), relaxed_noise(layer, x, torch.tensor(0.3))
+    own, soft = layer.noise(x, torch.tensor(0.3)), gaussian_noise(layer, x, torch.tensor(0.3))
     assert not torch.equal(own, soft)
     for y in (own - own.mean(), soft - soft.mean()):
         assert y.pow(2).mean() > 0
@@ -33,7 +33,7 @@ def test_relaxed_noise_has_the_mean_and_variance_of_the_layers_own(layer_class: 
     ],
 )
 def test_channels_share_their_noise(layer: ad.NoiseLayer, shape: tuple[int, ...]) -> None:
-    y = relaxed_noise(layer, torch.ones(shape), torch.tensor(0.3)).flatten(2)
+    y = gaussian_noise(layer, torch.ones(shape), torch.tensor(0.3)).flatten(2)
     assert torch.equal(y, y[..., :1].expand_as(y))
     assert len(y[..., 0].unique()) == 12
 
@@ -41,6 +41,6 @@ def test_channels_share_their_noise(layer: ad.NoiseLayer, shape: tuple[int, ...]
 @pytest.mark.parametrize("layer", [ad.Dropout(0.3), ad.AlphaDropout(0.3), ad.Dropout2d(0.3)])
 def test_it_passes_a_gradient_to_p(layer: ad.NoiseLayer) -> None:
     p = torch.tensor(0.3, requires_grad=True)
-    relaxed_noise(layer, torch.ones(4, 3, 2, 2), p).square().sum().backward()
+    gaussian_noise(layer, torch.ones(4, 3, 2, 2), p).square().sum().backward()
     assert p.grad is not None
     assert p.grad != 0
