@@ -28,8 +28,11 @@ from .estimators import (
     Estimator as Estimator,
 )
 from .inference import (
+    class_log_likelihood as class_log_likelihood,
     class_spread as class_spread,
     consistent_mc_samples as consistent_mc_samples,
+    fit_noise_precision as fit_noise_precision,
+    gaussian_log_likelihood as gaussian_log_likelihood,
     gaussian_spread as gaussian_spread,
     mc_dropout as mc_dropout,
     mc_samples as mc_samples,

@@ -25,7 +25,7 @@ ROWS = [
     {"tracking/wandb"},
     {"plots", "calibration"},
     {"callbacks"},
-    {"networks", "data", "tasks"},
+    {"networks", "data", "tasks", "processes"},
     {"cli"},
     {"__main__"},
 ]

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from adaptive_dropout.checks import check_count
+from adaptive_dropout.processes import run_in_processes
 from benchmarks.control import results
 from benchmarks.control.cells import Cell, run_cell
 from benchmarks.control.methods import METHODS
@@ -22,7 +23,6 @@ from benchmarks.control.results import Row
 from benchmarks.control.table import RESULTS
 from benchmarks.control.tasks import TASKS
 from benchmarks.study.lines import repair
-from benchmarks.study.local import run_local
 from benchmarks.study.recording import record
 
 __all__ = ["main", "missing_cells", "select"]
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cells = missing_cells(tasks, methods, options.seeds, results.read(options.out))
     except (ValueError, TypeError) as error:
         sys.exit(str(error))
-    finished = run_local(functools.partial(run_cell, folder=options.data_dir), cells, options.jobs)
+    finished = run_in_processes(functools.partial(run_cell, folder=options.data_dir), cells, options.jobs)
     return record(finished, len(cells), options.out, str, console)
 
 

@@ -19,8 +19,8 @@ from torch import Tensor
 
 import adaptive_dropout as ad
 from adaptive_dropout.checks import check_count
+from adaptive_dropout.processes import run_in_processes
 from adaptive_dropout.rates import get_rates, set_rates
-from benchmarks.study.local import run_local
 from benchmarks.supervised.method import Method
 from benchmarks.supervised.run import Run
 
@@ -87,7 +87,7 @@ class Population:
         # A process and a Ray of their own: on a cluster, members would wait for the core that their cell holds; and
         # Tune changes what a process shares, from its environment to Python's random numbers.
         work = functools.partial(_searched, self, trainer.default_root_dir)
-        [(_, found)] = run_local(work, [start], 1)
+        [(_, found)] = run_in_processes(work, [start], 1)
         if isinstance(found, Exception):
             raise found
         set_rates(run.model, dict.fromkeys(get_rates(run.model), found.p))

@@ -15,12 +15,12 @@ import torch
 from ray import tune
 from torch import Tensor
 
+from adaptive_dropout.processes import one_quiet_thread
 from adaptive_dropout.rates import get_rates, set_rates
 from benchmarks.control.measures import BestWeights
 from benchmarks.effect.population import Start
 from benchmarks.effect.population_batches import ResumableBatches
 from benchmarks.study.trainer import quiet_trainer
-from benchmarks.study.worker import one_quiet_thread
 from benchmarks.supervised.curves import Curves
 from benchmarks.supervised.run import Run
 

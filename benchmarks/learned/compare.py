@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from adaptive_dropout.checks import check_count
+from adaptive_dropout.processes import run_in_processes
 from benchmarks.control import cells as study
 from benchmarks.control.__main__ import missing_cells, select
 from benchmarks.control.cells import Cell
@@ -27,7 +28,6 @@ from benchmarks.control.table import RESULTS as STUDY
 from benchmarks.learned.compare_methods import LEARNED, NORMS, TASKS
 from benchmarks.learned.compare_table import markdown
 from benchmarks.study.lines import repair
-from benchmarks.study.local import run_local
 from benchmarks.study.recording import record
 
 __all__ = ["RESULTS", "cells_of", "main", "run_cell"]
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cells = cells_of(tasks, names, options.seeds, read(options.out))
     except (ValueError, TypeError) as error:
         sys.exit(str(error))
-    finished = run_local(functools.partial(run_cell, folder=options.data_dir), cells, options.jobs)
+    finished = run_in_processes(functools.partial(run_cell, folder=options.data_dir), cells, options.jobs)
     code = record(finished, len(cells), options.out, str, console)
     options.out.with_suffix(".md").write_text(markdown(by_cell([*read(STUDY), *read(options.out)])))
     return code

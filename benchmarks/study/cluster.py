@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.study.worker import ATTEMPTS, attempt, one_quiet_thread
+from adaptive_dropout.processes import ATTEMPTS, attempt, one_quiet_thread
 
 __all__ = ["connect", "run_on_ray"]
 

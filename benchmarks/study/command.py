@@ -14,10 +14,10 @@ from typing import Any
 from rich.console import Console
 
 from adaptive_dropout.checks import check_count
+from adaptive_dropout.processes import run_in_processes
 from benchmarks.study.cells import Cell, CellRow, cells_of, data_version, missing
 from benchmarks.study.cluster import connect, run_on_ray
 from benchmarks.study.lines import read, repair
-from benchmarks.study.local import run_local
 from benchmarks.study.recording import record
 from benchmarks.study.study import Kinds, Study, read_study
 
@@ -71,7 +71,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, ImportError, OSError) as error:
         sys.exit(str(error))
     work = functools.partial(_work, experiment.run_cell, options.data_dir, "gpu" if options.gpus else "cpu")
-    finished = run_local(work, left, options.jobs) if ray is None else run_on_ray(ray, work, left, options.gpus)
+    finished = run_in_processes(work, left, options.jobs) if ray is None else run_on_ray(ray, work, left, options.gpus)
     code = record(finished, len(left), options.out, str, console)
     options.out.parent.mkdir(parents=True, exist_ok=True)  # there is none where no cell gave a row
     experiment.publish(experiment.studies(study), read(options.out, experiment.row), options.out.parent)

@@ -1,5 +1,5 @@
 """Does one adaptive run match the published grid search of MC dropout on the UCI regression sets?
 
 The authors' own splits and network: `splits` reads them, `tasks` says how long is trained, `methods` what is compared,
-`cells` runs one of them, `predictive` scores it, `table` writes it beside what was `published`.
+`cells` runs and scores one of them, `table` writes it beside what was `published`.
 """

@@ -13,16 +13,16 @@ from typing import Any
 import lightning
 import lightning.pytorch as L
 import torch
+from torch import Tensor
 
 import adaptive_dropout
-from adaptive_dropout.inference import mc_samples
+from adaptive_dropout.inference import fit_noise_precision, gaussian_log_likelihood, mc_samples
 from adaptive_dropout.rates import SettableRate, get_rates, set_rates
 from benchmarks.control.measures import BestWeights, Rewinds
 from benchmarks.study.cells import Cell, CellRow
 from benchmarks.study.provenance import origin
 from benchmarks.study.trainer import quiet_trainer
 from benchmarks.uci.methods import METHODS
-from benchmarks.uci.predictive import fitted_precision, log_likelihood, rmse
 from benchmarks.uci.splits import UciSplit
 from benchmarks.uci.tasks import LIGHTNING_STEPS, TASKS
 
@@ -116,13 +116,17 @@ class _Best(BestWeights):
 
 def _scored(network: torch.nn.Module, split: UciSplit, samples: int) -> Mapping[str, Any]:
     drawn = [mc_samples(network, part.x, samples).squeeze(2) for part in (split.val, split.test)]
-    precision = fitted_precision(drawn[0], split.val.y)
+    precision = fit_noise_precision(drawn[0], split.val.y)
     network.eval()
     with torch.no_grad():
         off = network(split.test.x).T
     return {
-        "test_rmse": rmse(drawn[1], split.test.y) * split.unit,
-        "test_rmse_off": rmse(off, split.test.y) * split.unit,
-        "test_ll": log_likelihood(drawn[1], split.test.y, precision) - math.log(split.unit),
+        "test_rmse": _rmse(drawn[1], split.test.y) * split.unit,
+        "test_rmse_off": _rmse(off, split.test.y) * split.unit,
+        "test_ll": float(gaussian_log_likelihood(drawn[1], split.test.y, precision).mean()) - math.log(split.unit),
         "noise": split.unit / math.sqrt(precision),
     }
+
+
+def _rmse(samples: Tensor, y: Tensor) -> float:
+    return float((samples.mean(0) - y).square().mean().sqrt())

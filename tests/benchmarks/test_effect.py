@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import adaptive_dropout as ad
+from adaptive_dropout.processes import one_quiet_thread
 from benchmarks.effect.__main__ import EFFECT
 from benchmarks.effect.methods import METHODS
 from benchmarks.effect.networks import small_resnet, small_vit
@@ -19,7 +20,6 @@ from benchmarks.effect.tasks import TASKS
 from benchmarks.effect.training import run_cell
 from benchmarks.study.cells import Cell
 from benchmarks.study.study import Choice, Study, read_study
-from benchmarks.study.worker import one_quiet_thread
 from benchmarks.supervised.compare import convergence, epochs_to, paired
 from benchmarks.supervised.markdown import left_out
 from benchmarks.supervised.publish import publish

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 import adaptive_dropout as ad
+from adaptive_dropout.processes import one_quiet_thread
 from benchmarks.placement.__main__ import PLACEMENT
 from benchmarks.placement.methods import ALL, METHODS
 from benchmarks.placement.page import PAGE, sweeps_figure
 from benchmarks.placement.sweeps import chosen, sweeps
 from benchmarks.study.study import Choice, Study
-from benchmarks.study.worker import one_quiet_thread
 from benchmarks.supervised.publish import publish
 from benchmarks.supervised.training import TrainedRow, trained
 from tests.benchmarks.digits_task import DIGITS_CNN, cell, cnn, row

@@ -16,12 +16,11 @@ import lightning.pytorch as L
 import pytest
 import torch
 
+from adaptive_dropout.processes import one_quiet_thread, run_in_processes
 from benchmarks.effect.methods import METHODS
 from benchmarks.effect.population import Population, Start, check_tune
 from benchmarks.study.cells import Cell
 from benchmarks.study.cluster import run_on_ray
-from benchmarks.study.local import run_local
-from benchmarks.study.worker import one_quiet_thread
 from benchmarks.supervised.method import standard
 from benchmarks.supervised.run import Run, fitted
 from benchmarks.supervised.training import TrainedRow, trained
@@ -151,7 +150,7 @@ def one_core() -> Iterator[Any]:
 def test_where_its_cell_holds_the_only_core_a_population_gives_the_row_of_the_local_engine(one_core: Any) -> None:
     cells = [cell("population", seed=4)]
     with ThreadPoolExecutor(1) as pool:  # side by side: most of the time passes with imports
-        local = pool.submit(lambda: next(run_local(population_row, cells, 1)))
+        local = pool.submit(lambda: next(run_in_processes(population_row, cells, 1)))
         _, theirs = next(run_on_ray(one_core, population_row, cells, 0))
     _, mine = local.result()
     assert asdict(mine) | {"seconds": 0} == asdict(theirs) | {"seconds": 0}

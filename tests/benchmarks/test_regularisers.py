@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from adaptive_dropout.processes import one_quiet_thread
 from benchmarks.regularisers.__main__ import REGULARISERS
 from benchmarks.regularisers.factorial import interaction, joint_effect, main_effect
 from benchmarks.regularisers.methods import METHODS, normalised
 from benchmarks.regularisers.page import PAGE
 from benchmarks.regularisers.present import regularisers
 from benchmarks.study.study import Choice, Study
-from benchmarks.study.worker import one_quiet_thread
 from benchmarks.supervised.learner import Learner
 from benchmarks.supervised.publish import publish
 from benchmarks.supervised.training import trained

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from adaptive_dropout.processes import one_quiet_thread
 from benchmarks.schedules.__main__ import SCHEDULES
 from benchmarks.schedules.methods import METHODS
 from benchmarks.schedules.page import PAGE
 from benchmarks.schedules.text_task import TextTask
 from benchmarks.study.study import Choice, Study
-from benchmarks.study.worker import one_quiet_thread
 from benchmarks.supervised.publish import publish
 from benchmarks.supervised.training import trained
 from tests.benchmarks.digits_task import DIGITS_MLP, cell, row

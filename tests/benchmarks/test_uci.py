@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from benchmarks.study.study import Study, read_study
 from benchmarks.uci.__main__ import UCI
 from benchmarks.uci.cells import UciRow, run_cell
 from benchmarks.uci.methods import METHODS
-from benchmarks.uci.predictive import fitted_precision, log_likelihood, rmse
 from benchmarks.uci.splits import read_split
 from benchmarks.uci.tasks import BATCH, TASKS, UciTask
 
@@ -107,32 +105,6 @@ def test_a_set_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_settings_out_of_range_are_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         UciTask("file", **settings)
-
-
-def test_one_sample_is_scored_by_its_normal_density() -> None:
-    samples, y = torch.tensor([[1.0, 4.0]]), torch.tensor([0.0, 2.0])
-    expected = 0.5 * math.log(2.0 / (2 * math.pi)) - 0.5 * 2.0 * (1.0 + 4.0) / 2
-    assert log_likelihood(samples, y, 2.0) == pytest.approx(expected)
-    assert rmse(samples, y) == pytest.approx(math.sqrt(2.5))
-
-
-def test_samples_are_mixed_by_their_densities() -> None:
-    samples, y = torch.tensor([[0.0], [3.0]]), torch.tensor([1.0])
-    densities = [math.exp(-0.5 * error**2) / math.sqrt(2 * math.pi) for error in (1.0, 2.0)]
-    assert log_likelihood(samples, y, 1.0) == pytest.approx(math.log(sum(densities) / 2))
-
-
-@pytest.mark.parametrize("spread", [0.0, 2.0])
-def test_the_precision_found_is_that_of_the_noise(spread: float) -> None:
-    generator = torch.Generator().manual_seed(0)
-    n = 2000
-    means = 10 * torch.randn(n, generator=generator)
-    y = means + spread * torch.randn(n, generator=generator) + 3.0 * torch.randn(n, generator=generator)
-    samples = means + spread * torch.randn(100, n, generator=generator)
-    # Of a variance estimated from n errors the relative standard error is sqrt(2 / n), of what is left after taking off
-    # the spread (9 + spread^2) / 9 times that; candidates are 5 % apart.
-    error = math.sqrt(2 / n) * (9 + spread**2) / 9
-    assert fitted_precision(samples, y) * 9 == pytest.approx(1.0, abs=5 * error + 0.05)
 
 
 def test_an_optimizer_step_is_taken_for_each_piece(folder: Path) -> None:

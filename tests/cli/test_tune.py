@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adaptive_dropout.cli import main
 from adaptive_dropout.cli.tune.choice import Score, choose
 from adaptive_dropout.cli.tune.trial import Trial
-from tests.cli.commands import config, error_of
+from tests.cli.commands import ONE_THREAD, config, error_of
 
 TINY = [
     *config("data/digits", "dropout/standard", "trainer/quick"),
@@ -28,11 +34,23 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["adaptive-dropout"])
 
 
+def run_here(work: Callable[[Any], Any], items: Sequence[Any], jobs: int) -> Iterator[tuple[Any, Any]]:
+    """In place of processes, whose imports take seconds."""
+    for item in items:
+        yield item, work(item)
+
+
+@pytest.fixture
+def _no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adaptive_dropout.cli.tune.command.run_in_processes", run_here)
+
+
 def tuned(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["tune", *TINY, *arguments]) == 0
     return capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("_no_process")
 def test_the_chosen_rate_is_trained_in_every_fold_and_nothing_twice(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,14 +72,53 @@ def test_the_chosen_rate_is_trained_in_every_fold_and_nothing_twice(
     Path("runs/tune/p-0.9-fold-1.json").unlink()  # as if it had been stopped there
     again = tuned(capsys, "--rates", "0", "0.9")
     assert trained == [(0.9, 1)]
-    assert "4 training runs, 3 of them there already" in again
+    assert "4 training runs, 3 of them already done" in again
 
     complaint = error_of(["tune", *TINY, "--data.init_args.n_train", "60"], capsys)
     assert complaint == "'runs/tune' holds runs of another configuration; give another folder as --output"
 
 
+@pytest.mark.slow
+def test_kill_9_loses_no_run_and_repeats_none_and_the_jobs_change_no_number(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rates = ["--rates", "0", "0.3", "0.6", "0.9", "--trainer.max_epochs", "10"]
+    command = [sys.executable, "-m", "adaptive_dropout", "tune", *TINY, *rates, "--jobs", "2"]
+    process = subprocess.Popen(command, env=os.environ | ONE_THREAD, stdout=subprocess.DEVNULL)
+    folder = tmp_path / "runs" / "tune"
+    end = time.monotonic() + 300
+    while len(list(folder.glob("p-*.json"))) < 2:
+        assert time.monotonic() < end, "waited too long"
+        assert process.poll() is None, "it ended by itself"
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    done = {file: file.stat().st_mtime_ns for file in folder.glob("p-*.json")}
+    assert 2 <= len(done) < 8
+    again = tuned(capsys, *rates, "--jobs", "2")
+    assert f"8 training runs, {len(done)} of them already done" in again
+    assert {file: file.stat().st_mtime_ns for file in done} == done
+    assert len(list(folder.glob("p-*.json"))) == 8
+    alone = tuned(capsys, *rates, "--jobs", "1", "--output", "runs/alone")
+    for file in folder.glob("p-*.json"):
+        assert file.read_text() == (tmp_path / "runs" / "alone" / file.name).read_text()
+    start, end_of_table = "validation loss over 2 folds", "runs  "
+    assert again.partition(start)[2].partition(end_of_table)[0] == alone.partition(start)[2].partition(end_of_table)[0]
+
+
+@pytest.mark.usefixtures("_no_process")
+def test_a_run_that_fails_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(work: Callable[[Any], Any], items: Sequence[Any], jobs: int) -> Iterator[tuple[Any, Exception]]:
+        yield items[0], RuntimeError("its process died 3 times")
+
+    monkeypatch.setattr("adaptive_dropout.cli.tune.command.run_in_processes", fail)
+    complaint = error_of(["tune", *TINY, "--rates", "0.3"], capsys)
+    assert complaint == "training with p = 0.3 failed in fold 0: its process died 3 times"
+
+
 CASES = {
     "one fold": (["--folds", "1"], "folds has to be at least 2, but got 1"),
+    "no process": (["--jobs", "0"], "jobs has to be at least 1, but got 0"),
     "no probability": (["--rates", "0.5", "1.5"], "a rate has to be between 0 and 1, but got 1.5"),
     "no number": (["--rates", "much"], "much"),
     "steered": (config("control/gap"), "tune compares fixed rates, but DropoutRateControl would move them"),

@@ -1,4 +1,4 @@
-"""Which rate cross-validation chooses."""
+"""The choice of a rate from the validation losses of all folds."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the scores say.
+    """The rates that the scores recommend.
 
     Args:
-        scores: by rate, the rates in rising order.
-        best: the rate with the lowest mean, of equal ones the lower.
-        strongest: the highest rate whose mean is within one standard error, the best rate's, of the lowest.
+        scores: by rate, in rising order of the rates.
+        best: the rate with the lowest mean; of two equal means, the lower rate.
+        strongest: the highest rate whose mean exceeds the lowest mean by at most the best rate's standard error.
     """
 
     scores: Mapping[float, Score]
@@ -39,12 +39,12 @@ class Choice:
 
 
 def choose(losses: Mapping[float, Sequence[float]]) -> Choice:
-    """Return the choice from the validation losses of every rate, one a fold and at least two.
+    """Return the choice from the validation losses of every rate: one for each fold, and at least two.
 
     Raises:
         ValueError: no rate has a finite mean.
 
-    Source: Breiman et al. (1984), section 3.4.3, for the rule of one standard error.
+    Source: Breiman et al. (1984), section 3.4.3, for the one-standard-error rule.
     """
     scores = {p: _score(losses[p]) for p in sorted(losses)}
     finite = {p: score for p, score in scores.items() if math.isfinite(score.mean)}

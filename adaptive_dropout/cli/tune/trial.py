@@ -1,4 +1,4 @@
-"""One run of a cross-validation: the configuration of ``fit`` with another rate and other examples to validate on."""
+"""One run of a cross-validation: what ``fit`` would train, with a given rate and a fold that validates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RATES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
 class Trial(LightningCLI):
-    """Data, model and trainer from the arguments of the command, new and seeded, to be trained once by `val_loss`.
+    """Data, model and trainer from the arguments of the command, newly made and seeded; `val_loss` trains them once.
 
     A trial logs nothing and keeps no checkpoint.
 
@@ -50,9 +50,9 @@ class Trial(LightningCLI):
 
     @property
     def configuration(self) -> str:
-        """What decides the validation losses, as YAML: all but the list of rates and the folder."""
+        """The settings that decide the validation losses, as YAML: without the rates, the folder and the jobs."""
         config = self.config.clone()
-        for name in ("rates", "output"):
+        for name in ("rates", "output", "jobs"):
             config.pop(name)
         text: str = self.parser.dump(config, skip_none=False, skip_validation=True)
         return text
@@ -77,10 +77,11 @@ class Trial(LightningCLI):
         """Add what cross-validation needs."""
         parser.add_argument("--folds", type=int, default=5, help="parts of the examples that validate in turn")
         parser.add_argument("--rates", type=float, nargs="+", default=_RATES, help="drop probabilities to choose from")
+        parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process with one thread")
         parser.add_argument("--output", type=Path, default=Path("runs/tune"), help="folder of the results")
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        """Make the trainer without what keeps or shows a single run."""
+        """Make the trainer without loggers, checkpoints and progress bars."""
         given = self._get(self.config_init, "trainer")["callbacks"] or []
         callbacks = given if isinstance(given, (list, tuple)) else [given]
         kwargs["callbacks"] = [each for each in callbacks if not isinstance(each, (Checkpoint, ProgressBar))]
@@ -113,6 +114,6 @@ class _LowestLoss(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Compare with the lowest so far."""
         if "val_loss" not in trainer.callback_metrics:
-            raise KeyError(f"{type(pl_module).__name__} logs no 'val_loss', which rates are chosen by")
+            raise KeyError(f"{type(pl_module).__name__} logs no 'val_loss', by which tune chooses the rate")
         if not trainer.sanity_checking:
             self.val_loss = min(self.val_loss, float(trainer.callback_metrics["val_loss"]))

@@ -1,4 +1,4 @@
-"""The folder of a cross-validation: its configuration and a file for each run, so that it goes on where it stopped."""
+"""The folder of a cross-validation: its configuration, and a file for each finished run, from which it resumes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["Trials"]
 
 
 class Trials:
-    """What has been trained under one configuration.
+    """The runs that have been trained under one configuration.
 
     Args:
-        folder: made if there is none.
-        config: the configuration as YAML, without what may differ from one start to the next.
+        folder: created if it does not exist.
+        config: the configuration as YAML, without the settings that may differ between two starts.
 
     Raises:
         ValueError: the folder holds runs of another configuration.
@@ -29,12 +29,12 @@ class Trials:
         _write(file, config)
 
     def get(self, p: float, fold: int) -> float | None:
-        """Return the validation loss of a run; None if it is still to be trained."""
+        """Return the validation loss of a run; None if it has not been trained."""
         file = self._file(p, fold)
         return float(json.loads(file.read_text())["val_loss"]) if file.exists() else None
 
     def put(self, p: float, fold: int, val_loss: float) -> None:
-        """Keep the validation loss of a run."""
+        """Store the validation loss of a run."""
         _write(self._file(p, fold), json.dumps({"p": p, "fold": fold, "val_loss": val_loss}) + "\n")
 
     def _file(self, p: float, fold: int) -> Path:
@@ -42,7 +42,7 @@ class Trials:
 
 
 def _write(file: Path, text: str) -> None:
-    # Replaced at once: whoever is killed leaves the whole file or none.
+    # Replaced in one step: a process that is killed leaves the whole file or none.
     unfinished = file.with_suffix(".part")
     unfinished.write_text(text, encoding="utf-8")
     os.replace(unfinished, file)
