@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from adaptive_dropout.callbacks.both import both
 from adaptive_dropout.callbacks.run_length import expected_validations, interval_for, known_steps
-from adaptive_dropout.controllers.stall import LEAST
+from adaptive_dropout.controllers.diagnosis import SHORTEST_STALL
 
 __all__ = ["check_alone", "check_pace", "check_surroundings", "check_validated"]
 
@@ -79,10 +79,10 @@ def _check_length(trainer: L.Trainer) -> None:
 def _warn_of_early_stopping(trainer: L.Trainer) -> None:
     """Warn where training stops before a stall can be rewound from."""
     # A rewind waits for half the age of the best weights: at most a third of the run for the first one.
-    enough = max(2 * LEAST, math.ceil((expected_validations(trainer) or 0) / 3))
+    enough = max(2 * SHORTEST_STALL, math.ceil((expected_validations(trainer) or 0) / 3))
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, both(EarlyStopping)) and callback.patience <= LEAST:
+        if isinstance(callback, both(EarlyStopping)) and callback.patience <= SHORTEST_STALL:
             rank_zero_warn(
                 f"EarlyStopping(patience={callback.patience}) stops before a stall can be rewound from, which takes "
-                f"more than {LEAST} validations; set its patience to {enough} or more"
+                f"more than {SHORTEST_STALL} validations; set its patience to {enough} or more"
             )

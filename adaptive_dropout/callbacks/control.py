@@ -23,8 +23,7 @@ from adaptive_dropout.callbacks.record import Record
 from adaptive_dropout.callbacks.rewinder import Rewinder
 from adaptive_dropout.callbacks.stopwatch import Stopwatch, timed
 from adaptive_dropout.controllers import Controller, State, state_from_dict, state_to_dict
-from adaptive_dropout.controllers.deciding import decide
-from adaptive_dropout.controllers.settings import check_controller
+from adaptive_dropout.controllers.base import check_controller, decide
 from adaptive_dropout.rates import Rate, SettableRate, get_rates, set_rates
 
 __all__ = ["DropoutRateControl"]

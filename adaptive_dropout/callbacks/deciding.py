@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 
 from adaptive_dropout.controllers import Controller, State
-from adaptive_dropout.controllers.deciding import NO_DECISION
+from adaptive_dropout.controllers.base import NO_DECISION
 from adaptive_dropout.tracking.names import CONTROL, metric_keys, rate_keys, state_metrics
 
 __all__ = ["begun", "decision_metrics", "why_undecided"]

@@ -13,10 +13,9 @@ from adaptive_dropout.callbacks.both import both
 from adaptive_dropout.callbacks.deciding import decision_metrics
 from adaptive_dropout.callbacks.places import run_dir
 from adaptive_dropout.callbacks.run_length import steps_done
-from adaptive_dropout.controllers import Controller, State, state_to_dict
+from adaptive_dropout.controllers import Controller, State, controller_to_dict, state_to_dict
 from adaptive_dropout.tracking.decisions_file import FILE, DecisionsFile
 from adaptive_dropout.tracking.run import Decision, Run
-from adaptive_dropout.tracking.settings import controller_to_dict
 from adaptive_dropout.tracking.wandb.run import begin_wandb, decision_media, finish_wandb
 
 __all__ = ["Record"]

@@ -15,10 +15,9 @@ from rich.table import Table
 
 from adaptive_dropout import controllers
 from adaptive_dropout.cli.parser import command_parser
-from adaptive_dropout.controllers import Controller, State
+from adaptive_dropout.controllers import Controller, State, controller_from_dict
 from adaptive_dropout.plots import run_figure
 from adaptive_dropout.tracking import History, Point, Run, read_run, replay as replayed
-from adaptive_dropout.tracking.settings import controller_from_dict
 
 __all__ = ["replay"]
 

@@ -16,9 +16,8 @@ from adaptive_dropout.callbacks.places import run_dir
 from adaptive_dropout.cli.quiet import quieten
 from adaptive_dropout.cli.sizes import check_sizes
 from adaptive_dropout.cli.summary import show_summary
-from adaptive_dropout.controllers import Controller
+from adaptive_dropout.controllers import Controller, controller_to_dict
 from adaptive_dropout.rates import named_rates
-from adaptive_dropout.tracking.settings import controller_to_dict
 
 __all__ = ["run"]
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adaptive_dropout.controllers.base import Controller, State, own_state
-from adaptive_dropout.controllers.logits import shift_logits
-from adaptive_dropout.controllers.pace import check_span, share_of_run
-from adaptive_dropout.controllers.reading import read_optional, read_signal
+from adaptive_dropout.controllers.base import (
+    Controller,
+    State,
+    check_logits_per_run,
+    check_state,
+    read_optional,
+    read_signal,
+)
+from adaptive_dropout.controllers.moves import share_of_run, shift_logits
 
 __all__ = ["BalanceController", "BalanceState"]
 
@@ -53,7 +58,7 @@ class BalanceController(Controller):
     span: float = 6.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "span", check_span(self.span))
+        object.__setattr__(self, "span", check_logits_per_run(self.span))
 
     def init(self, rates: Mapping[str, float]) -> BalanceState:
         """Return the rates and no validation yet."""
@@ -61,7 +66,7 @@ class BalanceController(Controller):
 
     def update(self, state: State, signals: Mapping[str, float]) -> BalanceState:
         """Return the rates lowered, or as they were."""
-        before = own_state(state, BalanceState)
+        before = check_state(state, BalanceState)
         train_loss, val_loss = read_optional(signals, "train_loss"), read_signal(signals, "val_loss")
         step = int(read_signal(signals, "step"))
         if before.step is None or before.val_loss is None or train_loss is None:

@@ -1,20 +1,39 @@
-"""What every controller is: frozen settings and two pure functions; all that it remembers is in the state.
+"""A controller is frozen settings and two pure functions, ``init`` and ``update``; all that it remembers is in a state.
 
 So a run can be stored, continued, or replayed from its signals without a model or a GPU::
 
     states = itertools.accumulate(signal_log, controller.update, initial=controller.init(rates))
+
+`decide` wraps ``update`` for runs, where a signal may be missing or not finite. The checks at the end are for rules:
+of their settings when they are built, of their state and their signals when they decide.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from adaptive_dropout.checks import check_p
 
-__all__ = ["Controller", "State", "own_state"]
+__all__ = [
+    "NO_DECISION",
+    "Controller",
+    "State",
+    "check_change",
+    "check_controller",
+    "check_logits_per_run",
+    "check_number",
+    "check_state",
+    "decide",
+    "read_optional",
+    "read_signal",
+]
+
+NO_DECISION = "no decision: "
+"""How the reason of a state begins where no decision could be made."""
 
 S = TypeVar("S", bound="State")
 
@@ -34,7 +53,7 @@ class State:
         reason: why the rates moved, in a few words; empty if no rule asked for it.
 
     Raises:
-        TypeError, ValueError: a p is no number in [0, 1].
+        TypeError, ValueError: a p is not a number in [0, 1].
     """
 
     rates: Mapping[str, float]
@@ -57,7 +76,7 @@ class Controller(ABC):
     """
 
     def needs(self) -> frozenset[str]:
-        """Return what has to be measured or kept for this rule, because it is not free.
+        """Return the names of what the rule needs beyond free signals, because measuring or keeping it costs something.
 
         ``"clean_loss"``: the signals of `adaptive_dropout.signals.CleanLoss`. ``"hypergradient"`` and ``"response"``:
         a derivative by each rate, as `adaptive_dropout.signals.hypergradient` and ``Response`` measure it.
@@ -75,12 +94,102 @@ class Controller(ABC):
 
         Raises:
             KeyError: a signal that the rule needs is missing.
-            ValueError: it is NaN or infinite.
+            ValueError: a signal that the rule reads is NaN or infinite.
         """
 
 
-def own_state(state: State, kind: type[S]) -> S:
-    """Return ``state`` if it is of the ``kind`` a controller made itself, else raise a TypeError."""
+def decide(controller: Controller, state: State, signals: Mapping[str, float]) -> State:
+    """Return the next decision, or ``state`` with the reason why there is none, so that the rates stay.
+
+    There is no decision if a signal that the rule needs is missing, if a training loss is NaN or infinite, or if
+    the validation loss is NaN or infinite and the rule has nothing to go back to.
+
+    >>> from adaptive_dropout.controllers import GapController
+    >>> controller = GapController()
+    >>> decide(controller, controller.init({"fc": 0.5}), {"val_loss": 1.0}).reason
+    "no decision: no signal named 'train_loss'; there are ['val_loss']"
+    """
+    val_loss = signals.get("val_loss", 0.0)
+    losses = {name: signals[name] for name in ("train_loss", "clean_loss") if name in signals}
+    broken = [f"{name} is {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
+    if broken and math.isfinite(val_loss):
+        return _stay(state, ", ".join(broken))
+    try:
+        return controller.update(state, signals)
+    except KeyError as error:
+        return _stay(state, str(error.args[0]))
+    except ValueError:
+        if math.isfinite(val_loss):
+            raise
+        return _stay(state, f"val_loss is {val_loss}")
+
+
+def _stay(state: State, why: str) -> State:
+    return replace(state, improved=False, rewind=False, restart=False, reason=NO_DECISION + why)
+
+
+def read_signal(signals: Mapping[str, float], name: str) -> float:
+    """Return the signal called ``name``, a finite float.
+
+    Raises:
+        KeyError: there is no signal of this name.
+        ValueError: it is NaN or infinite.
+
+    >>> read_signal({"val_loss": 0.5}, "val_loss")
+    0.5
+    """
+    if name not in signals:
+        raise KeyError(f"no signal named {name!r}; there are {sorted(signals)}")
+    value = float(signals[name])
+    if not math.isfinite(value):
+        raise ValueError(f"signal {name!r} has to be a finite number, but got {value}")
+    return value
+
+
+def read_optional(signals: Mapping[str, float], name: str) -> float | None:
+    """Return the signal called ``name``, a finite float, or None if there is no signal of this name.
+
+    Raises:
+        ValueError: it is NaN or infinite.
+    """
+    return read_signal(signals, name) if name in signals else None
+
+
+def check_state(state: State, kind: type[S]) -> S:
+    """Return ``state`` if it is of the ``kind`` that the controller's ``init`` returns, else raise a TypeError."""
     if not isinstance(state, kind):
         raise TypeError(f"state has to be a {kind.__name__}, as init(rates) returns, but got a {type(state).__name__}")
     return state
+
+
+def check_controller(value: object, name: str = "controller") -> Controller:
+    """Return ``value`` if it is a controller (an instance, not the class), else raise a TypeError."""
+    if not isinstance(value, Controller):
+        raise TypeError(f"{name} has to be a Controller such as FixedController(), but got {value!r}")
+    return value
+
+
+def check_number(value: object, name: str) -> float:
+    """Return ``value`` as a float; TypeError if it is not a number, ValueError if it is NaN or infinite."""
+    if isinstance(value, (str, bytes, bool)) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name} has to be a number, but got {value!r}")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} has to be a finite number, but got {number}")
+    return number
+
+
+def check_change(value: object, name: str = "change") -> float:
+    """Return ``value``, how far p moves in one decision, as a float in (0, 1]."""
+    change = check_p(value, name)
+    if change == 0.0:
+        raise ValueError(f"{name} has to be above 0, or the rates never move, but got 0.0")
+    return change
+
+
+def check_logits_per_run(value: object, name: str = "span") -> float:
+    """Return ``value``, how many logits a rate can move in a whole run, as a float above 0."""
+    logits = check_number(value, name)
+    if logits <= 0.0:
+        raise ValueError(f"{name} has to be above 0, or the rates never move, but got {logits}")
+    return logits

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from adaptive_dropout.controllers.base import Controller, State, own_state
-from adaptive_dropout.controllers.settings import check_controller
+from adaptive_dropout.controllers.base import Controller, State, check_controller, check_state
 
 __all__ = ["Chain", "ChainState"]
 
@@ -59,7 +58,7 @@ class Chain(Controller):
 
     def update(self, state: State, signals: Mapping[str, float]) -> ChainState:
         """Return what is left of the rates after all rules."""
-        before = own_state(state, ChainState)
+        before = check_state(state, ChainState)
         rates, states = before.rates, []
         for controller, own in zip(self.controllers, before.states, strict=True):
             decided = controller.update(replace(own, rates=rates), signals)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from adaptive_dropout.controllers.base import Controller, State, own_state
-from adaptive_dropout.controllers.settings import check_controller
+from adaptive_dropout.controllers.base import Controller, State, check_controller, check_state
 
 __all__ = ["Partition", "PartitionState"]
 
@@ -85,7 +84,7 @@ class Partition(Controller):
 
     def update(self, state: State, signals: Mapping[str, float]) -> PartitionState:
         """Return the decisions of all parts, each from its own state and the rates as they are now."""
-        before = own_state(state, PartitionState)
+        before = check_state(state, PartitionState)
         states = {}
         for glob, part in before.states.items():
             # A wrapper around the partition changes only the merged rates, so those are the true ones.

@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from adaptive_dropout.checks import check_count
-from adaptive_dropout.controllers.base import Controller, State, own_state
-from adaptive_dropout.controllers.reading import read_signal
-from adaptive_dropout.controllers.settings import check_change, check_number
-from adaptive_dropout.controllers.shift import shift
+from adaptive_dropout.controllers.base import (
+    Controller,
+    State,
+    check_change,
+    check_number,
+    check_state,
+    read_signal,
+)
+from adaptive_dropout.controllers.moves import shift
 
 __all__ = ["PlateauController", "PlateauState"]
 
@@ -79,7 +84,7 @@ class PlateauController(Controller):
 
     def update(self, state: State, signals: Mapping[str, float]) -> PlateauState:
         """Return the rates as they were while validation improves, else, out of patience, one change on."""
-        before = own_state(state, PlateauState)
+        before = check_state(state, PlateauState)
         val_loss, train_loss = read_signal(signals, "val_loss"), read_signal(signals, "train_loss")
         improved = before.best is None or val_loss < before.best - self.min_delta
         seen = replace(

@@ -10,14 +10,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from adaptive_dropout.controllers.balance import BalanceController
-from adaptive_dropout.controllers.base import Controller, State, own_state
+from adaptive_dropout.controllers.base import (
+    Controller,
+    State,
+    check_controller,
+    check_state,
+    read_optional,
+    read_signal,
+)
 from adaptive_dropout.controllers.chain import Chain
-from adaptive_dropout.controllers.level import level, offset
-from adaptive_dropout.controllers.logits import HIGH, LOW, raise_to, shift_logits
-from adaptive_dropout.controllers.reading import read_optional, read_signal
-from adaptive_dropout.controllers.settings import check_controller
-from adaptive_dropout.controllers.slope import AUDIBLE, SlopeController, hardly_learned
-from adaptive_dropout.controllers.stall import overfits, patience, stride
+from adaptive_dropout.controllers.diagnosis import (
+    has_hardly_learned,
+    logits_to_raise,
+    overfits,
+    steps_until_stalled,
+    training_offset,
+    without_offset,
+)
+from adaptive_dropout.controllers.moves import HIGH, LOW, raise_until_felt, shift_logits
+from adaptive_dropout.controllers.slope import SlopeController
 
 __all__ = ["RewindController", "RewindState"]
 
@@ -38,7 +49,7 @@ class RewindState(State):
         inner: the state of the rule that moves the rates in between.
         best: the lowest validation loss; None before the first.
         best_rates: the rates of that validation.
-        begun_rates: those that the last rewind or restart began with; at first where the run did.
+        begun_rates: the rates that the last rewind or restart began with; before it, those of the start.
         age: optimizer steps that the best weights have been trained for.
         recent: the last validation losses since the last rewind.
         smoothed: the lowest mean of three of them; None before there is one.
@@ -47,7 +58,7 @@ class RewindState(State):
         step: optimizer steps at the last validation.
         validations: since the last restart.
         fruitless: rewinds since the best validation.
-        harder: how much harder than validation the training data is, in nats (see `level`).
+        harder: how much harder than validation the training data is, in nats (see `training_offset`).
         rewinds: all rewinds of the run.
         restarts: all restarts of the run.
     """
@@ -73,21 +84,22 @@ class RewindState(State):
 class RewindController(Controller):
     """Lets a rule move the rates while validation improves, and goes back to the best weights when it stalls.
 
-    A stall is no new best mean of three validations for about half the age of the best weights (see `stall.patience`).
-    Then the best weights and optimizer state come back; step count, learning-rate schedule and data go on. The rates
-    go up where training went on while validation did not (see `stall.overfits`), the further the more validation has
-    lost since its best (see `stall.stride`). Otherwise they go down by a logit, half as far after each rewind that
-    brought no new best. Where noise swamps learning from the start, the run begins anew with weaker noise. A validation
-    loss that is NaN or infinite is rewound from at once, with weaker noise. Where the clean loss is significantly above
-    validation's, the training data is harder (wrong labels, augmentation), and is compared as if it were not.
+    A stall is no new best mean of three validations for about half the age of the best weights (see
+    `steps_until_stalled`). Then the best weights and optimizer state come back; step count, learning-rate schedule and
+    data go on. The rates go up if training went on while validation did not (see `overfits`), the further the more
+    validation has lost since its best (see `logits_to_raise`). Otherwise they go down by a logit, half as far after
+    each rewind that brought no new best. If noise swamps learning from the start, the run begins anew with weaker
+    noise. A validation loss that is NaN or infinite is rewound from at once, with weaker noise. If the clean loss is
+    significantly above validation's, the training data is harder (wrong labels, augmentation), and its losses are
+    compared without that offset.
 
     Args:
         controller: the rule in between; `SlopeController` and then `BalanceController` by default.
 
-    Signals: ``val_loss``, ``step`` and ``total_steps``. What else can be measured: ``train_loss`` and ``clean_loss``
-    (see `SlopeController`); ``gap_z``, the gap between validation and clean loss in standard errors, and
-    ``clean_drop_z``, how far the clean loss has fallen since the best validation in standard errors, without which a
-    rewind never raises; ``trivial_loss``, without which nothing restarts. `adaptive_dropout.signals` measures them.
+    Signals: ``val_loss``, ``step`` and ``total_steps``. The others are used if they are there: ``train_loss`` and
+    ``clean_loss`` (see `SlopeController`); ``gap_z``, the gap between validation and clean loss in standard errors;
+    ``clean_drop_z``, how far the clean loss has fallen since the best validation in standard errors (without these two
+    a rewind never raises); ``trivial_loss`` (without it nothing restarts). `adaptive_dropout.signals` measures them.
     """
 
     controller: Controller = field(default_factory=lambda: Chain((SlopeController(), BalanceController())))
@@ -106,23 +118,22 @@ class RewindController(Controller):
 
     def update(self, state: State, signals: Mapping[str, float]) -> RewindState:
         """Return one decision: a new best, a rewind, a restart, or a move of the inner rule."""
-        before = own_state(state, RewindState)
+        before = check_state(state, RewindState)
         step = int(read_signal(signals, "step"))
         if before.best is not None and not math.isfinite(signals.get("val_loss", 0.0)):
-            return self._diverged(before, step)
+            return self._rewind_diverged(before, step)
         val_loss = read_signal(signals, "val_loss")
-        interval = step - before.step
-        harder = max(before.harder, offset(signals))
-        signals = level(signals, harder)
-        seen = replace(self._seen(before, step, val_loss), harder=harder)
-        if seen.improved or not self._stalled(seen, interval, read_signal(signals, "total_steps")):
-            if self._swamped(seen, signals, val_loss):
-                return self._restarted(seen)
-            return self._moved(seen, before, signals)
-        return self._rewound(seen, before, signals)
+        harder = max(before.harder, training_offset(signals))
+        signals = without_offset(signals, harder)
+        seen = replace(self._take_in(before, step, val_loss), harder=harder)
+        if not seen.improved and self._has_stalled(seen, step - before.step, read_signal(signals, "total_steps")):
+            return self._rewind_stalled(seen, before, signals)
+        if self._is_swamped(seen, signals, val_loss):
+            return self._restart(seen)
+        return self._move(seen, before, signals)
 
     @staticmethod
-    def _seen(before: RewindState, step: int, val_loss: float) -> RewindState:
+    def _take_in(before: RewindState, step: int, val_loss: float) -> RewindState:
         recent = (*before.recent, val_loss)[-SMOOTHED:]
         seen = replace(
             before, improved=False, rewind=False, restart=False, reason="", recent=recent, step=step,
@@ -138,64 +149,65 @@ class RewindController(Controller):
         )  # fmt: skip
 
     @staticmethod
-    def _stalled(seen: RewindState, interval: int, total: float) -> bool:
-        return seen.step - seen.clock >= patience(seen.age, interval, seen.fruitless, total - seen.clock)
+    def _has_stalled(seen: RewindState, interval: int, total: float) -> bool:
+        waited = seen.step - seen.clock
+        return waited >= steps_until_stalled(seen.age, interval, seen.fruitless, total - seen.clock)
 
     @staticmethod
-    def _swamped(seen: RewindState, signals: Mapping[str, float], val_loss: float) -> bool:
+    def _is_swamped(seen: RewindState, signals: Mapping[str, float], val_loss: float) -> bool:
         best = val_loss if seen.best is None else min(seen.best, val_loss)
         train_loss = read_optional(signals, "train_loss")
         if train_loss is None or train_loss <= 1.1 * signals.get("trivial_loss", float("inf")):
             return False
-        return hardly_learned(best, signals) and seen.validations >= 2 and seen.restarts < RESTARTS
+        return has_hardly_learned(best, signals) and seen.validations >= 2 and seen.restarts < RESTARTS
 
-    def _moved(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:
+    def _move(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:
         inner = self.controller.update(replace(before.inner, rates=before.rates), signals)
         return replace(seen, rates=inner.rates, inner=inner, reason=inner.reason)
 
-    def _rewound(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:
+    def _rewind_stalled(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:
         last = before.recent[-1] if before.recent else read_signal(signals, "val_loss")
         up = overfits(last, signals)
-        rates = self._raised(seen, signals) if up else self._lowered(seen)
+        rates = self._raise(seen, signals) if up else self._lower(seen)
         rose = any(p > seen.rates[name] for name, p in rates.items())
         outcome = ("overfitting, raised" if rose else "overfitting, kept") if up else "lowered"
         reason = f"validation stalled, rewound to {seen.best:.4g}: {outcome}"
         return replace(
-            self._begun_anew(seen, rates), rewind=True, reason=reason, lost=seen.step - seen.age,
+            self._begin_anew(seen, rates), rewind=True, reason=reason, lost=seen.step - seen.age,
             fruitless=seen.fruitless + 1, rewinds=seen.rewinds + 1,
         )  # fmt: skip
 
     @staticmethod
-    def _raised(seen: RewindState, signals: Mapping[str, float]) -> dict[str, float]:
-        """What the best weights had was too weak, and so was what the last fruitless rewind began with."""
+    def _raise(seen: RewindState, signals: Mapping[str, float]) -> dict[str, float]:
+        """Raise above the rates of the best weights, which were too low, and so were those of a fruitless rewind."""
         assert seen.best is not None
-        weak = dict(seen.best_rates)
+        low = dict(seen.best_rates)
         if seen.fruitless:
-            weak = {name: max(p, seen.begun_rates[name]) for name, p in weak.items()}
-        if not hardly_learned(seen.best, signals):
-            weak = raise_to(shift_logits(weak, stride(seen.recent, seen.best, signals)), AUDIBLE)
-        return {name: min(max(p, weak[name]), HIGH) for name, p in seen.rates.items()}
+            low = {name: max(p, seen.begun_rates[name]) for name, p in low.items()}
+        if not has_hardly_learned(seen.best, signals):
+            low = raise_until_felt(shift_logits(low, logits_to_raise(seen.recent, seen.best, signals)))
+        return {name: min(max(p, low[name]), HIGH) for name, p in seen.rates.items()}
 
     @staticmethod
-    def _lowered(seen: RewindState) -> dict[str, float]:
-        weaker = shift_logits(seen.best_rates, -(2.0**-seen.fruitless))
-        return {name: max(min(p, weaker[name]), LOW) for name, p in seen.rates.items()}
+    def _lower(seen: RewindState) -> dict[str, float]:
+        lower = shift_logits(seen.best_rates, -(2.0**-seen.fruitless))
+        return {name: max(min(p, lower[name]), LOW) for name, p in seen.rates.items()}
 
-    def _diverged(self, before: RewindState, step: int) -> RewindState:
+    def _rewind_diverged(self, before: RewindState, step: int) -> RewindState:
         lower = {name: min(p, before.best_rates[name]) for name, p in before.rates.items()}
         seen = replace(before, improved=False, restart=False, step=step, validations=before.validations + 1)
         return replace(
-            self._begun_anew(seen, shift_logits(lower, -1.0)), rewind=True, lost=step - seen.age,
+            self._begin_anew(seen, shift_logits(lower, -1.0)), rewind=True, lost=step - seen.age,
             reason=f"validation diverged, rewound to {seen.best:.4g}: lowered", rewinds=seen.rewinds + 1,
         )  # fmt: skip
 
-    def _restarted(self, seen: RewindState) -> RewindState:
+    def _restart(self, seen: RewindState) -> RewindState:
         reason = "noise swamps learning: started anew with weaker noise"
         return replace(
-            self._begun_anew(seen, shift_logits(seen.rates, -1.0)), improved=False, restart=True, reason=reason,
+            self._begin_anew(seen, shift_logits(seen.rates, -1.0)), improved=False, restart=True, reason=reason,
             lost=seen.step, restarts=seen.restarts + 1, validations=0,
         )  # fmt: skip
 
-    def _begun_anew(self, seen: RewindState, rates: dict[str, float]) -> RewindState:
+    def _begin_anew(self, seen: RewindState, rates: dict[str, float]) -> RewindState:
         inner = self.controller.init(rates)
         return replace(seen, rates=rates, begun_rates=rates, inner=inner, recent=(), clock=seen.step)

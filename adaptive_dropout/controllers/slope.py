@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adaptive_dropout.checks import check_count
-from adaptive_dropout.controllers.base import Controller, State, own_state
-from adaptive_dropout.controllers.logits import raise_to, shift_logits
-from adaptive_dropout.controllers.pace import check_span, share_of_run
-from adaptive_dropout.controllers.reading import read_signal
+from adaptive_dropout.controllers.base import (
+    Controller,
+    State,
+    check_logits_per_run,
+    check_state,
+    read_signal,
+)
+from adaptive_dropout.controllers.diagnosis import has_hardly_learned
+from adaptive_dropout.controllers.moves import raise_until_felt, share_of_run, shift_logits
 from adaptive_dropout.probability import clip
 
-__all__ = ["AUDIBLE", "SlopeController", "SlopeState", "hardly_learned"]
-
-AUDIBLE = 0.2
-"""Below this p a rise does next to nothing, so a strong push starts here."""
+__all__ = ["SlopeController", "SlopeState"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class SlopeController(Controller):
     window: int = 6
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "span", check_span(self.span))
+        object.__setattr__(self, "span", check_logits_per_run(self.span))
         check_count(self.window, "window", least=3)
 
     def needs(self) -> frozenset[str]:
@@ -80,7 +82,7 @@ class SlopeController(Controller):
 
     def update(self, state: State, signals: Mapping[str, float]) -> SlopeState:
         """Return the rates moved along the slopes, as soon as the window is full."""
-        before = own_state(state, SlopeState)
+        before = check_state(state, SlopeState)
         step = int(read_signal(signals, "step"))
         training = "clean_loss" if "clean_loss" in signals else "train_loss"
         if training not in signals:
@@ -92,13 +94,13 @@ class SlopeController(Controller):
         push = 0.0
         if len(vals) == self.window:
             push = self._push(vals, losses, 1 - step / read_signal(signals, "total_steps"))
-            if vals[-1] <= losses[-1] or hardly_learned(min(vals), signals):
+            if vals[-1] <= losses[-1] or has_hardly_learned(min(vals), signals):
                 push = min(push, 0.0)
         if before.step is None or push == 0.0:
             return after
         rates = shift_logits(before.rates, push * self.span * share_of_run(signals, before.step))
         if push > 0.5:
-            rates = raise_to(rates, AUDIBLE)
+            rates = raise_until_felt(rates)
         reason = f"validation {'falls behind' if push > 0 else 'keeps up with'} training, push {push:+.2f}"
         return replace(after, rates=rates, reason=reason)
 
@@ -121,12 +123,3 @@ def slope(values: Sequence[float]) -> float:
     middle = (len(values) - 1) / 2
     spread = sum((i - middle) ** 2 for i in range(len(values)))
     return sum((i - middle) * value for i, value in enumerate(values)) / spread
-
-
-def hardly_learned(val_loss: float, signals: Mapping[str, float]) -> bool:
-    """Return whether ``val_loss`` is above 0.95 of ``trivial_loss``; False where that is unknown or not positive.
-
-    There every comparison of training and validation is noise.
-    """
-    trivial = signals.get("trivial_loss", 0.0)
-    return trivial > 0 and val_loss >= 0.95 * trivial

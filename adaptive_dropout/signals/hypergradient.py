@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_dropout.contexts import eager, evaluating, unchanged
-from adaptive_dropout.controllers.logits import HIGH, LOW
+from adaptive_dropout.controllers.moves import HIGH, LOW
 from adaptive_dropout.probability import clip, logit
 from adaptive_dropout.signals.layers import approximated, steered_layers
 from adaptive_dropout.signals.second_order import check_differentiable, differentiable_twice, grad, grad_of_grad

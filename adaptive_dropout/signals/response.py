@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_dropout.contexts import eager, evaluating, is_compiled, replaced, unchanged
-from adaptive_dropout.controllers.logits import HIGH, LOW
+from adaptive_dropout.controllers.moves import HIGH, LOW
 from adaptive_dropout.modules import Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout, GaussianDropout
 from adaptive_dropout.signals.layers import MASKED, Steered, steered_layers
 from adaptive_dropout.signals.second_order import check_differentiable

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from adaptive_dropout.controllers import Controller, State, state_from_dict
-from adaptive_dropout.controllers.deciding import NO_DECISION, decide
+from adaptive_dropout.controllers import Controller, State, controller_to_dict, state_from_dict
+from adaptive_dropout.controllers.base import NO_DECISION, decide
 from adaptive_dropout.tracking.history import History, Point
-from adaptive_dropout.tracking.settings import controller_to_dict
 
 __all__ = ["Decision", "Run", "replay"]
 

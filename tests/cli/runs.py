@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import adaptive_dropout as ad
-from adaptive_dropout.controllers import state_to_dict
+from adaptive_dropout.controllers import controller_to_dict, state_to_dict
 from adaptive_dropout.tracking import Decision, Run
-from adaptive_dropout.tracking.settings import controller_to_dict
 
 LOSSES = (2.0, 0.9, 0.5, 0.6, 0.7)
 

@@ -18,10 +18,9 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
-from adaptive_dropout.controllers import Controller, State, state_to_dict
-from adaptive_dropout.controllers.deciding import decide
+from adaptive_dropout.controllers import Controller, State, controller_from_dict, state_to_dict
+from adaptive_dropout.controllers.base import decide
 from adaptive_dropout.tracking import read_run
-from adaptive_dropout.tracking.settings import controller_from_dict
 
 FOLDER = Path(__file__).parent / "recorded"
 

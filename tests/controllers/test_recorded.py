@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from adaptive_dropout import controllers
-from adaptive_dropout.controllers import Controller
-from adaptive_dropout.tracking.settings import controller_from_dict
+from adaptive_dropout.controllers import Controller, controller_from_dict
 from tests.controllers.recording import FOLDER, as_recorded, follow, read_signals
 
 FILES = sorted(FOLDER.glob("*.json"))

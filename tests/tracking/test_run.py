@@ -9,10 +9,9 @@ from itertools import accumulate
 import pytest
 
 import adaptive_dropout as ad
-from adaptive_dropout.controllers import state_to_dict
-from adaptive_dropout.controllers.deciding import decide
+from adaptive_dropout.controllers import controller_from_dict, controller_to_dict, state_to_dict
+from adaptive_dropout.controllers.base import decide
 from adaptive_dropout.tracking import Decision, Run, replay
-from adaptive_dropout.tracking.settings import controller_from_dict, controller_to_dict
 from adaptive_dropout.tracking.summary import decisions_table, run_summary
 
 CONTROLLER = ad.RewindController()
@@ -114,33 +113,6 @@ def test_a_second_header_begins_anew() -> None:
 def test_what_does_not_begin_with_a_header_is_refused(lines: list[str]) -> None:
     with pytest.raises(ValueError, match="does not begin with the controller"):
         Run.from_lines(lines)
-
-
-@pytest.mark.parametrize(
-    "controller",
-    [
-        ad.RewindController(),
-        ad.RewindController(ad.HypergradientController()),
-        ad.Clip(ad.PlateauController(patience=3, min_delta=1e-4), high=0.45),
-        ad.Partition(
-            {"a": ad.GapController(change=0.1), "*": ad.Chain((ad.FixedController(), ad.BalanceController()))}
-        ),
-    ],
-)
-def test_a_controller_survives_json_with_its_settings(controller: ad.Controller) -> None:
-    stored = json.loads(json.dumps(controller_to_dict(controller), allow_nan=False))
-    assert controller_from_dict(stored) == controller
-
-
-def test_a_controller_that_is_not_here_is_named() -> None:
-    with pytest.raises(ValueError, match=r"controller 'somewhere.Else' cannot be imported here"):
-        controller_from_dict({"class_path": "somewhere.Else", "init_args": {}})
-
-
-@pytest.mark.parametrize("path", ["os.system", "adaptive_dropout.Dropout", "nothing"])
-def test_only_controllers_are_made(path: str) -> None:
-    with pytest.raises(ValueError, match=f"controller '{path}' cannot be imported"):
-        controller_from_dict({"class_path": path, "init_args": {}})
 
 
 def test_the_history_has_the_start_and_every_decision() -> None:

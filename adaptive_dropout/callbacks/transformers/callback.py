@@ -18,8 +18,7 @@ from adaptive_dropout.callbacks.transformers.checks import check_run, examples_b
 from adaptive_dropout.callbacks.transformers.clean_loss import TrainerCleanLoss
 from adaptive_dropout.callbacks.transformers.loss import LoggedLoss
 from adaptive_dropout.controllers import Controller, RewindController, State, state_from_dict, state_to_dict
-from adaptive_dropout.controllers.deciding import decide
-from adaptive_dropout.controllers.settings import check_controller
+from adaptive_dropout.controllers.base import check_controller, decide
 from adaptive_dropout.conversion.found import find
 from adaptive_dropout.conversion.swap import adapt
 from adaptive_dropout.rates import ScheduledRate, SettableRate, get_rates, named_rates, set_rates, set_step

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import adaptive_dropout as ad
+from adaptive_dropout.controllers.diagnosis import overfits
 from adaptive_dropout.controllers.rewind import RewindState
 from adaptive_dropout.controllers.slope import slope
-from adaptive_dropout.controllers.stall import overfits
 
 TOTAL = 1000
 

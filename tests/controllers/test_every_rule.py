@@ -244,16 +244,3 @@ def test_a_state_keeps_its_own_copy_of_the_rates():
     state = State(rates)
     rates["fc"] = 0.9
     assert state.rates == {"fc": 0.5}
-
-
-def test_storing_refuses_what_json_cannot_hold():
-    with pytest.raises(ValueError, match=r"history\[0\]\[1\] has to be finite"):
-        state_to_dict(Memory({"fc": 0.5}, history=((0.1, math.inf),)))
-    with pytest.raises(TypeError, match="inner has to be of a JSON type"):
-        state_to_dict(Memory({"fc": 0.5}, inner={1, 2}))
-
-
-@pytest.mark.parametrize("data", [None, [], {}, {"rates": 0.5}])
-def test_storing_refuses_what_is_no_state(data):
-    with pytest.raises(TypeError, match="a stored state has to be a mapping with a mapping 'rates'"):
-        state_from_dict(FixedController(), data)
