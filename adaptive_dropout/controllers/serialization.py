@@ -30,7 +30,7 @@ def state_to_dict(state: State) -> dict[str, Any]:
     return _state_fields(state, "")
 
 
-def state_from_dict(controller: Controller, data: Mapping[str, Any]) -> State:
+def state_from_dict(controller: Controller, data: Any) -> State:
     """Return the state that `state_to_dict` stored, as the type that ``controller`` makes.
 
     ``controller.init`` on the stored rates is the template: it says which parts are states and which are tuples.
@@ -64,7 +64,7 @@ def controller_to_dict(controller: Controller) -> dict[str, Any]:
     }
 
 
-def controller_from_dict(data: Mapping[str, Any]) -> Controller:
+def controller_from_dict(data: Any) -> Controller:
     """Return the controller that `controller_to_dict` stored, if it is one of this library's own.
 
     No other class is imported, as that would run the code of whoever wrote the data.

@@ -75,22 +75,24 @@ def test_a_class_that_the_user_names_is_replayed(
     monkeypatch.delitem(sys.modules, "mine")
 
 
-@pytest.mark.parametrize("path", [[], ["."]], ids=["without PYTHONPATH", "PYTHONPATH=."])
-def test_the_console_command_imports_nothing_from_the_current_folder(path: list[str], folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "named", "complaint"),
+    [
+        ([CONFIGS.parent, "."], [], "the file names the controller 'evil.Evil'"),
+        ([CONFIGS.parent], ["--controller", "evil.Evil"], "evil"),  # which would need PYTHONPATH=.
+    ],
+    ids=["PYTHONPATH=.", "named without PYTHONPATH"],
+)
+def test_the_console_command_imports_nothing_from_the_current_folder(
+    path: list[str], named: list[str], complaint: str, folder: Path
+) -> None:
     write_run(controller=NESTED)
     script = folder / "bin" / "adaptive-dropout"
     script.parent.mkdir()
     script.write_text(CONSOLE)
-    search = os.pathsep.join([str(CONFIGS.parent), *path])
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": search, **ONE_THREAD}
-    command = [sys.executable, str(script), "replay", "."]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": os.pathsep.join(map(str, path))}
+    command = [sys.executable, str(script), "replay", ".", *named]
+    done = subprocess.run(command, env=environment | ONE_THREAD, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "the file names the controller 'evil.Evil'" in done.stderr.splitlines()[-1]
+    assert complaint in done.stderr.splitlines()[-1]
     assert not Path("marker").exists()
-    if not path:
-        named = subprocess.run(
-            [*command, "--controller", "evil.Evil"], env=environment, capture_output=True, text=True, check=False
-        )
-        assert named.returncode == 2
-        assert not Path("marker").exists()
