@@ -10,8 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich import get_console
 from rich.table import Table
 
-from adaptive_dropout.callbacks.averages import averages
 from adaptive_dropout.callbacks.control import DropoutRateControl
+from adaptive_dropout.callbacks.trainer import averages
 from adaptive_dropout.controllers import Controller, RewindController
 from adaptive_dropout.conversion.found import find
 from adaptive_dropout.conversion.swap import adapt

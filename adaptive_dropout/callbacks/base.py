@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import lightning.pytorch as L
 
-from adaptive_dropout.callbacks.both import Callback
+from adaptive_dropout.callbacks.packages import Callback, callbacks_of
 from adaptive_dropout.rates import Rate, ScheduledRate, named_rates, refresh_rates
 
 __all__ = ["RateCallback"]
@@ -40,7 +40,7 @@ class RateCallback(Callback):
             has = f"its rates are {found}" if found else "it has no dropout layer of adaptive_dropout"
             raise ValueError(f"{type(self).__name__} finds no {self.kind.__name__} in the model ({has}); {self.remedy}")
         scheduled = [name for name, _ in named_rates(pl_module, ScheduledRate)]
-        if scheduled and not any(callback.kind is ScheduledRate for callback in _rate_callbacks(trainer)):
+        if scheduled and not any(callback.kind is ScheduledRate for callback in callbacks_of(trainer, RateCallback)):
             raise ValueError(
                 f"nothing drives the schedules of {scheduled}; add DropoutRateScheduler() to the callbacks"
             )
@@ -52,7 +52,3 @@ class RateCallback(Callback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Fill the rates' tensors from their p."""
         refresh_rates(pl_module)
-
-
-def _rate_callbacks(trainer: L.Trainer) -> list[RateCallback]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, RateCallback)]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What is told before a run begins: surroundings in which a rule that rewinds would mislead, or never act."""
+"""Checks before training begins: each raises, or warns, of what would make a callback mislead or never act."""
 
 from __future__ import annotations
 
@@ -9,11 +9,21 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, StochasticWeigh
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities import rank_zero_warn
 
-from adaptive_dropout.callbacks.both import both
-from adaptive_dropout.callbacks.run_length import expected_validations, interval_for, known_steps
+from adaptive_dropout.callbacks.packages import both, callbacks_of
+from adaptive_dropout.callbacks.trainer import expected_validations, interval_for, known_steps
 from adaptive_dropout.controllers.diagnosis import SHORTEST_STALL
+from adaptive_dropout.rates import Rate, named_rates
+from adaptive_dropout.schedules import Schedule
 
-__all__ = ["check_alone", "check_pace", "check_surroundings", "check_validated"]
+__all__ = [
+    "SHARDED",
+    "check_alone",
+    "check_has_end",
+    "check_pace",
+    "check_surroundings",
+    "check_validated",
+    "warn_of_decay",
+]
 
 FEW = 20  # validations in a run
 SHARDED = (*both(DeepSpeedStrategy), *both(FSDPStrategy), *both(ModelParallelStrategy))
@@ -21,8 +31,7 @@ SHARDED = (*both(DeepSpeedStrategy), *both(FSDPStrategy), *both(ModelParallelStr
 
 def check_alone(trainer: L.Trainer, kind: type[Callback]) -> None:
     """Raise a ValueError where several callbacks of this ``kind`` move the same rates."""
-    others: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    steering = [type(other).__name__ for other in others if isinstance(other, kind)]
+    steering = [type(other).__name__ for other in callbacks_of(trainer, kind)]
     if len(steering) > 1:
         raise ValueError(f"{steering} steer the same rates; keep one, or give it a Partition of controllers")
 
@@ -33,12 +42,12 @@ def check_surroundings(trainer: L.Trainer, control: Callback) -> None:
     if isinstance(trainer.strategy, SHARDED):
         sharded = type(trainer.strategy).__name__
         raise ValueError(f"{name} cannot rewind a model sharded by {sharded}; use strategy='ddp' or a single device")
-    others: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    if any(isinstance(other, both(StochasticWeightAveraging)) for other in others):
+    if callbacks_of(trainer, StochasticWeightAveraging):
         raise ValueError(
             f"StochasticWeightAveraging averages weights that {name} rewinds, and validation never sees the average; "
             "use EMAWeightAveraging or WeightAveraging"
         )
+    others = callbacks_of(trainer, Callback)
     for other in others[: others.index(control)]:
         if isinstance(other, both(WeightAveraging)):
             raise ValueError(
@@ -61,6 +70,30 @@ def check_pace(trainer: L.Trainer) -> None:
     _warn_of_early_stopping(trainer)
 
 
+def check_has_end(trainer: L.Trainer, schedule: Schedule, owner: str) -> None:
+    """Raise a ValueError where the ``schedule`` of ``owner`` is a fraction of a run that has no known end."""
+    if known_steps(trainer) is None and schedule != schedule.over(1):
+        raise ValueError(
+            f"{schedule!r} of {owner} is a fraction of a run without an end; "
+            "give its horizon in steps, or the trainer max_steps"
+        )
+
+
+def warn_of_decay(trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    """Warn of each group of an optimizer whose weight decay acts on learned rates."""
+    rates: dict[str, Rate] = dict(named_rates(pl_module))
+    owners = {id(part): name for name, rate in rates.items() for part in rate.parameters()}
+    for optimizer in trainer.optimizers:
+        for number, group in enumerate(optimizer.param_groups):
+            names = sorted({owners[id(w)] for w in group["params"] if id(w) in owners})
+            if names and group.get("weight_decay"):
+                rank_zero_warn(
+                    f"group {number} of {type(optimizer).__name__} has weight_decay={group['weight_decay']:g} on the "
+                    f"learned rates {names}, which moves them whatever the data say; make its groups with "
+                    "rate_param_groups(model, lr)"
+                )
+
+
 def _check_length(trainer: L.Trainer) -> None:
     """Raise where there is no known end to pace a rule by; warn where the run validates seldom."""
     steps, validations = known_steps(trainer), expected_validations(trainer)
@@ -80,9 +113,9 @@ def _warn_of_early_stopping(trainer: L.Trainer) -> None:
     """Warn where training stops before a stall can be rewound from."""
     # A rewind waits for half the age of the best weights: at most a third of the run for the first one.
     enough = max(2 * SHORTEST_STALL, math.ceil((expected_validations(trainer) or 0) / 3))
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, both(EarlyStopping)) and callback.patience <= SHORTEST_STALL:
+    for stopping in callbacks_of(trainer, EarlyStopping):
+        if stopping.patience <= SHORTEST_STALL:
             rank_zero_warn(
-                f"EarlyStopping(patience={callback.patience}) stops before a stall can be rewound from, which takes "
+                f"EarlyStopping(patience={stopping.patience}) stops before a stall can be rewound from, which takes "
                 f"more than {SHORTEST_STALL} validations; set its patience to {enough} or more"
             )

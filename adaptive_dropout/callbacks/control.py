@@ -9,19 +9,18 @@ import lightning.pytorch as L
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 
-from adaptive_dropout.callbacks.averages import with_averages
 from adaptive_dropout.callbacks.base import RateCallback
-from adaptive_dropout.callbacks.batch_losses import names_logged
 from adaptive_dropout.callbacks.checks import check_alone, check_pace, check_surroundings, check_validated
 from adaptive_dropout.callbacks.deciding import begun, why_undecided
-from adaptive_dropout.callbacks.measure import averaged, measured, run_metrics, run_position
+from adaptive_dropout.callbacks.losses import logged_metrics
 from adaptive_dropout.callbacks.meters import Meters
-from adaptive_dropout.callbacks.meters.kept import RunBatches
-from adaptive_dropout.callbacks.monitor_search import MonitorSearch
-from adaptive_dropout.callbacks.monitored import Monitored
+from adaptive_dropout.callbacks.meters.batches import RunBatches
+from adaptive_dropout.callbacks.meters.monitored import Monitored, MonitorSearch
+from adaptive_dropout.callbacks.meters.signals import average, measure, run_metrics, run_position
 from adaptive_dropout.callbacks.record import Record
 from adaptive_dropout.callbacks.rewinder import Rewinder
 from adaptive_dropout.callbacks.stopwatch import Stopwatch, timed
+from adaptive_dropout.callbacks.trainer import with_averages
 from adaptive_dropout.controllers import Controller, State, state_from_dict, state_to_dict
 from adaptive_dropout.controllers.base import check_controller, decide
 from adaptive_dropout.rates import Rate, SettableRate, get_rates, set_rates
@@ -182,7 +181,7 @@ class DropoutRateControl(RateCallback):
         """Measure, decide, carry out, record."""
         if trainer.state.fn != "fit":
             return
-        logged = names_logged(trainer)
+        logged = logged_metrics(trainer)
         if trainer.sanity_checking:
             self._search.sanity_checked(logged)
             return
@@ -191,7 +190,7 @@ class DropoutRateControl(RateCallback):
         can_decide = self.monitored.found and self.monitored.name in logged
         if not trainer.strategy.reduce_boolean_decision(can_decide, all=True):
             return
-        signals = averaged(trainer, run_metrics(trainer, self.monitored)) | run_position(trainer)
+        signals = average(trainer, run_metrics(trainer, self.monitored)) | run_position(trainer)
         if signals["step"] == self._decided_at:
             return
         self._decided_at = int(signals["step"])
@@ -262,7 +261,7 @@ class DropoutRateControl(RateCallback):
     def _measured(self, trainer: L.Trainer, pl_module: L.LightningModule, known: dict[str, float]) -> dict[str, float]:
         """Return ``known`` and what the meters measure; begin anew where they find that the loss is a score."""
         sign = self.monitored.sign
-        signals = measured(trainer, pl_module, self._meters, known)
+        signals = measure(trainer, pl_module, self._meters, known)
         if self.monitored.sign != sign:
             assert self.state is not None
             signals["val_loss"] = -signals["val_loss"]

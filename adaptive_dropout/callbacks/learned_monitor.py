@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from adaptive_dropout.callbacks.base import RateCallback
+from adaptive_dropout.callbacks.checks import warn_of_decay
+from adaptive_dropout.callbacks.packages import callbacks_of
+from adaptive_dropout.callbacks.penalties import RatePenalty
+from adaptive_dropout.callbacks.trainer import log_numbers, logs_now
 from adaptive_dropout.modules.sparse import SparseLayer
 from adaptive_dropout.rates import LearnedRate, Rate, named_rates
 from adaptive_dropout.rates.variance import LearnedVariance
@@ -59,13 +63,9 @@ class LearnedRateMonitor(RateCallback):
             raise ValueError(f"LearnedRateMonitor finds no learned rate among {kinds}; {self.remedy}")
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Warn of weight decay."""
-        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-        decay = {id(w): group["weight_decay"] for group in groups if group.get("weight_decay") for w in group["params"]}
-        for name, rate in _learned(pl_module).items():
-            for found in [decay[id(w)] for w in rate.parameters() if id(w) in decay][:1]:
-                fix = "give the optimizer rate_param_groups(model, lr), which keeps it apart"
-                self._warn(name, f"is moved by weight_decay={found:g} whatever the data say", fix)
+        """Warn of weight decay, unless a `RatePenalty` does."""
+        if not callbacks_of(trainer, RatePenalty):
+            warn_of_decay(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin to watch for gradients."""
@@ -83,11 +83,8 @@ class LearnedRateMonitor(RateCallback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Log where the trainer logs."""
-        if trainer._logger_connector.should_update_logs:
-            step = trainer.fit_loop.epoch_loop._batches_that_stepped
-            numbers = _named(ALPHA, _alphas(pl_module)) | _named(SPARSITY, _dropped(pl_module))
-            for logger in trainer.loggers:
-                logger.log_metrics(numbers, step=step)
+        if logs_now(trainer):
+            log_numbers(trainer, _named(ALPHA, _alphas(pl_module)) | _named(SPARSITY, _dropped(pl_module)))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Warn of rates without a gradient, and of those at a bound."""

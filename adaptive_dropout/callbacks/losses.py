@@ -1,7 +1,6 @@
-"""Which training loss Lightning hands to a callback, and how to undo what it did to it.
+"""The losses of single batches, which Lightning's logged metrics do not give.
 
-Its logged ``train_loss`` is the last step's, and at a validation ``train_loss_epoch`` is the epoch's before: a decision
-needs the losses themselves.
+Its logged ``train_loss`` is that of the last step, and at a validation ``train_loss_epoch`` is the epoch's before.
 """
 
 from __future__ import annotations
@@ -12,9 +11,10 @@ from typing import Any
 import lightning.pytorch as L
 from torch import Tensor
 
+from adaptive_dropout.callbacks.trainer import private
 from adaptive_dropout.signals import RunningLoss
 
-__all__ = ["add_batch_loss", "batch_loss", "loss_in"]
+__all__ = ["ValidationLosses", "add_batch_loss", "batch_loss", "logged_metrics", "loss_in"]
 
 
 def add_batch_loss(running: RunningLoss, pl_module: L.LightningModule, outputs: Any) -> None:
@@ -38,3 +38,60 @@ def loss_in(outputs: Any) -> Tensor | None:
     """Return the loss in what ``training_step`` returns: a tensor of one number, or that at "loss" of a mapping."""
     loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
     return loss if isinstance(loss, Tensor) and loss.numel() == 1 else None
+
+
+class ValidationLosses:
+    """Reads the monitored loss of each batch of one validation from what Lightning has gathered so far.
+
+    There is a loss for each batch if ``validation_step`` logs it as a number that Lightning averages, or as a metric
+    object that it has called. There is none if it is logged when all batches are done.
+
+    Args:
+        monitor: the name that it has in ``callback_metrics``.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
+        self._sums: list[tuple[Tensor, Tensor]] = []
+        self._values: list[Tensor] = []
+
+    def add(self, trainer: L.Trainer) -> None:
+        """Read what the batch that has just been validated added."""
+        results = private(trainer, "_results")
+        for item in results.values():
+            if self.monitor in _names(results, item) and not item.has_reset:
+                self._add(item)
+                return
+
+    def _add(self, item: Any) -> None:
+        if not item.is_tensor:
+            value = item.value._forward_cache
+            last = self._values[-1] if self._values else None
+            if isinstance(value, Tensor) and value.numel() == 1 and value is not last:
+                self._values.append(value)
+        elif item.meta.is_mean_reduction:
+            self._sums.append((item.value, item.cumulated_batch_size))
+
+    def losses(self) -> list[float]:
+        """Return them, without batches that logged none; waits for the device."""
+        found, total, count = [float(value) for value in self._values], 0.0, 0.0
+        for new_total, new_count in ((float(value), float(examples)) for value, examples in self._sums):
+            if new_count > count:
+                found.append((new_total - total) / (new_count - count))
+            total, count = new_total, new_count
+        return found
+
+
+def logged_metrics(trainer: L.Trainer) -> dict[str, Any]:
+    """Return how each metric of the validation that is ending was logged, by its name in ``callback_metrics``.
+
+    ``callback_metrics`` itself still holds what earlier validations logged.
+    """
+    results = private(trainer, "_results")
+    fresh = [item for item in results.values() if not item.has_reset and item.meta.on_epoch]
+    return {name: item for item in fresh for name in _names(results, item)}
+
+
+def _names(results: Any, item: Any) -> tuple[str, ...]:
+    names: tuple[str, ...] = private(results, "_forked_name")(item, False)
+    return names

@@ -10,7 +10,7 @@ from typing import Any
 import lightning.pytorch as L
 from torch import Tensor, nn
 
-from adaptive_dropout.callbacks.both import Callback
+from adaptive_dropout.callbacks.packages import Callback
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.contexts import replaced
 from adaptive_dropout.inference import mc_samples, output_spread

@@ -8,6 +8,7 @@ import lightning.pytorch as L
 
 from adaptive_dropout.callbacks.base import RateCallback
 from adaptive_dropout.callbacks.losses import add_batch_loss
+from adaptive_dropout.callbacks.trainer import log_numbers, logs_now
 from adaptive_dropout.rates import Rate, get_rates
 from adaptive_dropout.signals import RunningLoss
 from adaptive_dropout.tracking.history import History, Point
@@ -60,14 +61,11 @@ class DropoutRateMonitor(RateCallback):
     ) -> None:
         """Log the rates of this step where the trainer logs."""
         add_batch_loss(self._train_loss, pl_module, outputs)
-        if not trainer._logger_connector.should_update_logs:
+        if not logs_now(trainer):
             return
         rates = get_rates(pl_module)
         keys = rate_keys(rates)
-        # Not LightningModule.log, which takes a third of a millisecond for each; the step is the one that it would use.
-        step = trainer.fit_loop.epoch_loop._batches_that_stepped
-        for logger in trainer.loggers:
-            logger.log_metrics({keys[name]: p for name, p in rates.items()}, step=step)
+        log_numbers(trainer, {keys[name]: p for name, p in rates.items()})
         if trainer.progress_bar_callback is not None:
             mean = sum(rates.values()) / len(rates)
             pl_module.log("dropout", mean, on_step=True, on_epoch=False, prog_bar=True, logger=False, batch_size=1)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from statistics import fmean
 from typing import Any
 
 import lightning.pytorch as L
 from rich.progress import BarColumn
 
-from adaptive_dropout.callbacks.both import RichProgressBar
 from adaptive_dropout.callbacks.control import DropoutRateControl
 from adaptive_dropout.callbacks.monitor import DropoutRateMonitor
+from adaptive_dropout.callbacks.packages import RichProgressBar, callbacks_of
 from adaptive_dropout.controllers import State
 
 __all__ = ["DropoutProgressBar"]
@@ -45,21 +44,22 @@ class DropoutProgressBar(RichProgressBar):
         """Return what is shown, by name."""
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, DropoutRateMonitor) and (gap := _gap(callback)) is not None:
+        for monitor in callbacks_of(trainer, DropoutRateMonitor):
+            if (gap := _gap(monitor)) is not None:
                 metrics["gap"] = gap
         return metrics | ({"decision": self._decision} if self._decision else {})
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remember what the rates start from."""
         super().on_train_start(trainer, pl_module)
-        self._states = {control.state_key: control.state for control in _controls(trainer) if control.state is not None}
+        controls = callbacks_of(trainer, DropoutRateControl)
+        self._states = {control.state_key: control.state for control in controls if control.state is not None}
         self._decision = ""
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take up what was decided."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            for control in _controls(trainer):
+            for control in callbacks_of(trainer, DropoutRateControl):
                 self._follow(control, trainer.global_step)
         super().on_validation_end(trainer, pl_module)
 
@@ -68,16 +68,12 @@ class DropoutProgressBar(RichProgressBar):
         if before is None or now is None or now is before:
             return
         self._states[control.state_key] = now
-        self._decision = _in_words(before, now)
+        self._decision = _describe(before, now)
         if (now.rewind or now.restart) and self.progress is not None and self.is_enabled:
             self.progress.console.print(f"step {step}: {now.reason}", markup=False, highlight=False)
 
 
-def _controls(trainer: L.Trainer) -> Iterator[DropoutRateControl]:
-    return (callback for callback in trainer.callbacks if isinstance(callback, DropoutRateControl))  # type: ignore[attr-defined]
-
-
-def _in_words(before: State, now: State) -> str:
+def _describe(before: State, now: State) -> str:
     old, new = fmean(before.rates.values()), fmean(now.rates.values())
     moved = "raised" if new > old else "lowered" if new < old else "kept"
     return "restarted, " * now.restart + "rewound, " * now.rewind + moved

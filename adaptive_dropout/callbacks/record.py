@@ -9,10 +9,9 @@ import lightning.pytorch as L
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
 
-from adaptive_dropout.callbacks.both import both
 from adaptive_dropout.callbacks.deciding import decision_metrics
-from adaptive_dropout.callbacks.places import run_dir
-from adaptive_dropout.callbacks.run_length import steps_done
+from adaptive_dropout.callbacks.packages import both
+from adaptive_dropout.callbacks.trainer import run_dir, steps_done
 from adaptive_dropout.controllers import Controller, State, controller_to_dict, state_to_dict
 from adaptive_dropout.tracking.decisions_file import FILE, DecisionsFile
 from adaptive_dropout.tracking.run import Decision, Run

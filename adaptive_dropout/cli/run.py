@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from adaptive_dropout.callbacks import DropoutProgressBar, DropoutRateMonitor
-from adaptive_dropout.callbacks.places import run_dir
+from adaptive_dropout.callbacks.trainer import run_dir
 from adaptive_dropout.cli.quiet import quieten
 from adaptive_dropout.cli.sizes import check_sizes
 from adaptive_dropout.cli.summary import show_summary

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adaptive_dropout.callbacks import DropoutRateControl, DropoutRateMonitor
-from adaptive_dropout.callbacks.places import best_checkpoint, run_dir
+from adaptive_dropout.callbacks.trainer import best_checkpoint, run_dir
 from adaptive_dropout.plots import run_figure
 from adaptive_dropout.tracking import History, WandbLogger, names
 

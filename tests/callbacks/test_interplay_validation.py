@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import AdaptiveDropout, DropoutRateControl
-from adaptive_dropout.callbacks.run_length import expected_validations
+from adaptive_dropout.callbacks.trainer import expected_validations
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Classifier
 from tests.callbacks.scripted import Script, Turn, Watch, fit, task

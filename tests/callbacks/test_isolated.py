@@ -16,9 +16,8 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from adaptive_dropout.callbacks.isolated.copying import copy_module, copy_optimizers
-from adaptive_dropout.callbacks.isolated.generators import fixed_seed
-from adaptive_dropout.callbacks.isolated.guard import SideEffectError, without_side_effects
-from adaptive_dropout.callbacks.meters.kept import KeptBatches, batch_size
+from adaptive_dropout.callbacks.isolated.guard import SideEffectError, fixed_seed, without_side_effects
+from adaptive_dropout.callbacks.meters.batches import KeptBatches, batch_size
 
 
 @pytest.mark.parametrize(

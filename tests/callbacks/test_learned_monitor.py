@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import adaptive_dropout as ad
-from adaptive_dropout.callbacks import DropoutRateMonitor, LearnedRateMonitor
+from adaptive_dropout.callbacks import DropoutRateMonitor, LearnedRateMonitor, RatePenalty
 from tests.callbacks.toy import Memory, fit
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
@@ -38,9 +38,10 @@ class Model(L.LightningModule):
 
 def told(model: L.LightningModule, folder: Path, **trainer: Any) -> list[str]:
     """The warnings of a run, about rates only."""
+    callbacks = trainer.pop("callbacks", [LearnedRateMonitor()])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        fit(model, folder, [LearnedRateMonitor()], **trainer)
+        fit(model, folder, callbacks, **trainer)
     return [str(w.message) for w in caught if "learned rate" in str(w.message)]
 
 
@@ -86,8 +87,14 @@ def test_a_rate_that_learns_is_left_in_peace(tmp_path: Path) -> None:
 
 def test_weight_decay_is_told_once_with_the_rate_and_the_fix(tmp_path: Path) -> None:
     (message,) = told(Model(ad.GaussianDropout(ad.LearnedRate(0.3)), weight_decay=0.01), tmp_path)
-    assert "learned rate 'drop' is moved by weight_decay=0.01" in message
+    assert "weight_decay=0.01 on the learned rates ['drop']" in message
     assert "rate_param_groups(model, lr)" in message
+
+
+def test_weight_decay_is_told_once_beside_a_rate_penalty(tmp_path: Path) -> None:
+    model = Model(ad.ConcreteDropout.wrap(nn.Linear(4, 4)), weight_decay=0.01)
+    messages = told(model, tmp_path, callbacks=[LearnedRateMonitor(), RatePenalty()])
+    assert sum("weight_decay=0.01" in message for message in messages) == 1
 
 
 def test_a_rate_without_a_gradient_is_told_once(tmp_path: Path) -> None:

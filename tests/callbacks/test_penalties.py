@@ -163,7 +163,7 @@ def test_the_warm_up_is_a_factor_of_each_step(tmp_path: Path) -> None:
 
 
 def test_a_warm_up_over_a_fraction_of_an_endless_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a run without an end; give it in steps, or the trainer max_steps"):
+    with pytest.raises(ValueError, match="of warm_up is a fraction of a run without an end; give its horizon in"):
         fit(Quiet(), tmp_path, [RatePenalty(warm_up=ad.LinearSchedule(0.0, 1.0))], max_epochs=-1)
 
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 import adaptive_dropout as ad
 from adaptive_dropout import callbacks
 from adaptive_dropout.callbacks import AdaptiveDropout, DropoutRateControl, DropoutRateMonitor, MCDropoutPredictor
-from adaptive_dropout.callbacks.averages import averages
+from adaptive_dropout.callbacks.trainer import averages
 from adaptive_dropout.tracking import read_run
 from tests.callbacks.toy import Memory
 

@@ -1,5 +1,10 @@
 """A user's own validation, run on a copy of the module in a trainer of its own: nothing of the run is touched."""
 
-from adaptive_dropout.callbacks.isolated.validation import IsolatedValidation, Validated, losses_of_batches
+from adaptive_dropout.callbacks.isolated.validation import (
+    IsolatedValidation,
+    Validated,
+    log_metrics_aside,
+    losses_of_batches,
+)
 
-__all__ = ["IsolatedValidation", "Validated", "losses_of_batches"]
+__all__ = ["IsolatedValidation", "Validated", "log_metrics_aside", "losses_of_batches"]

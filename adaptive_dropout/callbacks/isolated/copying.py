@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from adaptive_dropout.callbacks.both import both
+from adaptive_dropout.callbacks.packages import both
 
 __all__ = ["Memo", "copy_module", "copy_optimizers"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import random
 import sys
 import threading
 import warnings
@@ -17,10 +18,11 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 from lightning_utilities.core.rank_zero import WarningCache
 
-__all__ = ["SideEffectError", "without_side_effects"]
+__all__ = ["SideEffectError", "fixed_seed", "without_side_effects"]
 
 FORBIDDEN = {
     "socket.connect": "opens a connection",
@@ -67,6 +69,29 @@ def without_side_effects() -> Iterator[None]:
         logging.disable(logging.CRITICAL)
         _guarded.add(thread)
         yield
+
+
+@contextmanager
+def fixed_seed() -> Iterator[None]:
+    """Let torch's, numpy's and Python's global generators start from the same seed, and put them back afterwards.
+
+    Lightning's ``isolate_rng`` does not put them back after an exception.
+    """
+    cpu, numpy, python = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+    torch.default_generator.manual_seed(0)
+    if cuda is not None:
+        torch.cuda.manual_seed_all(0)
+    np.random.seed(0)  # what users' steps draw from
+    random.seed(0)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+        np.random.set_state(numpy)
+        random.setstate(python)
 
 
 def _install() -> None:

@@ -12,9 +12,8 @@ import lightning.pytorch as L
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor, nn
 
-from adaptive_dropout.callbacks.isolated.generators import fixed_seed
-from adaptive_dropout.callbacks.isolated.guard import without_side_effects
-from adaptive_dropout.callbacks.isolated.trainer import silent_trainer
+from adaptive_dropout.callbacks.isolated.guard import fixed_seed, without_side_effects
+from adaptive_dropout.callbacks.isolated.silent_trainer import silent_trainer
 from adaptive_dropout.callbacks.losses import loss_in
 from adaptive_dropout.contexts import evaluating
 

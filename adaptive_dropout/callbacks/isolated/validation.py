@@ -9,15 +9,14 @@ from typing import Any, NamedTuple
 
 import lightning.pytorch as L
 
-from adaptive_dropout.callbacks.averages import as_validated
-from adaptive_dropout.callbacks.batch_losses import BatchLosses, names_logged
-from adaptive_dropout.callbacks.isolated.generators import fixed_seed
-from adaptive_dropout.callbacks.isolated.guard import without_side_effects
-from adaptive_dropout.callbacks.isolated.trainer import silent_trainer
+from adaptive_dropout.callbacks.isolated.guard import fixed_seed, without_side_effects
+from adaptive_dropout.callbacks.isolated.silent_trainer import silent_trainer
+from adaptive_dropout.callbacks.losses import ValidationLosses, logged_metrics
+from adaptive_dropout.callbacks.trainer import as_validated
 from adaptive_dropout.contexts import eager
 from adaptive_dropout.inference.switch import noise_on
 
-__all__ = ["IsolatedValidation", "Validated", "losses_of_batches"]
+__all__ = ["IsolatedValidation", "Validated", "log_metrics_aside", "losses_of_batches"]
 
 
 class IsolatedValidation:
@@ -107,11 +106,24 @@ def losses_of_batches(
     return [metrics[monitor] for metrics in alone if monitor in metrics]
 
 
+def log_metrics_aside(
+    trainer: L.Trainer, pl_module: L.LightningModule, batches: Sequence[Any], loader: int
+) -> dict[str, Any]:
+    """Return what a validation on ``batches`` of training data logs, by name; nothing where it cannot be run on them.
+
+    The batches come as those of the validation loader with the number ``loader``.
+    """
+    try:
+        return IsolatedValidation(trainer, pl_module).run(batches, "", loader).logged if batches else {}
+    except Exception:  # the user's own code runs in there; what it logs is then seen at the first validation
+        return {}
+
+
 class _Observer(L.Callback):
     """Reads the metrics as Lightning gathers them; turns dropout on once all is in eval mode, if it is to be on."""
 
     def __init__(self, monitor: str, noise: bool) -> None:
-        self.losses = BatchLosses(monitor)
+        self.losses = ValidationLosses(monitor)
         self.metrics: dict[str, float] = {}
         self.logged: dict[str, Any] = {}
         self.context = ExitStack()
@@ -125,7 +137,7 @@ class _Observer(L.Callback):
         self.losses.add(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        metrics, self.logged = trainer.callback_metrics, names_logged(trainer)
+        metrics, self.logged = trainer.callback_metrics, logged_metrics(trainer)
         self.metrics = {name: float(metrics[name]) for name in self.logged if name in metrics}
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from adaptive_dropout.callbacks.meters.kept import RunBatches
-from adaptive_dropout.callbacks.monitored import Monitored
+from adaptive_dropout.callbacks.meters.batches import RunBatches
+from adaptive_dropout.callbacks.meters.monitored import Monitored
 from adaptive_dropout.controllers import State
 
 __all__ = ["Meter"]

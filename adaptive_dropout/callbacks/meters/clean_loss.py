@@ -11,16 +11,13 @@ import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
-from adaptive_dropout.callbacks.batch_losses import BatchLosses
 from adaptive_dropout.callbacks.isolated import IsolatedValidation, losses_of_batches
-from adaptive_dropout.callbacks.losses import batch_loss
+from adaptive_dropout.callbacks.losses import ValidationLosses, batch_loss
 from adaptive_dropout.callbacks.meters.base import Meter
-from adaptive_dropout.callbacks.meters.in_memory import batches_in_memory, loader_in_memory
-from adaptive_dropout.callbacks.meters.kept import RunBatches
-from adaptive_dropout.callbacks.meters.own_train_loss import OwnTrainLoss
-from adaptive_dropout.callbacks.meters.stand_in import StandIn
-from adaptive_dropout.callbacks.monitored import Monitored
-from adaptive_dropout.callbacks.run_length import batches_between_validations
+from adaptive_dropout.callbacks.meters.batches import RunBatches, batches_in_memory, loader_in_memory
+from adaptive_dropout.callbacks.meters.monitored import Monitored
+from adaptive_dropout.callbacks.meters.train_loss import OwnTrainLoss, StandIn
+from adaptive_dropout.callbacks.trainer import batches_between_validations
 from adaptive_dropout.controllers import State
 from adaptive_dropout.signals import CleanLoss
 from adaptive_dropout.signals.footing import Footing, compare_untrained, mean_and_error
@@ -63,7 +60,7 @@ class CleanLossMeter(Meter):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
         """Choose the batches, or ask for the first ones."""
-        self._batches, self._losses = batches, BatchLosses("")
+        self._batches, self._losses = batches, ValidationLosses("")
         if self.lacks:
             return
         most = max(2, min(MOST, round(SHARE * batches_between_validations(trainer))))
@@ -93,7 +90,7 @@ class CleanLossMeter(Meter):
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget the losses of the last validation."""
-        self._losses = BatchLosses(self.monitored.name or "")
+        self._losses = ValidationLosses(self.monitored.name or "")
 
     def on_validation_batch_end(self, trainer: L.Trainer) -> None:
         """Take in the loss of this batch."""

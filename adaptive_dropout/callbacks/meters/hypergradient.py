@@ -10,9 +10,9 @@ from lightning.fabric.utilities import move_data_to_device
 
 from adaptive_dropout.callbacks.isolated.steps import check_differentiable, isolated_steps
 from adaptive_dropout.callbacks.meters.base import Meter
-from adaptive_dropout.callbacks.meters.kept import RunBatches
+from adaptive_dropout.callbacks.meters.batches import RunBatches
+from adaptive_dropout.callbacks.meters.monitored import Monitored
 from adaptive_dropout.callbacks.meters.window import Budget, Window
-from adaptive_dropout.callbacks.monitored import Monitored
 from adaptive_dropout.controllers import State
 from adaptive_dropout.rates import SettableRate, get_rates
 from adaptive_dropout.signals import hypergradient

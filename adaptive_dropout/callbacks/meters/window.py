@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.data import extract_batch_size
+from torch import Tensor
+from torch.utils._pytree import tree_map
 
-from adaptive_dropout.callbacks.meters.pieces import cut
-from adaptive_dropout.callbacks.run_length import batches_between_validations
+from adaptive_dropout.callbacks.trainer import batches_between_validations
+from adaptive_dropout.nested import new_copy
 
-__all__ = ["Budget", "Window"]
+__all__ = ["Budget", "Window", "cut"]
 
 LEAST = 8  # examples: fewer tell nothing, and BatchNorm needs some
 
@@ -135,3 +137,18 @@ class Window:
         self._validations = state["validations"]
         self._examples, self._turns, self._batches = state["examples"], state["turns"], state["batches"]
         self._sums, self._count = state["sums"], state["count"]
+
+
+def cut(batch: Any, size: int, start: int, end: int) -> Any:
+    """Return a copy of the examples from ``start`` to ``end`` of a ``batch`` of ``size``.
+
+    Every tensor in it of that length is cut; what is no such tensor is for all examples. The copies may be trained on,
+    also those of a batch that was loaded in inference mode.
+    """
+
+    def piece(leaf: Any) -> Any:
+        if isinstance(leaf, Tensor) and leaf.dim() and len(leaf) == size:
+            return new_copy(leaf[start:end], leaf.device)
+        return leaf
+
+    return tree_map(piece, batch)

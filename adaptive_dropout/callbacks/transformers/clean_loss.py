@@ -10,8 +10,7 @@ from typing import Any
 from transformers import Trainer
 
 from adaptive_dropout.callbacks.isolated.copying import copy_module
-from adaptive_dropout.callbacks.isolated.generators import fixed_seed
-from adaptive_dropout.callbacks.isolated.guard import without_side_effects
+from adaptive_dropout.callbacks.isolated.guard import fixed_seed, without_side_effects
 from adaptive_dropout.contexts import eager
 from adaptive_dropout.controllers import State
 from adaptive_dropout.signals import CleanLoss

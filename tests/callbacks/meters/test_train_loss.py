@@ -1,10 +1,12 @@
-"""The training loss on validation's terms: measured where training returns another loss, and only there."""
+"""The training loss on validation's terms, measured only where training returns another loss, and as a stand-in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adaptive_dropout.callbacks.meters.own_train_loss import OwnTrainLoss
+import pytest
+
+from adaptive_dropout.callbacks.meters.train_loss import OwnTrainLoss, StandIn
 
 CLEAN = [0.9, 1.0, 1.1]
 
@@ -38,8 +40,28 @@ def test_a_rewind_in_between_says_nothing() -> None:
     assert not own.needed
 
 
-def test_it_goes_on_from_a_checkpoint() -> None:
+def test_its_own_loss_goes_on_from_a_checkpoint() -> None:
     first, second = OwnTrainLoss(), OwnTrainLoss()
     decide(first, 2, {"train_loss": 2.2})
     second.load_state_dict(first.state_dict())
     assert decide(first, 3, {"train_loss": 2.2}) == decide(second, 3, {"train_loss": 2.2})
+
+
+def test_the_gap_of_a_stand_in_and_its_fall_since_the_best_validation_are_in_standard_errors() -> None:
+    stand_in = StandIn()
+    assert stand_in.signals(1.0, []) == {}
+    stand_in.take({"train_loss": 0.8, "train_loss_error": 0.03})
+    assert stand_in.signals(1.0, [0.96, 1.04]) == {"gap_z": pytest.approx(0.2 / 0.05)}
+    stand_in.mark()
+    stand_in.take({"train_loss": 0.6, "train_loss_error": 0.04})
+    assert stand_in.signals(1.0, [])["clean_drop_z"] == pytest.approx(0.2 / 0.05)
+
+
+def test_a_stand_in_goes_on_from_a_checkpoint() -> None:
+    first, second = StandIn(), StandIn()
+    first.take({"train_loss": 0.8})
+    first.mark()
+    second.load_state_dict(first.state_dict())
+    for each in (first, second):
+        each.take({"train_loss": 0.5, "train_loss_error": 0.1})
+    assert second.signals(1.0, []) == first.signals(1.0, [])

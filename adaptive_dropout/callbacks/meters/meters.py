@@ -10,9 +10,9 @@ import lightning.pytorch as L
 from adaptive_dropout.callbacks.meters.base import Meter
 from adaptive_dropout.callbacks.meters.clean_loss import CleanLossMeter
 from adaptive_dropout.callbacks.meters.hypergradient import HypergradientMeter
+from adaptive_dropout.callbacks.meters.monitored import Monitored
 from adaptive_dropout.callbacks.meters.response import ResponseMeter
 from adaptive_dropout.callbacks.meters.train_loss import TrainLossMeter
-from adaptive_dropout.callbacks.monitored import Monitored
 
 __all__ = ["Meters"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
-from adaptive_dropout.callbacks.monitored import Monitored
+from adaptive_dropout.callbacks.meters.monitored import Monitored
 
 
 def found(logged: dict[str, Any] | list[str], *callbacks: Any, monitor: str | None = None) -> Monitored:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import lightning.pytorch as L
 import torch
 
-from adaptive_dropout.callbacks.isolated import IsolatedValidation
-from adaptive_dropout.callbacks.meters import Meters
-from adaptive_dropout.callbacks.monitored import Monitored
-from adaptive_dropout.callbacks.run_length import known_steps, steps_done
+from adaptive_dropout.callbacks.meters.meters import Meters
+from adaptive_dropout.callbacks.meters.monitored import Monitored
+from adaptive_dropout.callbacks.trainer import known_steps, steps_done
 
-__all__ = ["averaged", "logged_on", "measured", "run_metrics", "run_position"]
+__all__ = ["average", "measure", "run_metrics", "run_position"]
 
 
 def run_metrics(trainer: L.Trainer, monitored: Monitored) -> dict[str, float]:
@@ -25,17 +22,6 @@ def run_metrics(trainer: L.Trainer, monitored: Monitored) -> dict[str, float]:
     return signals | {"val_loss": monitored.loss(signals[monitored.name])}
 
 
-def logged_on(trainer: L.Trainer, pl_module: L.LightningModule, batches: Sequence[Any], loader: int) -> dict[str, Any]:
-    """Return what a validation on ``batches`` of training data logs, by name; nothing where it cannot be run on them.
-
-    ``loader`` says as which of the validation loaders they come.
-    """
-    try:
-        return IsolatedValidation(trainer, pl_module).run(batches, "", loader).logged if batches else {}
-    except Exception:  # the user's own code runs in there; what it logs is then seen at the first validation
-        return {}
-
-
 def run_position(trainer: L.Trainer) -> dict[str, float]:
     """Return ``step``, ``epoch`` and, for a run whose end is known, ``total_steps``."""
     position: dict[str, float] = {"step": steps_done(trainer), "epoch": trainer.current_epoch}
@@ -43,16 +29,16 @@ def run_position(trainer: L.Trainer) -> dict[str, float]:
     return position if total is None else position | {"total_steps": total}
 
 
-def measured(
+def measure(
     trainer: L.Trainer, pl_module: L.LightningModule, meters: Meters, known: dict[str, float]
 ) -> dict[str, float]:
-    """Return ``known`` with what ``meters`` measure, `averaged`; ``known`` alone where its loss is not finite."""
+    """Return ``known`` with what ``meters`` measure, `average`; ``known`` alone where its loss is not finite."""
     if not math.isfinite(known["val_loss"]):
         return known
-    return averaged(trainer, meters.signals(trainer, pl_module, known))
+    return average(trainer, meters.signals(trainer, pl_module, known))
 
 
-def averaged(trainer: L.Trainer, signals: dict[str, float]) -> dict[str, float]:
+def average(trainer: L.Trainer, signals: dict[str, float]) -> dict[str, float]:
     """Return the mean over the processes of each signal that all of them have; every process has to ask for it."""
     if trainer.world_size == 1:
         return signals

@@ -10,9 +10,11 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 
-from adaptive_dropout.callbacks.both import both
+from adaptive_dropout.callbacks.isolated import log_metrics_aside
+from adaptive_dropout.callbacks.meters.batches import RunBatches
+from adaptive_dropout.callbacks.packages import callbacks_of
 
-__all__ = ["Monitored"]
+__all__ = ["MonitorSearch", "Monitored"]
 
 NEAR = 0.25  # of the first training loss
 RISING = 3  # measurements in a row
@@ -135,11 +137,50 @@ class Monitored:
             rank_zero_info(f"{self.name} is a score to be maximised, {why}: its negative is taken as validation loss")
 
 
+class MonitorSearch:
+    """Looks for the monitored metric in what validations log.
+
+    Args:
+        monitored: is told where it is found.
+    """
+
+    def __init__(self, monitored: Monitored) -> None:
+        self._monitored = monitored
+        self._logged: dict[str, Any] = {}
+
+    def sanity_checked(self, logged: dict[str, Any]) -> None:
+        """The sanity check logged these; a module that names metrics after the stage logs others later."""
+        self._logged = logged
+
+    def before_training(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
+        """Look in the sanity check, and in a validation of a copy on the first training batch where need be.
+
+        Raises:
+            KeyError: the metric that the user named is not logged.
+            ValueError: there are several that could be meant, or none.
+        """
+        monitored = self._monitored
+        if not monitored.found:
+            if monitored.name is None or monitored.name not in self._logged:
+                self._logged |= log_metrics_aside(trainer, pl_module, batches.train.batches[:1], monitored.loader)
+            if self._logged:
+                monitored.find(trainer, self._logged)
+        batches.loader = monitored.loader
+
+    def at_validation(self, trainer: L.Trainer, logged: dict[str, Any]) -> str:
+        """Look in what a validation logged; return what is wrong where it is not found, else ""."""
+        if not self._monitored.found:
+            try:
+                self._monitored.find(trainer, logged)
+            except (KeyError, ValueError) as error:
+                return f"{error.args[0]}; until then the rates stay as they are"
+        return ""
+
+
 def _watched(trainer: L.Trainer) -> list[tuple[str, str]]:
     """Return ``(metric, mode)`` of the callbacks that choose by one."""
-    kinds = (*both(ModelCheckpoint), *both(EarlyStopping))
-    others: list[Any] = [other for other in trainer.callbacks if isinstance(other, kinds)]  # type: ignore[attr-defined]
-    return [(other.monitor, other.mode) for other in others if other.monitor]
+    choosing: list[Any] = callbacks_of(trainer, ModelCheckpoint, EarlyStopping)
+    return [(callback.monitor, callback.mode) for callback in choosing if callback.monitor]
 
 
 def _choose(logged: list[str], watched: list[tuple[str, str]]) -> str:
