@@ -148,7 +148,7 @@ def test_without_the_package_there_is_one_name(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "pytorch_lightning", None)
     monkeypatch.setattr(ad, "callbacks", callbacks)  # what is imported below takes its place
     alone = importlib.import_module("adaptive_dropout.callbacks")
-    both = importlib.import_module("adaptive_dropout.callbacks.both").both
+    both = importlib.import_module("adaptive_dropout.callbacks.packages").both
     assert both(L.Callback) == (L.Callback,)
     for callback in (alone.AdaptiveDropout(), alone.DropoutProgressBar()):
         assert isinstance(callback, L.Callback)
