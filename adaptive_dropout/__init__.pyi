@@ -22,6 +22,11 @@ from .conversion import (
     inventory as inventory,
     revert as revert,
 )
+from .deprecated import (
+    class_spread as class_spread,
+    gaussian_spread as gaussian_spread,
+    output_spread as output_spread,
+)
 from .estimators import (
     ARM as ARM,
     DisARM as DisARM,
@@ -29,15 +34,15 @@ from .estimators import (
 )
 from .inference import (
     class_log_likelihood as class_log_likelihood,
-    class_spread as class_spread,
+    class_uncertainty as class_uncertainty,
     consistent_mc_samples as consistent_mc_samples,
     fit_noise_precision as fit_noise_precision,
     gaussian_log_likelihood as gaussian_log_likelihood,
-    gaussian_spread as gaussian_spread,
+    gaussian_uncertainty as gaussian_uncertainty,
     mc_dropout as mc_dropout,
     mc_samples as mc_samples,
     mutual_information as mutual_information,
-    output_spread as output_spread,
+    output_uncertainty as output_uncertainty,
     predictive_entropy as predictive_entropy,
 )
 from .modules import (

@@ -21,6 +21,7 @@ ROWS = [
     {"modules"},
     {"signals", "snapshot", "conversion", "penalties", "pruning"},
     {"inference", "estimators"},
+    {"deprecated"},
     # ---- plain `import adaptive_dropout` stops here ----
     {"tracking/wandb"},
     {"plots", "calibration"},
@@ -29,7 +30,7 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-LAST_LIGHT_ROW = 6
+LAST_LIGHT_ROW = 7
 STANDARD_LIBRARY_ONLY = {"probability", "checks", "schedules", "controllers", "tracking"}
 HEAVY = {"lightning", "wandb", "matplotlib", "sklearn", "torchmetrics", "rich", "jsonargparse"}
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}

@@ -13,46 +13,56 @@ from torch import Tensor, nn
 from adaptive_dropout.callbacks.packages import Callback
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.contexts import replaced
-from adaptive_dropout.inference import mc_samples, output_spread
+from adaptive_dropout.deprecated import warn_renamed
+from adaptive_dropout.inference import mc_samples, output_uncertainty
 
 __all__ = ["MCDropoutPredictor"]
 
-Spread = Callable[[Tensor], dict[str, Tensor]]
+Uncertainty = Callable[[Tensor], dict[str, Tensor]]
 
 
 class MCDropoutPredictor(Callback):
-    """Gives ``trainer.predict`` and ``trainer.test`` the mean over dropout masks, and how far these disagree.
+    """Gives ``trainer.predict`` and ``trainer.test`` the mean over dropout masks, and its uncertainties.
 
-    Inside ``predict_step`` and ``test_step`` a call of the network returns the ``mean`` of the spread, so that losses
-    and metrics are those of the mean prediction. ``trainer.predict`` then returns for each batch a dict of the
-    ``prediction``, which is what ``predict_step`` returned, and the uncertainties of the spread, (batch, ...);
-    ``trainer.test`` logs the mean of each as ``test_<name>``. If a step calls the network several times, the
-    uncertainties are those of the last call. Fitting and validation are left alone.
+    Inside ``predict_step`` and ``test_step`` a call of the network returns the mean of its samples, so that losses and
+    metrics are those of the mean prediction. ``trainer.predict`` then returns for each batch a dict of the
+    ``prediction``, which is what ``predict_step`` returned, and the uncertainties, (batch, ...); ``trainer.test`` logs
+    the mean of each as ``test_<name>``. If a step calls the network several times, the uncertainties are those of the
+    last call. Fitting and validation are left alone.
 
     Args:
         samples: at least 1.
         chunk: how many samples are computed at a time; see `mc_samples`.
-        spread: makes ``mean`` and uncertainties of samples of the network's output: `output_spread` of any output,
-            `class_spread` of logits, `gaussian_spread` of means and log-variances.
+        uncertainty: turns samples of the network's output into ``mean`` and uncertainties: `output_uncertainty` for any
+            output, `class_uncertainty` for logits, `gaussian_uncertainty` for means and log-variances.
         network: the name of the submodule that the steps call; "" is the LightningModule itself, called as ``self(x)``.
+        spread: the deprecated name of ``uncertainty``.
 
     Raises:
-        TypeError: ``samples`` or ``chunk`` is no integer.
+        TypeError: ``samples`` or ``chunk`` is not an integer.
         ValueError: one of them is less than 1; when it runs: a step does not call the network, or nothing in it drops.
     """
 
     def __init__(
-        self, samples: int = 100, chunk: int | None = None, spread: Spread = output_spread, network: str = ""
+        self,
+        samples: int = 100,
+        chunk: int | None = None,
+        uncertainty: Uncertainty = output_uncertainty,
+        network: str = "",
+        spread: Uncertainty | None = None,
     ) -> None:
+        if spread is not None:
+            warn_renamed("the argument spread", "uncertainty")
+            uncertainty = spread
         self.samples = check_count(samples, "samples")
         self.chunk = None if chunk is None else check_count(chunk, "chunk")
-        self.spread = spread
+        self.uncertainty = uncertainty
         self.network = network
         self._heard: dict[str, Tensor] = {}
         self._open = ExitStack()
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Sample the network, and return its uncertainties beside what ``predict_step`` returns."""
+        """Sample the network, and let ``predict_step`` return its uncertainties too."""
         self._sample(pl_module)
         step = pl_module.predict_step
 
@@ -100,7 +110,7 @@ class MCDropoutPredictor(Callback):
             drawn = mc_samples(
                 network, (args, kwargs), self.samples, self.chunk, lambda given: forward(*given[0], **given[1])
             )
-            self._heard = self.spread(drawn)
+            self._heard = self.uncertainty(drawn)
             return self._heard["mean"]
 
         self._open.enter_context(replaced(network, forward=sampled))

@@ -5,26 +5,26 @@ from adaptive_dropout.inference.likelihood import (
     fit_noise_precision,
     gaussian_log_likelihood,
 )
+from adaptive_dropout.inference.mc_mode import mc_dropout
 from adaptive_dropout.inference.samples import consistent_mc_samples, mc_samples
-from adaptive_dropout.inference.spread import (
-    class_spread,
-    gaussian_spread,
+from adaptive_dropout.inference.uncertainty import (
+    class_uncertainty,
+    gaussian_uncertainty,
     mutual_information,
-    output_spread,
+    output_uncertainty,
     predictive_entropy,
 )
-from adaptive_dropout.inference.switch import mc_dropout
 
 __all__ = [
     "class_log_likelihood",
-    "class_spread",
+    "class_uncertainty",
     "consistent_mc_samples",
     "fit_noise_precision",
     "gaussian_log_likelihood",
-    "gaussian_spread",
+    "gaussian_uncertainty",
     "mc_dropout",
     "mc_samples",
     "mutual_information",
-    "output_spread",
+    "output_uncertainty",
     "predictive_entropy",
 ]

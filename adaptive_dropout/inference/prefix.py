@@ -1,8 +1,8 @@
-"""What a forward pass computes before its first noise: the same for all samples, so it is computed once.
+"""The part of a forward pass before its first noise: it is the same for all samples, so it is computed once.
 
-A pass is a series of calls of torch functions. Those of the first pass are written down up to the first result that
-differs between samples. A later pass is given the results that are written down, as long as it makes the same calls
-with the very same tensors.
+A pass is a series of calls of torch functions. The calls of the first pass are recorded up to the first result that
+differs between samples. A later pass gets the recorded results as long as it makes the same calls with the very same
+tensors.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ MISSING = object()
 
 
 class Prefix:
-    """The calls of a pass before its first noise, with their results, which stay in memory.
+    """The calls of a pass before its first noise, and their results, which stay in memory.
 
     Args:
-        recording: False where only one pass comes, and nothing has to be kept.
+        recording: False if there is only one pass, so that nothing has to be kept.
     """
 
     def __init__(self, recording: bool) -> None:
@@ -32,13 +32,13 @@ class Prefix:
         self.place = 0
 
     def rewind(self) -> None:
-        """Begin a pass. What is written down is forgotten if a tensor in it was written to since."""
+        """Begin a pass. The record is forgotten if a tensor in it has been written to since."""
         if any(tensor._version != version for tensor, version in self.versions.values()):
             self.calls = []
         self.place = 0
 
     def look_up(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Return the result of this call if it is the next one written down, else `MISSING` until the next pass."""
+        """Return the result of this call if it is the next one recorded, else `MISSING` until the next pass."""
         if self.recording or self.place >= len(self.calls):
             return MISSING
         known, leaves, result = self.calls[self.place]
@@ -49,12 +49,12 @@ class Prefix:
         return MISSING
 
     def add(self, func: Callable[..., Any], args: Any, kwargs: Any, result: Any) -> None:
-        """Write down a call that is the same for all samples, while `recording`."""
+        """Record a call that is the same for all samples, while ``recording``."""
         if self.recording:
             self.calls.append((func, tree_leaves((args, kwargs)), result))
 
     def end(self) -> None:
-        """Stop writing down: a result differs between samples."""
+        """Stop recording, because a result differs between samples."""
         if self.recording:
             self.recording = False
             leaves = [leaf for _, given, result in self.calls for leaf in (*given, *tree_leaves(result))]

@@ -52,7 +52,7 @@ LABELS = torch.tensor([0, 1, 2, 1] * 5)
 def test_predictions_of_any_module_come_with_uncertainty() -> None:
     model, data = Mine(), loader(LABELS)
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    batches = trainer(MCDropoutPredictor(30, spread=ad.class_spread, network="net")).predict(model, data)
+    batches = trainer(MCDropoutPredictor(30, uncertainty=ad.class_uncertainty, network="net")).predict(model, data)
     assert [set(batch) for batch in batches] == [{"prediction", "entropy", "mutual_information"}] * 3
     assert [len(batch["entropy"]) for batch in batches] == [8, 8, 4]
     for batch in batches:
@@ -66,7 +66,7 @@ def test_predictions_of_any_module_come_with_uncertainty() -> None:
 
 def test_the_test_loss_is_that_of_the_mean_prediction() -> None:
     model, data = Mine(), loader(LABELS)
-    (metrics,) = trainer(MCDropoutPredictor(400, spread=ad.class_spread, network="net")).test(
+    (metrics,) = trainer(MCDropoutPredictor(400, uncertainty=ad.class_uncertainty, network="net")).test(
         model, data, verbose=False
     )
     x, y = data.dataset.tensors
@@ -82,17 +82,17 @@ def test_the_test_loss_is_that_of_the_mean_prediction() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "spread", "names"),
+    ("task", "uncertainty", "names"),
     [
-        (lambda: Classifier(MLP(4, 3), num_classes=3), ad.class_spread, {"entropy", "mutual_information"}),
-        (lambda: Regressor(MLP(4, 2)), ad.gaussian_spread, {"noise", "disagreement"}),
-        (lambda: Regressor(MLP(4, 2)), ad.output_spread, {"std"}),
+        (lambda: Classifier(MLP(4, 3), num_classes=3), ad.class_uncertainty, {"entropy", "mutual_information"}),
+        (lambda: Regressor(MLP(4, 2)), ad.gaussian_uncertainty, {"aleatoric", "epistemic"}),
+        (lambda: Regressor(MLP(4, 2)), ad.output_uncertainty, {"std"}),
     ],
 )
-def test_our_tasks_are_tested_and_predicted(task: Any, spread: Any, names: set[str]) -> None:
+def test_our_tasks_are_tested_and_predicted(task: Any, uncertainty: Any, names: set[str]) -> None:
     model = task()
     data = loader(LABELS if isinstance(model, Classifier) else torch.randn(20))
-    runner = trainer(MCDropoutPredictor(10, chunk=4, spread=spread))
+    runner = trainer(MCDropoutPredictor(10, chunk=4, uncertainty=uncertainty))
     (metrics,) = runner.test(model, data, verbose=False)
     assert {f"test_{name}" for name in names} < set(metrics)
     (first, *_) = runner.predict(model, data)

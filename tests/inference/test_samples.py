@@ -136,3 +136,25 @@ def test_counts_below_one_are_refused(name: str, wrong: int) -> None:
 def test_an_error_of_the_model_is_raised_as_it_is() -> None:
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         ad.mc_samples(mlp(), torch.ones(3, 19))
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_a_packed_sequence_is_recognised_in_any_recurrent_layer(kind: type[nn.RNNBase]) -> None:
+    class Packed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = kind(3, 4, num_layers=2, dropout=0.5, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            packed = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([5, 5]), batch_first=True)
+            return nn.utils.rnn.pad_packed_sequence(self.layer(packed)[0], batch_first=True)[0]
+
+    with pytest.warns(RuntimeWarning, match="a recurrent layer is given a packed sequence"):
+        drawn = ad.mc_samples(Packed(), torch.randn(2, 5, 3), samples=6)
+    assert drawn.std(0).max() > 0
+
+
+def test_a_torch_that_does_not_tell_samples_apart_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch._C._functorch, "is_batchedtensor")
+    with pytest.warns(RuntimeWarning, match="does not tell which tensors differ between samples"):
+        assert ad.mc_samples(mlp(), torch.randn(4, 20), samples=3).shape == (3, 4, 3)

@@ -14,7 +14,7 @@ from adaptive_dropout.callbacks.isolated.silent_trainer import silent_trainer
 from adaptive_dropout.callbacks.losses import ValidationLosses, logged_metrics
 from adaptive_dropout.callbacks.trainer import as_validated
 from adaptive_dropout.contexts import eager
-from adaptive_dropout.inference.switch import noise_on
+from adaptive_dropout.inference.mc_mode import noise_on
 
 __all__ = ["IsolatedValidation", "Validated", "log_metrics_aside", "losses_of_batches"]
 

@@ -1,26 +1,35 @@
-"""Many forward passes as one: `torch.vmap` over samples, in which each dropout differs between them.
+"""Many forward passes as one: `torch.vmap` over samples, with masks of its own for each.
 
 What comes before the first dropout does not depend on the sample, and vmap computes it once. Each sample is exactly one
-full pass, whatever a model does with its batch; what vmap cannot do raises, and is left to a loop over passes.
+full pass, whatever a model does with its batch. Where vmap cannot do it, an error is raised and the caller loops.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import is_batchedtensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from adaptive_dropout import modules
 from adaptive_dropout.contexts import replaced
-from adaptive_dropout.inference.folding import ATTENTION, NOISES, RECURRENT, Noise, apart, over_samples, recurrent
+from adaptive_dropout.inference.folding import (
+    ATTENTION,
+    NOISES,
+    RECURRENT,
+    Noise,
+    RecurrentCall,
+    apart,
+    differs,
+    over_samples,
+    recurrent,
+)
 from adaptive_dropout.inference.prefix import MISSING, Prefix
 
 __all__ = ["Fold", "generators", "passes_at_once"]
@@ -35,7 +44,7 @@ def passes_at_once(model: nn.Module, call: Callable[[], Tensor], sizes: list[int
     """Yield the results of ``call()``, a pass of ``model``, in stacks of these ``sizes``.
 
     Raises:
-        Exception: of any kind, for what cannot be done so; a loop over passes raises it again, if it is the model's.
+        Exception: of any kind, where passes cannot be one; if it is the model's own, a loop raises it again.
     """
     prefix = Prefix(recording=len(sizes) > 1)
     for number, size in enumerate(sizes):
@@ -70,7 +79,7 @@ class Sampling(TorchFunctionMode):
 
     @contextmanager
     def layers(self, model: nn.Module) -> Iterator[None]:
-        """Let the layers of this library in ``model`` add their noise to all samples, for a while."""
+        """Temporarily let the layers of this library in ``model`` add their noise to all samples."""
         with ExitStack() as stack:
             for module in model.modules():
                 if type(module) in OURS and module.training:
@@ -88,23 +97,23 @@ class Sampling(TorchFunctionMode):
         self._check_overwritten(leaves if self.overwritten else [])
         if func in NOISES:
             return self._drop(NOISES[func], *args, **kwargs)
-        # What is given a tensor of each sample draws for each sample: its generators need not be compared.
-        watched = self.strict or not any(map(_differs, leaves))
+        # A function that gets a tensor of each sample draws for each sample: its generators need not be compared.
+        watched = self.strict or not any(map(differs, leaves))
         before = generators() if watched else []
         result = self._call(func, args, kwargs)
-        differs = any(map(_differs, tree_leaves(result)))
-        if watched and (self.strict or not differs) and generators() != before:
+        own = any(map(differs, tree_leaves(result)))
+        if watched and (self.strict or not own) and generators() != before:
             self._refuse(func)
-        if differs:
+        if own:
             self.prefix.end()
         else:
             self.prefix.add(func, args, kwargs, result)
         return result
 
     def _call(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-        if func in RECURRENT and (any(map(_differs, tree_leaves(args))) or _recurrent_drops(args)):
+        if func in RECURRENT and (any(map(differs, tree_leaves(args))) or RecurrentCall.of(args).drops):
             return recurrent(func, self.sample, args)
-        if func in ATTENTION and _attention_drops(func, args, kwargs) and not _differs(args[0]):
+        if func in ATTENTION and _attention_drops(func, args, kwargs) and not differs(args[0]):
             # vmap draws no mask for attention that is the same for all samples.
             args = (over_samples(lambda query: query, self.sample, args[0]), *args[1:])
         return func(*args, **kwargs)
@@ -114,14 +123,14 @@ class Sampling(TorchFunctionMode):
         noise: Callable[..., Tensor],
         input: Tensor,  # torch's name
         p: float = 0.5,
-        training: bool = True,  # as of what calls it, which is in eval mode
+        training: bool = True,  # ignored: whoever calls it is in eval mode
         inplace: bool = False,
     ) -> Tensor:
         return self._noisy(lambda rows: noise(rows, p), input, inplace)
 
     def _forward_of(self, layer: Any) -> Callable[[Tensor], Tensor]:
         def forward(input: Tensor) -> Tensor:
-            with torch._C.DisableTorchFunction():
+            with _unseen():
                 inplace = getattr(layer, "inplace", False)
                 with replaced(layer, inplace=False):
                     return self._noisy(lambda rows: layer.noise(rows, layer.rate.value), input, inplace)
@@ -133,18 +142,14 @@ class Sampling(TorchFunctionMode):
         y: Tensor = over_samples(lambda stacked: self.fold(noise, stacked), self.sample, x)
         if not inplace:
             return y
-        if _differs(x):
+        if differs(x):
             return x.copy_(y)
         self.overwritten.add(x.untyped_storage().data_ptr())
         return y
 
     def _check_overwritten(self, leaves: list[Any]) -> None:
         for leaf in leaves:
-            if (
-                isinstance(leaf, Tensor)
-                and not _differs(leaf)
-                and leaf.untyped_storage().data_ptr() in self.overwritten
-            ):
+            if isinstance(leaf, Tensor) and not differs(leaf) and leaf.untyped_storage().data_ptr() in self.overwritten:
                 raise NotImplementedError("it reads a tensor that dropout in place has written to")
 
     def _refuse(self, func: Callable[..., Any]) -> None:
@@ -167,14 +172,13 @@ def _other_generators() -> tuple[Any, ...]:
     return random.getstate(), np.asarray(words).tobytes(), *rest
 
 
-def _differs(value: Any) -> bool:
-    return isinstance(value, Tensor) and is_batchedtensor(value)
-
-
-def _recurrent_drops(args: tuple[Any, ...]) -> bool:
-    """Return whether torch.lstm or a relative drops between its layers: (..., layers, dropout, train, ...)."""
-    p, training = args[-4:-2] if len(args) == 9 else args[-3:-1]
-    return bool(p and training)
+def _unseen() -> AbstractContextManager[None]:
+    """Return a context in which functions of torch do what they do without a `Sampling`."""
+    try:
+        context: AbstractContextManager[None] = torch._C.DisableTorchFunction()
+    except AttributeError as error:
+        raise NotImplementedError(f"torch {torch.__version__} cannot leave a mode for a layer: {error}") from error
+    return context
 
 
 def _attention_drops(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

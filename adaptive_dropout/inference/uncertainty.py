@@ -1,7 +1,8 @@
-"""What samples of a prediction say: their mean, and how far and in which way they disagree.
+"""How uncertain a prediction is, told from its samples: in all, and how much of that is the model's own doubt.
 
-A spread is a function of samples, (samples, batch, ...), that returns named tensors, (batch, ...): ``mean``, in the
-form of one output of the model, and uncertainties.
+The uncertainty functions take samples, (samples, batch, ...), and return named tensors, (batch, ...): ``mean``, in the
+form of one output of the model, and uncertainties. Aleatoric uncertainty is noise in the data, which more data would
+not remove; epistemic uncertainty is the disagreement between samples of the model, which it would.
 """
 
 from __future__ import annotations
@@ -11,7 +12,13 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["class_spread", "gaussian_spread", "mutual_information", "output_spread", "predictive_entropy"]
+__all__ = [
+    "class_uncertainty",
+    "gaussian_uncertainty",
+    "mutual_information",
+    "output_uncertainty",
+    "predictive_entropy",
+]
 
 
 def predictive_entropy(probabilities: Tensor) -> Tensor:
@@ -26,19 +33,18 @@ def predictive_entropy(probabilities: Tensor) -> Tensor:
         probabilities: (samples, batch, ..., classes), each adding up to 1.
 
     Raises:
-        ValueError: they are no probabilities, or there are none.
+        ValueError: the values are not probabilities, or there are none.
 
     Source: Gal (2016), "Uncertainty in deep learning", equation 3.2 and the section around it.
     """
-    return _entropy(_checked(probabilities).mean(0))
+    return _entropy(_check(probabilities).mean(0))
 
 
 def mutual_information(probabilities: Tensor) -> Tensor:
-    """Return how much of the entropy is disagreement between samples, in nats, (batch, ...): the model's own doubt.
+    """Return the epistemic part of the entropy in nats, (batch, ...): how much the samples disagree.
 
-    It is `predictive_entropy` minus the mean entropy of the samples; what remains is noise that the model has learned.
-    0 where all samples agree, and never more than the predictive entropy. Arguments and errors are those of
-    `predictive_entropy`.
+    It is `predictive_entropy` minus the mean entropy of the samples, which is the aleatoric part. It is 0 where all
+    samples agree, and never more than the predictive entropy. Arguments and errors are those of `predictive_entropy`.
 
     >>> mutual_information(torch.tensor([[[0.5, 0.5]], [[0.5, 0.5]]]))
     tensor([0.])
@@ -49,17 +55,17 @@ def mutual_information(probabilities: Tensor) -> Tensor:
     return (total - _entropy(probabilities).mean(0)).clamp(min=0)  # rounding can leave it below 0
 
 
-def output_spread(samples: Tensor) -> dict[str, Tensor]:
+def output_uncertainty(samples: Tensor) -> dict[str, Tensor]:
     """Return ``mean`` and ``std`` of the samples of any output; the standard deviation of one sample is NaN."""
     std = samples.std(0) if len(samples) > 1 else torch.full_like(samples[0], math.nan)
     return {"mean": samples.mean(0), "std": std}
 
 
-def class_spread(samples: Tensor) -> dict[str, Tensor]:
-    """Return what samples of logits, (samples, batch, ..., classes), say.
+def class_uncertainty(samples: Tensor) -> dict[str, Tensor]:
+    """Return ``mean``, ``entropy`` and ``mutual_information`` of samples of logits, (samples, batch, ..., classes).
 
-    ``mean`` are the logarithms of the mean probabilities: again logits, whose softmax and cross-entropy are those of
-    the mean prediction. ``entropy`` and ``mutual_information`` are in nats.
+    ``mean`` holds the logarithms of the mean probabilities. They are logits too: their softmax and cross-entropy are
+    those of the mean prediction. ``entropy`` and ``mutual_information`` are in nats.
     """
     logs = samples.log_softmax(-1)
     probabilities = logs.exp()
@@ -70,22 +76,24 @@ def class_spread(samples: Tensor) -> dict[str, Tensor]:
     }
 
 
-def gaussian_spread(samples: Tensor) -> dict[str, Tensor]:
-    """Return what samples of a mean and a log-variance, (samples, batch, 2), say: what `Regressor` networks give.
+def gaussian_uncertainty(samples: Tensor) -> dict[str, Tensor]:
+    """Return ``mean``, ``aleatoric`` and ``epistemic`` of samples of a mean and a log-variance, (samples, batch, 2).
 
-    ``mean`` is of the same form, (batch, 2), with the mean and the log-variance of the mixture of all samples;
-    ``noise`` is the part of that variance that each sample expects, ``disagreement`` the variance of their means.
+    `Regressor` networks give such outputs. ``mean`` is again (batch, 2): the mean and the log-variance of the mixture
+    of all samples. Its variance is the sum of two: ``aleatoric`` is the mean of the samples' variances, and
+    ``epistemic`` is the variance of their means.
 
     Source: Kendall and Gal (2017), equation 9.
     """
     if samples.dim() != 3 or samples.shape[2] != 2:
         raise ValueError(
-            f"gaussian_spread takes samples (samples, batch, 2) of mean and log-variance, got {tuple(samples.shape)}"
+            "gaussian_uncertainty takes samples (samples, batch, 2) of mean and log-variance, "
+            f"but got {tuple(samples.shape)}"
         )
     means, log_variances = samples.unbind(2)
-    noise, disagreement = log_variances.exp().mean(0), means.var(0, correction=0)
-    mean = torch.stack([means.mean(0), (noise + disagreement).log()], 1)
-    return {"mean": mean, "noise": noise, "disagreement": disagreement}
+    aleatoric, epistemic = log_variances.exp().mean(0), means.var(0, correction=0)
+    mean = torch.stack([means.mean(0), (aleatoric + epistemic).log()], 1)
+    return {"mean": mean, "aleatoric": aleatoric, "epistemic": epistemic}
 
 
 def _entropy(probabilities: Tensor) -> Tensor:
@@ -93,7 +101,7 @@ def _entropy(probabilities: Tensor) -> Tensor:
     return entropy
 
 
-def _checked(probabilities: Tensor) -> Tensor:
+def _check(probabilities: Tensor) -> Tensor:
     shape = tuple(probabilities.shape)
     if probabilities.dim() < 3 or not probabilities.numel():
         raise ValueError(f"probabilities have to be (samples, batch, ..., classes), none of them 0, but got {shape}")

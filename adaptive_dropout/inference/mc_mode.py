@@ -32,12 +32,12 @@ FUNCTIONAL: tuple[Callable[..., Tensor], ...] = (
 
 @contextmanager
 def mc_dropout(model: nn.Module) -> Iterator[None]:
-    """Leave dropout on for a while in a ``model`` that is otherwise in eval mode, as Monte Carlo dropout needs.
+    """Temporarily turn dropout on in ``model`` and put everything else into eval mode, for Monte Carlo dropout.
 
-    On are layers of torch and of this library, the rates of recurrent and attention layers, modules that hold a number
-    named after dropout, and calls of `torch.nn.functional.dropout` and its relatives whatever their ``training``.
-    BatchNorm and all else is in eval mode, and torch's fused path of transformer layers, which has no dropout, is off.
-    Every module is back in its own mode afterwards.
+    Dropout is on in layers of torch and of this library, in recurrent and attention layers with a rate, in modules that
+    hold a number named after dropout, and in calls of `torch.nn.functional.dropout` and its relatives, whatever their
+    ``training``. BatchNorm and everything else is in eval mode. Torch's fused path of transformer layers, which has no
+    dropout, is off. Afterwards every module is back in its own mode.
 
     >>> model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5)).eval()
     >>> with mc_dropout(model):
@@ -45,11 +45,11 @@ def mc_dropout(model: nn.Module) -> Iterator[None]:
     (False, True)
 
     Args:
-        model: is called inside as often as wanted; `mc_samples` draws many samples in less time.
+        model: call it inside as often as you like; `mc_samples` draws many samples in less time.
 
     Raises:
         TypeError: the model is compiled or scripted.
-        ValueError: the model has no dropout layer and, seen at the end, called no functional dropout.
+        ValueError: the model has no dropout layer and, as is known at the end, called no functional dropout.
 
     Source: Gal and Ghahramani (2016).
     """
@@ -62,7 +62,7 @@ def mc_dropout(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def noise_on(model: nn.Module) -> Iterator[_FunctionalOn]:
-    """Put what drops in ``model`` into training mode and the rest into eval mode, for a while."""
+    """Temporarily put what drops in ``model`` into training mode and the rest into eval mode."""
     before = {module: module.training for module in model.modules()}
     fast = torch.backends.mha.get_fastpath_enabled()
     model.eval()
@@ -79,12 +79,12 @@ def noise_on(model: nn.Module) -> Iterator[_FunctionalOn]:
 
 
 def droppers(model: nn.Module) -> list[nn.Module]:
-    """Return the modules whose training mode decides over dropout."""
+    """Return the modules whose training mode decides whether they drop."""
     return [module for module in model.modules() if _drops(module)]
 
 
 def no_dropout(model: nn.Module) -> str:
-    """Return the message about a ``model`` in which nothing drops."""
+    """Return the error message for a ``model`` in which nothing drops."""
     return (
         f"{type(model).__name__} has no dropout layer and called no functional dropout; put adaptive_dropout.Dropout "
         "where it should be uncertain"
@@ -92,11 +92,11 @@ def no_dropout(model: nn.Module) -> str:
 
 
 def check_eager(model: nn.Module) -> None:
-    """Raise a TypeError where Python does not run the forward pass of ``model``."""
+    """Raise a TypeError if ``model`` is compiled or scripted, as a whole or in part."""
     for module in model.modules():
         if is_scripted(module):
             raise TypeError(
-                f"{type(model).__name__} is scripted, and has dropout on or off as it was then; "
+                f"{type(model).__name__} is scripted, which fixed whether its dropout is on; "
                 "give the model that torch.jit made it from"
             )
         if is_compiled(module):
@@ -107,7 +107,7 @@ def check_eager(model: nn.Module) -> None:
 
 
 class _FunctionalOn(TorchFunctionMode):
-    """Calls of functional dropout drop, whatever their ``training`` says; ``seen`` counts them."""
+    """Makes calls of functional dropout drop, whatever their ``training`` says; ``seen`` counts them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,22 +119,22 @@ class _FunctionalOn(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in FUNCTIONAL:
             self.seen += 1
-            return _dropped(func, *args, **kwargs)
+            return _drop(func, *args, **kwargs)
         return func(*args, **kwargs)
 
 
-def _dropped(
-    func: Callable[..., Any], input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
-) -> Any:
+def _drop(func: Callable[..., Any], input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     return func(input, p, True, inplace)
 
 
 def _drops(module: nn.Module) -> bool:
+    # By names. `conversion` reads from the code which numbers are rates, but not for which function: training mode for
+    # the sake of F.dropout, which needs none, would also turn on the batch normalisation of such a module.
     if isinstance(module, _NormBase):
         return False
     if isinstance(module, _DropoutNd) or isinstance(module._modules.get("rate"), Rate):  # torch's layers, and ours
         return True
-    # Attention hands the p of its layer to a fused function as a number, if it is in training mode itself.
+    # Attention in training mode hands the p of its dropout layer to a fused function, as a number.
     kind = type(module).__name__.lower()
     if "attention" in kind and any(isinstance(child, (NoiseLayer, _DropoutNd)) for child in module.children()):
         return True

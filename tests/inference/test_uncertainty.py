@@ -1,4 +1,4 @@
-"""What samples say: closed forms, and the relations between the uncertainties."""
+"""Uncertainties of samples: closed forms, and the relations between them."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ def test_what_is_no_probability_is_refused(function: object) -> None:
 
 def test_the_mean_of_classes_has_the_softmax_and_the_likelihood_of_the_mean_probabilities() -> None:
     samples = 4 * torch.randn(10, 6, 3)
-    spread, mean = ad.class_spread(samples), samples.softmax(-1).mean(0)
-    torch.testing.assert_close(spread["mean"].softmax(-1), mean)
-    torch.testing.assert_close(spread["mean"], mean.log())
-    assert set(spread) == {"mean", "entropy", "mutual_information"}
+    found, mean = ad.class_uncertainty(samples), samples.softmax(-1).mean(0)
+    torch.testing.assert_close(found["mean"].softmax(-1), mean)
+    torch.testing.assert_close(found["mean"], mean.log())
+    assert set(found) == {"mean", "entropy", "mutual_information"}
 
 
-def test_the_variance_of_a_mixture_is_noise_plus_disagreement() -> None:
+def test_the_variance_of_a_mixture_is_aleatoric_plus_epistemic() -> None:
     torch.manual_seed(0)
     means, log_variances = torch.tensor([[0.0], [2.0]]), torch.tensor([[0.0], [math.log(3.0)]])
-    spread = ad.gaussian_spread(torch.stack([means, log_variances], 2))
-    torch.testing.assert_close(spread["noise"], torch.tensor([2.0]))
-    torch.testing.assert_close(spread["disagreement"], torch.tensor([1.0]))
-    torch.testing.assert_close(spread["mean"], torch.tensor([[1.0, math.log(3.0)]]))
+    found = ad.gaussian_uncertainty(torch.stack([means, log_variances], 2))
+    torch.testing.assert_close(found["aleatoric"], torch.tensor([2.0]))
+    torch.testing.assert_close(found["epistemic"], torch.tensor([1.0]))
+    torch.testing.assert_close(found["mean"], torch.tensor([[1.0, math.log(3.0)]]))
     with pytest.raises(ValueError, match=r"\(samples, batch, 2\)"):
-        ad.gaussian_spread(torch.zeros(4, 3))
+        ad.gaussian_uncertainty(torch.zeros(4, 3))
 
 
-def test_the_spread_of_any_output_is_mean_and_standard_deviation() -> None:
-    spread = ad.output_spread(torch.tensor([[[1.0]], [[3.0]]]))
-    torch.testing.assert_close(spread, {"mean": torch.tensor([[2.0]]), "std": torch.tensor([[math.sqrt(2)]])})
-    assert ad.output_spread(torch.ones(1, 2))["std"].isnan().all()
+def test_the_uncertainty_of_any_output_is_mean_and_standard_deviation() -> None:
+    found = ad.output_uncertainty(torch.tensor([[[1.0]], [[3.0]]]))
+    torch.testing.assert_close(found, {"mean": torch.tensor([[2.0]]), "std": torch.tensor([[math.sqrt(2)]])})
+    assert ad.output_uncertainty(torch.ones(1, 2))["std"].isnan().all()
