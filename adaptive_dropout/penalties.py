@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_dropout.checks import check_count, check_p
-from adaptive_dropout.functional.concrete_kl import concrete_kl
+from adaptive_dropout.functional.concrete import concrete_kl
 from adaptive_dropout.modules import Penalised
 from adaptive_dropout.rates import Rate
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import adaptive_dropout as ad
-from adaptive_dropout.functional.concrete_kl import concrete_kl
+from adaptive_dropout.functional.concrete import concrete_kl
 
 LAYERS = [
     (nn.Linear(6, 3), (4, 6), ad.ConcreteDropout, 6),

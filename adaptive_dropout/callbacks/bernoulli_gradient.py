@@ -16,7 +16,7 @@ from adaptive_dropout.callbacks.losses import loss_in
 from adaptive_dropout.callbacks.packages import Callback
 from adaptive_dropout.contexts import replaced
 from adaptive_dropout.estimators import DisARM, Estimator
-from adaptive_dropout.estimators.twin import paired, run_twin
+from adaptive_dropout.estimators.antithetic import estimating, run_antithetic
 
 __all__ = ["BernoulliGradient"]
 
@@ -52,7 +52,7 @@ class BernoulliGradient(Callback):
                 f"{type(pl_module).__name__} optimizes manually, and running its training_step twice would step twice; "
                 f"call manual_backward on {self.estimator!r}.loss(self, loss_fn) in it"
             )
-        self._open.enter_context(paired(pl_module))
+        self._open.enter_context(estimating(pl_module))
         step = pl_module.training_step
 
         @functools.wraps(step)
@@ -74,9 +74,9 @@ class BernoulliGradient(Callback):
             with isolate_rng(), _silenced(pl_module):
                 return _compared(step())
 
-        twin = run_twin(pl_module, run_aside, self.estimator.weight)
+        antithetic = run_antithetic(pl_module, run_aside, self.estimator.weight)
         output = step()
-        term = twin.term(_compared(output))
+        term = antithetic.term(_compared(output))
         return {**output, "loss": output["loss"] + term} if isinstance(output, Mapping) else output + term
 
 

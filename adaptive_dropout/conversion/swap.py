@@ -15,7 +15,7 @@ from adaptive_dropout.conversion.found import Found, Layer, Number, find
 from adaptive_dropout.conversion.reads import functions_called
 from adaptive_dropout.conversion.twins import p_of, twin_of
 from adaptive_dropout.modules import Dropout, NoiseLayer
-from adaptive_dropout.modules.drop_in import DropIn
+from adaptive_dropout.modules.base import DropIn
 from adaptive_dropout.rates import AttributeRate, Rate, named_rates
 
 __all__ = ["adapt", "check_plain", "convert", "revert"]

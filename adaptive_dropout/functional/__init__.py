@@ -1,5 +1,6 @@
 """The maths of each noise as a function of (x, p); the layers of `adaptive_dropout.modules` are these plus a rate."""
 
+from adaptive_dropout.functional.antithetic import bernoulli_dropout
 from adaptive_dropout.functional.attention import scaled_dot_product_attention
 from adaptive_dropout.functional.bernoulli import (
     alpha_dropout,
@@ -16,13 +17,11 @@ from adaptive_dropout.functional.concrete import (
     concrete_dropout2d,
     concrete_dropout3d,
 )
-from adaptive_dropout.functional.exact_kl import exact_kl
 from adaptive_dropout.functional.fused import bias_relu_dropout, dropout_add
 from adaptive_dropout.functional.gaussian import gaussian_dropout
-from adaptive_dropout.functional.local import noisy_product
-from adaptive_dropout.functional.paired import bernoulli_dropout
-from adaptive_dropout.functional.pieces import patch_dropout, word_dropout
-from adaptive_dropout.functional.published_kl import kingma_kl, molchanov_kl
+from adaptive_dropout.functional.kl import exact_kl, kingma_kl, molchanov_kl
+from adaptive_dropout.functional.noisy_product import noisy_product
+from adaptive_dropout.functional.structured import patch_dropout, word_dropout
 
 __all__ = [
     "alpha_dropout",

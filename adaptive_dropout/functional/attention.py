@@ -1,4 +1,4 @@
-"""Attention whose dropout has a rate that may move: torch's takes p as a Python number, and compiles for each anew."""
+"""Attention whose dropout rate may move: torch's takes p as a Python number, and compiles anew for each."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ def scaled_dot_product_attention(
 ) -> Tensor:
     """Return softmax(query key^T / sqrt(channels)) value, with `dropout` on the weights of the softmax.
 
-    Equal in distribution to `torch.nn.functional.scaled_dot_product_attention`, and at p = 0 in value. It is one graph
-    under ``torch.compile`` whatever p is. The weights are written out, which takes memory in proportion to time x time;
-    so does torch's with dropout on a CPU, where it is the slower of the two, while on a GPU it has kernels that do not.
+    Equal in distribution to `torch.nn.functional.scaled_dot_product_attention`, and equal in value at p = 0. Under
+    ``torch.compile`` it is one graph whatever p is. The weights are stored, which takes memory in proportion to
+    time x time. With dropout torch's stores them too on a CPU, where it is the slower of the two; on a GPU it has
+    kernels that do not.
 
     Args:
         query: (..., time, channels).

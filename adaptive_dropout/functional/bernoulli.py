@@ -1,8 +1,8 @@
 """Noise that keeps or drops: inverted dropout by element and by channel, and its form for SELU networks.
 
-A 16-bit integer is drawn for each mask entry, whatever the dtype of ``x``, and compared with p in units of 2^-16, to
-which p is rounded. The scale uses the p of that integer threshold, so that the mean is exact: uniforms in bfloat16 come
-in steps of 1/256 and would drop 0.003 at p = 0.001. The bits are those of `adaptive_dropout.noise`.
+A 16-bit integer is drawn for each mask entry, whatever the dtype of ``x``, and compared with p, rounded to a multiple
+of 2^-16. The scale uses the rounded p, so that the mean is exact. Uniform numbers in bfloat16 would come in steps of
+1/256, and drop 0.003 at p = 0.001. The bits are those of `adaptive_dropout.noise`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adaptive_dropout.functional.shapes import channel_shape
-from adaptive_dropout.functional.strength import as_number, as_p, check_input, known_zero
-from adaptive_dropout.noise.backend import Key, Levels, kernels_for, on_kernels, readable, work_dtype
+from adaptive_dropout.functional.inputs import as_number, as_p, channel_shape, check_input, is_known_zero
+from adaptive_dropout.noise.backend import Key, Settings, kernels_for, on_kernels, readable, work_dtype
 from adaptive_dropout.noise.mask import SMALL, mask, mask_drawn, mask_small
 from adaptive_dropout.noise.philox import LEVELS, draw_key, draw_number
 
@@ -35,13 +34,13 @@ ALPHA_PRIME = -1.7580993408473766  # where SELU saturates: -lambda alpha (Klamba
 def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tuple[int, ...] | None = None) -> Tensor:
     """Zero each element of ``x`` with probability ``p`` and multiply the others by ``1 / (1 - p)``.
 
-    Mean x, variance x^2 p / (1 - p). p = 0 is the identity, and as in torch it gives ``x`` itself and draws nothing;
+    Mean x, variance x^2 p / (1 - p). p = 0 is the identity: it returns ``x`` itself and draws nothing, as in torch.
     p = 1 gives zeros. No gradient reaches ``p``.
 
     Args:
         x: any shape, floating point.
-        p: in [0, 1]; a tensor that broadcasts to ``x`` gives each element its own. It is checked on a CPU only, because
-            that would wait for another device.
+        p: in [0, 1]; a tensor that broadcasts to ``x`` gives each element its own. Its values are checked on a CPU
+            only, because reading them would wait for another device.
         inplace: write the result into ``x``.
         noise_shape: shape of the mask, broadcast over ``x``; by default that of ``x``.
 
@@ -49,27 +48,28 @@ def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tu
         RuntimeError: ``x`` is not floating point.
         ValueError: ``p`` is outside [0, 1], or a tensor that requires a gradient.
 
-    Source: Srivastava et al. (2014), section 4, in the inverted form that leaves evaluation alone.
+    Source: Srivastava et al. (2014), section 4, in the inverted form, which leaves evaluation unchanged.
     """
     check_input(x)
-    if known_zero(p):
+    number = as_number(p)
+    if is_known_zero(p, number):
         return x
     if noise_shape is None:
-        return _scaled(x, p, inplace)
-    y = (x * _scaled(x.new_ones(noise_shape, dtype=work_dtype(x)), p)).to(x.dtype)
+        return _drop(x, p, number, inplace)
+    y = (x * _drop(x.new_ones(noise_shape, dtype=work_dtype(x)), p, number)).to(x.dtype)
     return x.copy_(y) if inplace else y
 
 
 def dropout1d(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
-    """Drop whole channels of ``x``, (batch, channels, length) or (channels, length); else as `dropout`.
+    """Drop whole channels of ``x``, (batch, channels, length) or (channels, length); otherwise as `dropout`.
 
-    Source: Tompson et al. (2015), section 3.2, here along one dimension.
+    Source: Tompson et al. (2015), section 3.2, for one spatial dimension.
     """
     return dropout(x, p, inplace, channel_shape(x, 1))
 
 
 def dropout2d(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
-    """Drop whole channels of ``x``, (batch, channels, height, width); else as `dropout`.
+    """Drop whole channels of ``x``, (batch, channels, height, width); otherwise as `dropout`.
 
     Source: Tompson et al. (2015), section 3.2.
     """
@@ -77,17 +77,17 @@ def dropout2d(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
 
 
 def dropout3d(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
-    """Drop whole channels of ``x``, (batch, channels, d, h, w) or (channels, d, h, w); else as `dropout`.
+    """Drop whole channels of ``x``, (batch, channels, d, h, w) or (channels, d, h, w); otherwise as `dropout`.
 
-    Source: Tompson et al. (2015), section 3.2, here in a volume.
+    Source: Tompson et al. (2015), section 3.2, for three spatial dimensions.
     """
     return dropout(x, p, inplace, channel_shape(x, 3))
 
 
 def drop_path(x: Tensor, p: float | Tensor) -> Tensor:
-    """Drop whole examples of ``x``, (batch, ...), at the end of a residual branch; else as `dropout`.
+    """Drop whole examples of ``x``, (batch, ...), at the end of a residual branch; otherwise as `dropout`.
 
-    Source: Huang et al. (2016), section 3, for each example instead of each batch.
+    Source: Huang et al. (2016), section 3, drawn for each example instead of each batch.
     """
     return dropout(x, p, noise_shape=tuple(x.shape[:1]) + (1,) * (x.dim() - 1))
 
@@ -104,17 +104,17 @@ def alpha_dropout(
     Source: Klambauer et al. (2017), "Alpha Dropout" in section 2.
     """
     check_input(x)
-    if known_zero(p):
+    if is_known_zero(p, as_number(p)):
         return x
     dropped, q = threshold(x, p)
     p_used = dropped / LEVELS
     a = (q * (1 + ALPHA_PRIME**2 * p_used)).rsqrt()
     shift = -a * p_used * ALPHA_PRIME
-    levels, key = torch.stack((dropped, a, shift, a * ALPHA_PRIME + shift)), draw_key(x)
+    settings, key = torch.stack((dropped, a, shift, a * ALPHA_PRIME + shift)), draw_key(x)
     if noise_shape is None:
-        return mask(x, levels, key, inplace)
-    ones = x.new_ones(noise_shape, dtype=levels.dtype)
-    y = (x * mask(ones, levels[:2], key) + mask(0 * ones, levels, key)).to(x.dtype)
+        return mask(x, settings, key, inplace)
+    ones = x.new_ones(noise_shape, dtype=settings.dtype)
+    y = (x * mask(ones, settings[:2], key) + mask(0 * ones, settings, key)).to(x.dtype)
     return x.copy_(y) if inplace else y
 
 
@@ -125,20 +125,22 @@ def feature_alpha_dropout(x: Tensor, p: float | Tensor, inplace: bool = False) -
     return alpha_dropout(x, p, inplace, tuple(x.shape[:2]) + (1,) * (x.dim() - 2))
 
 
-def draw(x: Tensor, p: float | Tensor) -> tuple[Levels, Key]:
-    """Return what `noise.mask.mask` takes to drop ``x`` with probability ``p``: threshold and scale, and a new key."""
-    number = as_number(p)
+def draw(x: Tensor, p: float | Tensor, number: float | None) -> tuple[Settings, Key]:
+    """Return the settings with which `noise.mask.mask` drops ``x`` with probability ``p``, and a new key.
+
+    ``number`` is `as_number` of ``p``.
+    """
     if number is None:
         dropped, q = threshold(x, p)
         return torch.stack((dropped, 1 / q)), draw_key(x)
-    lost, scale = _lost_and_scale(number)
+    limit, scale = _threshold_and_scale(number)
     if readable(x):
-        return np.array(((lost,), (scale,)), np.float64 if x.dtype == torch.float64 else np.float32), draw_number()
-    return torch.tensor((lost, scale), dtype=work_dtype(x), device=x.device), draw_key(x)
+        return np.array(((limit,), (scale,)), np.float64 if x.dtype == torch.float64 else np.float32), draw_number()
+    return torch.tensor((limit, scale), dtype=work_dtype(x), device=x.device), draw_key(x)
 
 
 def threshold(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:
-    """Return the integer below which an entry is dropped, and 1 - p, never 0: nothing divides by 0 at p = 1."""
+    """Return the integer below which an entry is dropped, and 1 - p, never 0, so that a division by it is safe."""
     p = as_p(p, x)
     if p.requires_grad:
         raise ValueError("a mask of zeros and ones passes no gradient to p; use gaussian_dropout or concrete_dropout")
@@ -146,18 +148,19 @@ def threshold(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:
     return dropped, (LEVELS - dropped).clamp(min=1) / LEVELS
 
 
-def _scaled(x: Tensor, p: float | Tensor, inplace: bool = False) -> Tensor:
-    number = as_number(p)
+def _drop(x: Tensor, p: float | Tensor, number: float | None, inplace: bool = False) -> Tensor:
+    """Return ``x`` under a new mask, by the fastest of three routes; ``number`` is `as_number` of ``p``."""
     y = None
-    if number is not None and 0 < x.numel() <= SMALL and readable(x) and kernels_for(x):
-        y = mask_small(x, *_lost_and_scale(number), draw_number())
-    elif number is not None and on_kernels(x) and not kernels_for(x):
-        y = mask_drawn(x, *_lost_and_scale(number))
-    if y is not None:
-        return x.copy_(y) if inplace else y
-    return mask(x, *draw(x, p if number is None else number), inplace)
+    if number is not None and on_kernels(x):
+        if kernels_for(x) is None:
+            y = mask_drawn(x, *_threshold_and_scale(number))
+        elif x.is_cpu and 0 < x.numel() <= SMALL:
+            y = mask_small(x, *_threshold_and_scale(number), draw_number())
+    if y is None:
+        return mask(x, *draw(x, p, number), inplace)
+    return x.copy_(y) if inplace else y
 
 
-def _lost_and_scale(p: float) -> tuple[int, float]:
-    lost = round(p * LEVELS)
-    return lost, LEVELS / max(LEVELS - lost, 1)
+def _threshold_and_scale(p: float) -> tuple[int, float]:
+    dropped = round(p * LEVELS)
+    return dropped, LEVELS / max(LEVELS - dropped, 1)

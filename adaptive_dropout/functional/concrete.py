@@ -1,16 +1,18 @@
-"""The concrete relaxation of a Bernoulli mask: soft, so that p gets a gradient."""
+"""The concrete relaxation of a Bernoulli mask, which is soft so that p gets a gradient, and its divergence."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn.functional import logsigmoid
 
-from adaptive_dropout.functional.shapes import channel_shape
-from adaptive_dropout.functional.strength import as_p, check_input, known_zero
+from adaptive_dropout.functional.inputs import as_number, as_p, channel_shape, check_input, is_known_zero
 from adaptive_dropout.noise.backend import readable
 from adaptive_dropout.noise.gate import gate
 from adaptive_dropout.noise.philox import draw_key
@@ -21,8 +23,10 @@ __all__ = [
     "concrete_dropout2d",
     "concrete_dropout3d",
     "concrete_keep_mean",
+    "concrete_kl",
 ]
 
+HIGHEST = math.log(2.0**24)  # the logit of the float32 nearest to 1
 NODES = 40  # on each side of 0
 HALVES = np.arange(-NODES, NODES + 1) / 2
 WEIGHTS = 1 / (2 + 2 * np.cosh(HALVES))
@@ -40,7 +44,7 @@ def concrete_dropout(
 
     Args:
         x: any shape, floating point.
-        p: in [0, 1]; 0-dim. A tensor is checked on a CPU only, because that would wait for another device.
+        p: in [0, 1]; 0-dim. A tensor is checked on a CPU only, because the check would wait for another device.
         temperature: T > 0, how soft the mask is.
         noise_shape: shape of the mask, broadcast over ``x``; by default that of ``x``.
 
@@ -51,7 +55,7 @@ def concrete_dropout(
     Source: Gal, Hron and Kendall (2017), equation 5.
     """
     check_input(x)
-    if known_zero(p):
+    if is_known_zero(p, as_number(p)):
         return x
     p = as_p(p, x)
     at_hand = p.dim() == 0 and readable(p)
@@ -78,7 +82,7 @@ def concrete_dropout3d(x: Tensor, p: float | Tensor, temperature: float = 2 / 3)
 
 
 def odds_and_scale(p: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Return p / (1 - p) and 1 / E[1 - z], 0 at p = 1, which nothing divides by 0; differentiable in ``p``."""
+    """Return p / (1 - p) and 1 / E[1 - z], which is 0 at p = 1; without a division by 0, differentiable in ``p``."""
     mean = concrete_keep_mean(p, temperature).clamp(min=torch.finfo(p.dtype).tiny)
     return p / (1 - p).clamp(min=torch.finfo(p.dtype).eps / 2), (p < 1).to(p.dtype) / mean
 
@@ -96,8 +100,31 @@ def concrete_keep_mean(p: Tensor, temperature: float) -> Tensor:
     return (weights * torch.sigmoid(-torch.logit(p) - temperature * nodes)).sum() / weights.sum()
 
 
+def concrete_kl(weights: Sequence[Tensor], logit: Tensor, units: int, length_scale: float) -> Tensor:
+    """Return l^2 / 2 |W|^2 / (1 - p) - K H(p), in nats for the whole training set; 0-dim, float32 at least.
+
+    H(p) is the entropy of one mask element. It is computed from the logit of p, and so stays finite where p rounds to 0
+    or 1. The first term is capped where 1 / (1 - p) reaches 2^24, so that no gradient is infinite; the second one then
+    leads the logit back.
+
+    Args:
+        weights: W, in parts of any shape, as it is after the mask's division by 1 - p.
+        logit: of p, 0-dim.
+        units: K, how many elements of the mask are drawn for one input: features, or channels.
+        length_scale: l, of the prior of the weights; the larger, the smaller they are kept.
+
+    Source: Gal, Hron and Kendall (2017), equations 2 to 4.
+    """
+    logit = logit.to(torch.promote_types(logit.dtype, torch.float32))
+    flat = [part.flatten().to(logit.dtype) for part in weights]
+    squared = torch.stack([part.dot(part) for part in flat]).sum()  # a copy less than square() of a wide layer
+    inverse_keep = (-logsigmoid(-logit.clamp(max=HIGHEST))).exp()
+    entropy = -(torch.sigmoid(logit) * logsigmoid(logit) + torch.sigmoid(-logit) * logsigmoid(-logit))
+    return length_scale**2 / 2 * squared * inverse_keep - units * entropy
+
+
 class _OddsAndScale(Function):
-    """`odds_and_scale` of a p that Python may read, in a tenth of the time of its thirty operations."""
+    """`odds_and_scale` of a p that Python may read, in a tenth of the time that its thirty operations take."""
 
     @staticmethod
     def forward(ctx: Any, p: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

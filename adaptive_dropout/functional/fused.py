@@ -1,11 +1,11 @@
-"""Dropout in one pass with what stands beside it in a network: the residual behind it, bias and ReLU before it."""
+"""Dropout in one pass with its neighbours in a network: the residual added after it, the bias and ReLU before it."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from adaptive_dropout.functional.bernoulli import draw
-from adaptive_dropout.functional.strength import check_input, known_zero
+from adaptive_dropout.functional.inputs import as_number, check_input, is_known_zero
 from adaptive_dropout.noise.fused import mask_add, relu_mask
 
 __all__ = ["bias_relu_dropout", "dropout_add"]
@@ -14,7 +14,8 @@ __all__ = ["bias_relu_dropout", "dropout_add"]
 def dropout_add(x: Tensor, residual: Tensor, p: float | Tensor) -> Tensor:
     """Return ``residual + dropout(x, p)``, the end of a residual block; the noise is that of `dropout`.
 
-    Gradients reach ``x`` and ``residual``, of any order. Nothing of their size is saved.
+    Gradients of any order reach ``x`` and ``residual``. Where there are kernels (`adaptive_dropout.noise`), nothing of
+    the size of ``x`` is saved for them.
 
     Args:
         x: any shape, floating point.
@@ -23,18 +24,20 @@ def dropout_add(x: Tensor, residual: Tensor, p: float | Tensor) -> Tensor:
 
     Raises:
         RuntimeError: ``x`` is not floating point.
-        ValueError: ``p`` is outside [0, 1], or ``residual`` is not like ``x``.
+        ValueError: ``p`` is outside [0, 1], or ``residual`` differs from ``x`` in shape, dtype or device.
     """
     check_input(x)
     if (residual.shape, residual.dtype, residual.device) != (x.shape, x.dtype, x.device):
-        raise ValueError(f"residual has to be {_kind(x)} as x is, but got {_kind(residual)}")
-    return x + residual if known_zero(p) else mask_add(x, residual, *draw(x, p))
+        raise ValueError(f"residual has to be {_describe(x)} as x is, but got {_describe(residual)}")
+    number = as_number(p)
+    return x + residual if is_known_zero(p, number) else mask_add(x, residual, *draw(x, p, number))
 
 
 def bias_relu_dropout(x: Tensor, bias: Tensor, p: float | Tensor) -> Tensor:
-    """Return ``dropout(relu(x + bias), p)``, what follows a product with a weight; the noise is that of `dropout`.
+    """Return ``dropout(relu(x + bias), p)``, what follows the product of a dense layer; the noise is that of `dropout`.
 
-    Gradients reach ``x`` and ``bias``. Only the result is saved for them, which the next layer keeps anyway.
+    Gradients reach ``x`` and ``bias``. Where there are kernels (`adaptive_dropout.noise`), only the result is saved for
+    them, which the next layer keeps anyway.
 
     Args:
         x: (..., features), floating point.
@@ -43,13 +46,16 @@ def bias_relu_dropout(x: Tensor, bias: Tensor, p: float | Tensor) -> Tensor:
 
     Raises:
         RuntimeError: ``x`` is not floating point.
-        ValueError: ``p`` is outside [0, 1], or ``bias`` is not one number for each feature of ``x``.
+        ValueError: ``p`` is outside [0, 1], or ``bias`` does not have one number for each feature of ``x``.
     """
     check_input(x)
     if (bias.shape, bias.dtype, bias.device) != (x.shape[-1:], x.dtype, x.device) or not x.dim():
-        raise ValueError(f"bias has to have one number for each feature of x, {_kind(x)}, but got {_kind(bias)}")
-    return (x + bias).relu() if known_zero(p) else relu_mask(x, bias, *draw(x, p))
+        raise ValueError(
+            f"bias has to have one number for each feature of x, {_describe(x)}, but got {_describe(bias)}"
+        )
+    number = as_number(p)
+    return (x + bias).relu() if is_known_zero(p, number) else relu_mask(x, bias, *draw(x, p, number))
 
 
-def _kind(x: Tensor) -> str:
+def _describe(x: Tensor) -> str:
     return f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')} on {x.device}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from adaptive_dropout.functional.strength import as_p, check_input, known_zero
+from adaptive_dropout.functional.inputs import as_number, as_p, check_input, is_known_zero
 from adaptive_dropout.noise.normal import gaussian
 from adaptive_dropout.noise.philox import draw_key
 
@@ -21,8 +21,8 @@ def gaussian_dropout(x: Tensor, p: float | Tensor) -> Tensor:
 
     Args:
         x: any shape, floating point.
-        p: in [0, 1]; a tensor that broadcasts to ``x`` gives each element its own. It is checked on a CPU only, because
-            that would wait for another device.
+        p: in [0, 1]; a tensor that broadcasts to ``x`` gives each element its own. Its values are checked on a CPU
+            only, because reading them would wait for another device.
 
     Raises:
         RuntimeError: ``x`` is not floating point.
@@ -31,7 +31,7 @@ def gaussian_dropout(x: Tensor, p: float | Tensor) -> Tensor:
     Source: Srivastava et al. (2014), section 10; Kingma et al. (2015) call the variance alpha.
     """
     check_input(x)
-    if known_zero(p):
+    if is_known_zero(p, as_number(p)):
         return x
     p = as_p(p, x)
     below_one = (p < 1).to(p.dtype)

@@ -1,24 +1,25 @@
-"""What every dropout layer is: noise in training mode, the identity in eval mode, and a rate of its own."""
+"""The bases of the layers: noise with a rate, a drop-in for a layer of torch's, and a module with a divergence."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from torch.fx import Proxy
 
-from adaptive_dropout.modules.leaf import Proxy, recorded
 from adaptive_dropout.rates import LearnedRate, Rate, ScheduledRate, SettableRate
 from adaptive_dropout.schedules import Schedule
 
-__all__ = ["NoiseLayer"]
+__all__ = ["DropIn", "NoiseLayer", "Penalised", "Proxy", "record_call"]
 
 
 class NoiseLayer(nn.Module, ABC):
     """Adds noise to its input in training mode and returns it untouched in eval mode.
 
-    A new layer is a subclass with two things: ``noise``, a function of (x, p), and ``learnable``, whether that function
-    passes a gradient to p. A layer given a learned rate that it could never teach raises at construction.
+    A new layer is a subclass with two members: ``noise``, a function of (x, p), and ``learnable``, which tells whether
+    that function passes a gradient to p. A layer whose noise passes none raises at construction if it is given a
+    learned rate.
 
     Args:
         p: a drop probability in [0, 1], which makes a `SettableRate`; a schedule; or a rate, which several layers may
@@ -35,7 +36,7 @@ class NoiseLayer(nn.Module, ABC):
     rate: Rate
 
     def __init__(self, p: float | Schedule | Rate = 0.5) -> None:
-        # Not super(): a torch layer that stands behind this class would take p for an attribute of its own.
+        # Not super(): a torch layer that follows in the list of bases would take p for an attribute of its own.
         nn.Module.__init__(self)
         if isinstance(p, Schedule):
             p = ScheduledRate(p)
@@ -61,16 +62,16 @@ class NoiseLayer(nn.Module, ABC):
 
     @abstractmethod
     def noise(self, x: Tensor, p: Tensor) -> Tensor:
-        """Return ``x`` with noise of strength ``p``, a 0-dim float32 tensor on the device of the layer."""
+        """Return ``x`` with noise as strong as ``p``, a 0-dim float32 tensor on the device of the layer."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Return ``input`` with noise in training mode, the very same tensor in eval mode."""
         if isinstance(input, Proxy):
-            return recorded(self, input)
+            return record_call(self, input)
         return self.noise(input, self.rate.value) if self.training else input
 
     def extra_repr(self) -> str:
-        """Show p, and where it comes from unless it is simply set."""
+        """Show p, and its source unless it is simply set."""
         if isinstance(self.rate, SettableRate):
             return f"p={self.p}"
         return f"p={self.p:g}, rate={self.rate!r}"
@@ -78,3 +79,44 @@ class NoiseLayer(nn.Module, ABC):
     def __repr__(self) -> str:
         # One line: the rate is a submodule, and nn.Module would show it as a child.
         return f"{type(self).__name__}({self.extra_repr()})"
+
+
+class DropIn(NoiseLayer):
+    """A layer with the name, the arguments and the ``repr`` of one of torch's, of which it is also an instance.
+
+    Args:
+        p: drop probability in [0, 1], schedule or rate.
+        inplace: write the result into the input.
+    """
+
+    def __init__(self, p: float | Schedule | Rate = 0.5, inplace: bool = False) -> None:
+        super().__init__(p)
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        """Show the settings as torch does, then the source of p unless it is simply set."""
+        p, *source = super().extra_repr().split(", ", 1)
+        return ", ".join([p, f"inplace={self.inplace}", *source])
+
+
+class Penalised(nn.Module, ABC):
+    """Has a divergence between what it learns and a prior, which `adaptive_dropout.penalty` collects.
+
+    Without that term in the loss, its learned rates would follow the data alone.
+    """
+
+    @abstractmethod
+    def kl(self) -> Tensor:
+        """Return the divergence, up to a constant, in nats for the whole training set; 0-dim, with gradient."""
+
+
+def record_call(layer: nn.Module, input: Proxy) -> Any:
+    """Record one call of ``layer`` in the graph of `torch.fx`, as for torch's own layers; nothing inside is recorded.
+
+    The graph holds the layer itself, so that it follows its rate and its training mode.
+
+    Returns:
+        The stand-in for the layer's output.
+    """
+    path = input.tracer.path_of_module(layer)  # type: ignore[attr-defined]  # every tracer of modules has it
+    return input.tracer.create_proxy("call_module", path, (input,), {})

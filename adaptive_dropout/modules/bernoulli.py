@@ -17,11 +17,11 @@ __all__ = ["BernoulliDropout"]
 class BernoulliDropout(NoiseLayer):
     """Zero each element with probability p in training, multiply the others by 1 / (1 - p); p is learned. Any shape.
 
-    A mask of zeros and ones has no derivative, but its mean loss has one, which `DisARM` and `ARM` estimate without
-    bias from a second forward pass: ``loss = DisARM().loss(model, loss_fn)``, or with Lightning the callback
-    `BernoulliGradient`. A backward pass without them raises, since the gradient would lack the part of the mask.
+    A mask of zeros and ones has no derivative, but the mean loss over masks has one. `DisARM` and `ARM` estimate it
+    without bias from a second forward pass: ``loss = DisARM().loss(model, loss_fn)``, or with Lightning the callback
+    `BernoulliGradient`. A backward pass without them raises, because the gradient would lack the part of the mask.
 
-    The loss of the data alone drives p to where that loss is least on average, in most networks 0.
+    The loss of the data alone drives p to where its mean is lowest, in most networks 0.
 
     Args:
         p: where the learned p starts, strictly between 0 and 1; or a rate, as ``LearnedRate(0.1, (features,))`` for a
@@ -32,8 +32,8 @@ class BernoulliDropout(NoiseLayer):
 
     learnable: ClassVar[bool] = True
 
-    paired: bool = False
-    """Whether an estimator runs the layer now, and adds to p's gradient the part of the mask."""
+    estimated: bool = False
+    """Whether an estimator is running the layer, and adds the part of the mask to p's gradient."""
 
     def __init__(self, p: float | Schedule | Rate = 0.1) -> None:
         super().__init__(p)
@@ -43,7 +43,7 @@ class BernoulliDropout(NoiseLayer):
 
     def noise(self, x: Tensor, p: Tensor) -> Tensor:
         """Return `functional.bernoulli_dropout` of ``x``."""
-        if p.requires_grad and not self.paired:
+        if p.requires_grad and not self.estimated:
             p.register_hook(_refuse)  # type: ignore[no-untyped-call]
         return F.bernoulli_dropout(x, p)
 

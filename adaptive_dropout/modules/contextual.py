@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.functional import gaussian_dropout
-from adaptive_dropout.modules.leaf import Proxy, recorded
+from adaptive_dropout.modules.base import Proxy, record_call
 from adaptive_dropout.rates import EffectiveRate, LearnedRate
 
 __all__ = ["ContextualDropout", "ContextualDropout2d"]
@@ -16,12 +16,12 @@ __all__ = ["ContextualDropout", "ContextualDropout2d"]
 class ContextualDropout(nn.Module):
     """Multiply by N(1, p / (1 - p)) in training, p = sigmoid(base + W2 relu(W1 x)). Input (batch, ..., features).
 
-    W2 starts at 0, so that p starts the same for every input. Everything in p is learned by gradient; the loss of the
-    data alone drives p to 0, so add what rewards noise, a function of `probability`. Of the published module this is
-    the Gaussian form, without its learned prior and the divergence from it.
+    W2 starts at 0, so that p starts the same for every input. All parts of p are learned by gradient. The loss of the
+    data alone drives p to 0, so add a term that rewards noise, a function of `probability`. Of the published module
+    this is the Gaussian form, without its learned prior and the divergence from it.
 
-    ``rate`` has the mean p of the last batch in training, and ``base``, a `LearnedRate`, the p where the context says
-    nothing: weight decay pulls W1 and W2 there, and `rate_param_groups` keeps it from the base itself.
+    ``rate`` has the mean p of the last training batch. ``base``, a `LearnedRate`, has the p of an input whose context
+    adds nothing: weight decay of W1 and W2 pulls towards it, and `rate_param_groups` exempts the base itself.
 
     Args:
         features: size of the last dimension.
@@ -29,7 +29,7 @@ class ContextualDropout(nn.Module):
         reduction: the hidden layer has ``features`` / ``reduction`` units, at least 1.
 
     Raises:
-        TypeError: ``features`` or ``reduction`` is no integer.
+        TypeError: ``features`` or ``reduction`` is not an integer.
         ValueError: one of them is less than 1, or p is not strictly between 0 and 1.
 
     Source: Fan et al. (2021), "Contextual dropout: an efficient sample-dependent dropout module", section 2.
@@ -56,7 +56,7 @@ class ContextualDropout(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         """Return ``input`` with noise in training mode, the very same tensor in eval mode."""
         if isinstance(input, Proxy):
-            return recorded(self, input)
+            return record_call(self, input)
         if not self.training:
             return input
         p = self.probability(input)
@@ -69,8 +69,8 @@ class ContextualDropout2d(ContextualDropout):
 
     Args:
         features: number of channels.
-        p: as there.
-        reduction: as there.
+        p: as for `ContextualDropout`.
+        reduction: as for `ContextualDropout`.
     """
 
     def probability(self, x: Tensor) -> Tensor:
@@ -78,5 +78,5 @@ class ContextualDropout2d(ContextualDropout):
         return super().probability(x.mean((2, 3)))[:, :, None, None]
 
     def noise(self, x: Tensor, p: Tensor) -> Tensor:
-        """Return ``x`` with its channels multiplied by one number each."""
+        """Return ``x`` with each channel multiplied by one number."""
         return (x * gaussian_dropout(torch.ones_like(p), p)).to(x.dtype)

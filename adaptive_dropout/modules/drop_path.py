@@ -1,4 +1,4 @@
-"""`DropPath`: whole examples lose a residual branch."""
+"""`DropPath`: drops a residual branch for whole examples."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class DropPath(NoiseLayer):
     >>> DropPath(0.1)
     DropPath(p=0.1)
 
-    ``drop_prob``, as timm calls it, is p, to read and to write.
+    ``drop_prob``, timm's name for p, can be read and assigned as well.
 
     Source: Huang et al. (2016), "Deep networks with stochastic depth", section 3, for each example.
     """
 
     @property
     def drop_prob(self) -> float:
-        """p, by the name that timm's layer has for it."""
+        """The drop probability, by its name in timm's layer."""
         return self.p
 
     @drop_prob.setter

@@ -1,4 +1,4 @@
-"""What a layer with noisy weights is: weights that are normal around their mean in training, with a rate."""
+"""The base of layers with noisy weights: in training each weight is normal around its mean."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from adaptive_dropout import functional as F
-from adaptive_dropout.modules.leaf import Proxy, recorded
-from adaptive_dropout.modules.penalised import Penalised
+from adaptive_dropout.modules.base import Penalised, Proxy, record_call
 from adaptive_dropout.rates import LearnedRate
 from adaptive_dropout.rates.variance import LearnedVariance
 
@@ -18,10 +17,10 @@ __all__ = ["NoisyWeight"]
 
 
 class NoisyWeight(Penalised):
-    """Takes a layer of torch's, which it stands before in the list of bases, and makes its weight noisy in training.
+    """Makes the weight of a layer of torch's noisy in training; that layer comes after it in the list of bases.
 
-    A subclass says how x meets the weight, and how strong the noise is. Its ``rate`` has a p, and alpha = p / (1 - p),
-    for each weight or for a row or column of them.
+    A subclass defines the product of x and the weight, and the variance of the noise. Its ``rate`` has a p, and
+    alpha = p / (1 - p), for each weight, row or column.
     """
 
     weight: Tensor
@@ -29,24 +28,24 @@ class NoisyWeight(Penalised):
     rate: LearnedRate | LearnedVariance
 
     divergence: Callable[[Tensor], Tensor] = staticmethod(F.exact_kl)
-    """What `kl` sums: ln alpha -> nats. Assign `functional.molchanov_kl` to a layer to have the published one."""
+    """The function that `kl` sums: ln alpha -> nats. Assign `functional.molchanov_kl` for the published one."""
 
     @abstractmethod
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Return what this layer makes of ``x`` with this weight and bias."""
+        """Return this layer's output for ``x`` with the given weight and bias."""
 
     @abstractmethod
     def variance(self) -> Tensor:
         """Return the variance of each weight in training, of the shape of the weight."""
 
     def used_weight(self) -> Tensor:
-        """Return the weight of eval mode, without noise."""
+        """Return the weight that is used in eval mode, without noise."""
         return self.weight
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the layer's output with noise in training mode, and with the mean of the weights in eval mode."""
         if isinstance(input, Proxy):
-            return recorded(self, input)
+            return record_call(self, input)
         if not self.training:
             return self.product(input, self.used_weight(), self.bias)
         return F.noisy_product(self.product, input, self.weight, self.variance(), self.bias)
@@ -58,12 +57,12 @@ class NoisyWeight(Penalised):
 
     @property
     def p(self) -> float:
-        """The drop probability that the noise is as strong as, in [0, 1]: the mean over the weights."""
+        """The drop probability in [0, 1] that is as strong as the noise: the mean over the weights."""
         return self.rate.p
 
     @property
     def alpha(self) -> Tensor:
-        """The variance of the noise over the square of its weight, p / (1 - p), without gradient."""
+        """The variance of the noise divided by the square of its weight, p / (1 - p); without gradient."""
         return self.rate.logit.detach().exp()
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""`PatchDropout`: an image loses whole patches, so that no single place decides what it is."""
+"""`PatchDropout`: drops whole patches of an image, so that no single patch decides its class."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["PatchDropout"]
 class PatchDropout(NoiseLayer):
     """Zero whole patches of an image with probability p in training, multiply the others by 1 / (1 - p).
 
-    Put it before the network, with the patches of a vision transformer or any others: input (batch, channels, height,
-    width). No gradient reaches p.
+    Put it before the network, with patches of the size that a vision transformer uses, or any other. Input (batch,
+    channels, height, width). No gradient reaches p.
 
     >>> PatchDropout(0.5, patch=4)
     PatchDropout(p=0.5, patch=4)
@@ -26,8 +26,8 @@ class PatchDropout(NoiseLayer):
         p: drop probability in [0, 1], schedule or rate.
         patch: height and width of a patch in pixels, at least 1.
 
-    Source: Liu et al. (2023), "PatchDropout: economizing vision transformers"; `functional.patch_dropout` says what
-    differs.
+    Source: Liu et al. (2023), "PatchDropout: economizing vision transformers"; for the
+    differences see `functional.patch_dropout`.
     """
 
     def __init__(self, p: float | Schedule | Rate = 0.5, patch: int = 16) -> None:
@@ -39,6 +39,6 @@ class PatchDropout(NoiseLayer):
         return F.patch_dropout(x, p, self.patch)
 
     def extra_repr(self) -> str:
-        """Show p, the size of a patch, then where p comes from unless it is simply set."""
+        """Show p, the size of a patch, then the source of p unless it is simply set."""
         p, *source = super().extra_repr().split(", ", 1)
         return ", ".join([p, f"patch={self.patch}", *source])

@@ -1,4 +1,4 @@
-"""Layers that learn which of their weights they can do without, by sparse variational dropout."""
+"""Layers that learn which of their weights they do not need, by sparse variational dropout."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ S = TypeVar("S", bound="SparseLayer")
 class SparseLayer(NoisyWeight):
     """Adds noise of a learned variance to each weight in training; in eval mode the noisiest weights are 0.
 
-    A weight is dropped where ln alpha = ln(sigma^2 / theta^2) is above ``threshold``: there p is above 0.95, and the
-    weight says nothing. What drives weights there is `kl`, so add `penalty` to the loss; training from the start with
-    all of it can drop a layer as a whole, so let it grow from 0 over the first epochs. Put ``rate.log_variance`` into
-    the optimizer's groups with `rate_param_groups`, without weight decay.
+    A weight is dropped where ln alpha = ln(sigma^2 / theta^2) is above ``threshold``: there p is above 0.95, and noise
+    drowns the weight. `kl` drives weights there, so add `penalty` to the loss. At full strength from the start it can
+    drop a whole layer, so let it grow from 0 over the first epochs. Put ``rate.log_variance`` into the optimizer's
+    groups with `rate_param_groups`, without weight decay.
 
-    `to_dense` gives the ordinary layer with zeros where weights were dropped, `sparsity` reports a model, `prune`
+    `to_dense` returns the ordinary layer with zeros for the dropped weights, `sparsity` reports on a model, and `prune`
     replaces all of its sparse layers.
 
     Source: Molchanov, Ashukha and Vetrov (2017), "Variational dropout sparsifies deep neural networks".
     """
 
     dense: ClassVar[type[nn.Module]]
-    """The ordinary layer of torch's."""
+    """The ordinary layer in torch."""
 
     rate: LearnedVariance
     threshold: float = 3.0
 
     def reset_parameters(self) -> None:
-        """Draw the weights as torch does, and begin with hardly any noise, ln sigma^2 = -10."""
+        """Draw the weights as torch does, and start with hardly any noise, ln sigma^2 = -10."""
         super().reset_parameters()  # type: ignore[misc]  # torch's layer has it
         self.rate = LearnedVariance(self)
 
@@ -53,7 +53,7 @@ class SparseLayer(NoisyWeight):
         Weights below 0.0015 in size are dropped from the start: ln alpha is above 3 there.
 
         Raises:
-            TypeError: ``layer`` is not the ordinary layer that this one stands for.
+            TypeError: ``layer`` is not the ordinary layer of this class.
         """
         if type(layer) is not cls.dense:
             raise TypeError(f"{cls.__name__}.from_dense takes an nn.{cls.dense.__name__}, but got {layer!r}")
@@ -64,7 +64,7 @@ class SparseLayer(NoisyWeight):
         return sparse.train(layer.training)
 
     def to_dense(self) -> nn.Module:
-        """Return the ordinary layer with what `used_weight` gives, sharing nothing with this one."""
+        """Return the ordinary layer with a copy of `used_weight`; it shares nothing with this one."""
         dense = self.dense(*self.settings(self), device="meta")
         dense.weight = nn.Parameter(self.used_weight().detach().clone(), self.weight.requires_grad)
         if self.bias is not None:
@@ -80,7 +80,7 @@ class SparseLayer(NoisyWeight):
         return self.rate.logit.detach() <= self.threshold
 
     def used_weight(self) -> Tensor:
-        """Return the weight, with 0 for those that are dropped."""
+        """Return the weight, with 0 for dropped elements."""
         return torch.where(self.kept(), self.weight, 0)
 
 
@@ -95,7 +95,7 @@ class SparseLinear(SparseLayer, nn.Linear):
 
 
 class SparseConvolution(SparseLayer):
-    """What the convolutions share."""
+    """The shared part of the convolutions."""
 
     @staticmethod
     def settings(layer: Any) -> tuple[Any, ...]:

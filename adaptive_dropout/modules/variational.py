@@ -10,9 +10,9 @@ from torch.nn import functional as torch_functional
 
 from adaptive_dropout import functional as F
 from adaptive_dropout.checks import check_count
+from adaptive_dropout.modules.base import Penalised
 from adaptive_dropout.modules.gaussian import GaussianDropout
 from adaptive_dropout.modules.noisy_weight import NoisyWeight
-from adaptive_dropout.modules.penalised import Penalised
 from adaptive_dropout.rates import LearnedRate, Rate
 from adaptive_dropout.schedules import Schedule
 
@@ -22,23 +22,23 @@ __all__ = ["VariationalDropout", "VariationalLinear"]
 class VariationalDropout(GaussianDropout, Penalised):
     """Multiply by N(1, alpha) in training, alpha = p / (1 - p) learned for the layer or for each unit. Any shape.
 
-    A float starts a `LearnedRate` there, one alpha for the layer; ``LearnedRate(0.1, (300,))`` has one for each of 300
-    units. The loss of the data alone drives alpha to 0: add `adaptive_dropout.penalty` to it.
+    A float makes a `LearnedRate` that starts there, with one alpha for the layer; ``LearnedRate(0.1, (300,))`` has one
+    for each of 300 units. The loss of the data alone drives alpha to 0: add `adaptive_dropout.penalty` to it.
 
     Args:
         p: where the learned p starts, strictly between 0 and 1; or a schedule or rate.
-        units: how many noises an example gets whose alpha they share or have, which `kl` counts; a repetition over time
-            or positions counts once. Needed unless the rate is learned and of shape (units,).
+        units: the number of units with noise in one example, for `kl`; repetitions over time or positions count once.
+            Needed unless the rate is learned and of shape (units,).
 
     Raises:
-        TypeError: ``units`` is no integer.
+        TypeError: ``units`` is not an integer.
         ValueError: ``units`` is less than 1.
 
     Source: Kingma, Salimans and Welling (2015), section 3.
     """
 
     divergence: Callable[[Tensor], Tensor] = staticmethod(F.exact_kl)
-    """What `kl` sums: ln alpha -> nats. `functional.kingma_kl`, as published, holds for alpha <= 1 only."""
+    """The function of ln alpha, in nats, that `kl` uses. The published `kingma_kl` holds for alpha <= 1 only."""
 
     def __init__(self, p: float | Schedule | Rate = 0.1, units: int | None = None) -> None:
         super().__init__(p)
@@ -51,7 +51,7 @@ class VariationalDropout(GaussianDropout, Penalised):
         """Return the divergence of the noise of all units, in nats; 0-dim, with gradient; 0 for a rate that is set.
 
         Raises:
-            ValueError: it is not known how many units there are.
+            ValueError: the number of units is not known.
         """
         if not isinstance(self.rate, LearnedRate):
             return torch.zeros((), device=self.rate.value.device)
@@ -69,15 +69,15 @@ class VariationalLinear(NoisyWeight, nn.Linear):
     """`torch.nn.Linear` whose weights are multiplied by N(1, alpha) in training, each with an alpha that is learned.
 
     (..., in_features) -> (..., out_features). Each output draws its own noise, by the local reparameterisation. Add
-    `adaptive_dropout.penalty` to the loss, without which alpha goes to 0. `SparseLinear` learns the variance in place
-    of alpha, which is what reaches the large alphas that drop weights.
+    `adaptive_dropout.penalty` to the loss, without which alpha goes to 0. `SparseLinear` learns the variance instead of
+    alpha, and thereby reaches the large alphas that drop weights.
 
     Args:
         in_features: of x.
         out_features: of y.
-        bias: whether something is added that has no noise.
+        bias: whether a bias is added, which has no noise.
         p: where p = alpha / (1 + alpha) starts, one for each weight; or a learned rate with a shape that broadcasts to
-            (out_features, in_features): (in_features,) for one a column, () for one in all.
+            (out_features, in_features): (in_features,) for one per column, () for one in all.
 
     Raises:
         TypeError: ``p`` is neither a number nor a learned rate.

@@ -1,4 +1,4 @@
-"""`WordDropout`: a text loses whole words, and what it says has to be read from the others."""
+"""`WordDropout`: drops whole words of a text, so that its meaning has to be read from the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["WordDropout"]
 class WordDropout(NoiseLayer):
     """Zero the embeddings of whole words with probability p in training, multiply the others by 1 / (1 - p).
 
-    Put it behind the embedding: input (..., words, channels). No gradient reaches p.
+    Put it after the embedding: input (..., words, channels). No gradient reaches p.
 
     >>> WordDropout(0.3)
     WordDropout(p=0.3)

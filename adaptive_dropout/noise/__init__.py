@@ -1,5 +1,11 @@
-"""Noise as a function of a key and a position: the same bits from every backend, nothing saved for the backward pass.
+"""Noise as a function of a key and a position, in torch operations and in kernels for CPU and CUDA devices.
 
-`philox` defines the bits. `mask`, `normal` and `gate` make the three noises of them, each with its slow twin in torch
-operations, which `torch.compile`, `torch.vmap` and devices without kernels run; `cpu` has the kernels.
+`philox` defines the random bits. `mask`, `normal` and `gate` make the three noises of them, and `fused` a mask with its
+neighbours. Beside each kernel stands a slow reference in torch operations, which `torch.compile`, `torch.vmap` and
+devices without kernels run. Kernel and reference give the same bits for the same key, and the kernels save no mask for
+the backward pass: they draw it again from the key.
+
+Two routes of plain dropout differ. On a device without kernels, `mask.mask_drawn` draws the bits of torch's own
+generator and saves a byte for each element. On a CPU, an ``x`` of up to 2048 elements is multiplied by
+`mask.mask_small`, which has the bits of the key but saves the factors.
 """

@@ -1,7 +1,7 @@
-"""Which implementation a call takes: a kernel of `cpu` or `cuda` where there is one, else the twin in torch operations.
+"""Which implementation a call takes: a kernel of `cpu` or `cuda` where there is one, else the reference.
 
-Kernels read the memory of plain tensors. What torch traces, transforms or batches takes the twin, and so do other
-devices and subclasses of Tensor.
+Kernels read the memory of plain tensors. What torch traces, transforms or batches takes the reference, and so do
+subclasses of Tensor and tensors on other devices.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_dropout.noise.philox import CHUNK, LANES
-from adaptive_dropout.noise.threads import over_threads
+from adaptive_dropout.noise.threads import run_in_threads
 
 __all__ = [
     "Key",
-    "Levels",
+    "Settings",
+    "as_columns",
     "as_tensors",
-    "columns",
     "kernels_for",
     "on_kernels",
     "readable",
@@ -34,23 +34,47 @@ __all__ = [
     "work_dtype",
 ]
 
-Levels = Tensor | np.ndarray[Any, Any]
-"""Settings of a noise, (settings, ...); numpy's, (settings, 1), where they are numbers that Python has at hand."""
+Settings = Tensor | np.ndarray[Any, Any]
+"""The numbers that define a noise, such as threshold and scale; (settings, ...). As numpy's (settings, 1) where Python
+has them at hand."""
 
 Key = Tensor | int
 """A key; a number where Python has it at hand."""
 
-transforming = torch._C._are_functorch_transforms_active  # as torch's own Function asks
+RAISED = (TypeError, AttributeError, NameError, LookupError, AssertionError, torch.OutOfMemoryError)
+"""Errors that do not come from a missing or failing compiler: mistakes in the code here, or a device out of memory."""
+
+
+def private_flag(name: str) -> Callable[[], bool]:
+    """Return torch's private function ``name``, which tells whether a mode is on.
+
+    If this version of torch lacks it, return a function that says yes: noise is then right, but drawn in torch
+    operations. Torch has no public function for one of the modes, and a slower one for the other.
+    """
+    flag: Callable[[], bool] | None = getattr(torch._C, name, None)
+    if flag is not None:
+        return flag
+    warnings.warn(
+        f"noise is drawn in torch operations, which is slower, because torch {torch.__version__} has no "
+        f"torch._C.{name}; use a version of adaptive_dropout that knows this torch",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return lambda: True
+
+
+transforming = private_flag("_are_functorch_transforms_active")  # as torch's own Function asks
+tracing = private_flag("_is_tracing")  # torch.jit.is_tracing takes 0.3 us longer, of the 12 us of a small dropout
 
 
 def traced() -> bool:
-    """Return whether torch records operations now, for `torch.compile` or `torch.jit.trace`; kernels are none."""
-    return torch.compiler.is_compiling() or torch._C._is_tracing()
+    """Return whether torch records operations, for `torch.compile` or `torch.jit.trace`; it cannot record kernels."""
+    return torch.compiler.is_compiling() or tracing()
 
 
 def on_kernels(x: Tensor) -> bool:
-    """Return whether kernels may read ``x`` now: a plain tensor with memory, neither traced nor transformed."""
-    # No subclass: what would be a kernel's pointer to its elements is for the subclass to say.
+    """Return whether kernels may read ``x``: a plain tensor with memory, neither traced nor transformed."""
+    # Not a subclass: only the subclass knows what its elements are.
     return not traced() and not transforming() and type(x) in (Tensor, nn.Parameter) and not x.is_meta
 
 
@@ -60,38 +84,38 @@ def readable(x: Tensor) -> bool:
 
 
 def kernels_for(x: Tensor) -> Kernels | None:
-    """Return the kernels for the device of ``x``; None where there are none, or one has failed."""
+    """Return the kernels for the device of ``x``; None if there are none, or one of them has failed."""
     kernels = KERNELS["cpu"] if x.is_cpu else KERNELS["cuda"] if x.is_cuda else None
     return None if kernels is None or kernels.failed else kernels
 
 
 def work_dtype(x: Tensor) -> torch.dtype:
-    """Return the dtype that the noise of ``x`` is computed in: float64 for float64, else float32."""
+    """Return the dtype in which the noise of ``x`` is computed: float64 for float64, else float32."""
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def as_tensors(x: Tensor, levels: Levels, key: Key) -> tuple[Tensor, Tensor]:
-    """Return ``levels`` and ``key`` as tensors in the dtype and on the device that the noise of ``x`` needs."""
-    if isinstance(levels, np.ndarray):
-        levels = torch.from_numpy(levels[:, 0]).to(x.device)
+def as_tensors(x: Tensor, settings: Settings, key: Key) -> tuple[Tensor, Tensor]:
+    """Return ``settings`` and ``key`` as tensors with the dtype and device that the noise of ``x`` needs."""
+    if isinstance(settings, np.ndarray):
+        settings = torch.from_numpy(settings[:, 0]).to(x.device)
     if isinstance(key, int):
         key = torch.tensor(key, device=x.device)
-    return levels.to(work_dtype(x)), key
+    return settings.to(work_dtype(x)), key
 
 
 def run(
     name: str,
     x: Tensor,
-    levels: Levels,
+    settings: Settings,
     key: Key,
     numbers: tuple[float, ...] = (),
     others: tuple[Tensor, ...] = (),
     inplace: bool = False,
 ) -> Tensor | None:
-    """Return what the kernel ``name`` makes of ``x`` and ``others``, in the dtype and strides of x; None if it cannot.
+    """Run the kernel ``name`` on ``x`` and ``others``; return its result, or None if it cannot run.
 
-    What follows the settings of ``levels`` broadcasts over ``x``; ``numbers`` are settings that do not. ``inplace``
-    writes into ``x``.
+    The result has the dtype and strides of ``x``. The dimensions of ``settings`` after the first broadcast over ``x``;
+    ``numbers`` are settings that do not. ``inplace`` writes into ``x``.
     """
     kernels = kernels_for(x)
     if kernels is None:
@@ -99,7 +123,7 @@ def run(
     given = x.contiguous()
     out = given if inplace else torch.empty_like(given)
     read = [other.contiguous() for other in others]
-    if not _launch(kernels, name, [given, *read, out], [], (levels, key, numbers)):
+    if not _launch(kernels, name, [given, *read, out], [], (settings, key, numbers)):
         return None
     if inplace:
         return x if given is x else x.copy_(out)
@@ -107,23 +131,27 @@ def run(
 
 
 def run_backward(
-    name: str, factors: tuple[Tensor, Tensor], levels: Levels, key: Key, numbers: tuple[float, ...]
+    name: str, factors: tuple[Tensor, Tensor], settings: Settings, key: Key, numbers: tuple[float, ...]
 ) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Return the gradient of x and the two sums that the kernel ``name`` makes of x and the gradient of y; or None."""
+    """Run the kernel ``name`` on ``factors``, x and the gradient of y; None if it cannot run.
+
+    Returns:
+        The gradient of x, and two sums over all elements.
+    """
     x, gradient = (factor.contiguous() for factor in factors)
     kernels = kernels_for(x)
     if kernels is None or gradient.device != x.device:
         return None
     out = torch.empty_like(gradient)
-    sums = torch.empty((2, _chunks(x)), dtype=work_dtype(x), device=x.device)
-    if not _launch(kernels, name, [x, gradient, out], [sums], (levels, key, numbers)):
+    sums = torch.empty((2, _count_chunks(x)), dtype=work_dtype(x), device=x.device)
+    if not _launch(kernels, name, [x, gradient, out], [sums], (settings, key, numbers)):
         return None
     first, second = sums.sum(1, dtype=torch.float64).to(work_dtype(x)).unbind()
     return out, first, second
 
 
 def run_values(name: str, x: Tensor, key: int, dropped: int, scale: float) -> Tensor | None:
-    """Return the number that the kernel ``name`` writes for each element of a small ``x``; None where it cannot run."""
+    """Return the number that the kernel ``name`` writes for each element of a small ``x``; None if it cannot run."""
     # numpy's array and not torch's: a microsecond less, of fifteen.
     values = np.empty(x.shape, np.float64 if x.dtype == torch.float64 else np.float32)
     flat = values.reshape(-1)
@@ -131,14 +159,17 @@ def run_values(name: str, x: Tensor, key: int, dropped: int, scale: float) -> Te
     return torch.from_numpy(values) if called else None
 
 
-def columns(levels: Tensor, shape: torch.Size) -> Tensor:
-    """Return ``levels``, (settings, ...), as (settings, n): each of the n for as many neighbours in a ``shape``."""
-    if levels.dim() == 1:
-        return levels.unsqueeze(1)
-    sizes = [1] * (len(shape) - levels.dim() + 1) + list(levels.shape[1:])
+def as_columns(settings: Tensor, shape: torch.Size) -> Tensor:
+    """Return ``settings``, (settings, ...), as (settings, n): column i is for the i-th of n equal parts of a ``shape``.
+
+    n is as small as broadcasting allows: 1 where one p is shared by all elements.
+    """
+    if settings.dim() == 1:
+        return settings.unsqueeze(1)
+    sizes = [1] * (len(shape) - settings.dim() + 1) + list(settings.shape[1:])
     used = max((dim + 1 for dim, size in enumerate(sizes) if size > 1), default=0)
-    spread = levels.reshape(len(levels), *sizes[:used]).expand(len(levels), *shape[:used])
-    return spread.reshape(len(levels), -1).contiguous()
+    spread = settings.reshape(len(settings), *sizes[:used]).expand(len(settings), *shape[:used])
+    return spread.reshape(len(settings), -1).contiguous()
 
 
 def _launch(
@@ -146,34 +177,42 @@ def _launch(
     name: str,
     arrays: list[Tensor],
     sums: list[Tensor],
-    settings: tuple[Levels, Key, tuple[float, ...]],
+    noise: tuple[Settings, Key, tuple[float, ...]],
 ) -> bool:
-    """Let the kernel ``name`` read the first ``arrays``, write the last and the ``sums``; return whether it could."""
+    """Let the kernel ``name`` read all but the last of ``arrays`` and write the last and ``sums``.
+
+    Returns:
+        Whether it could.
+    """
     x, out = arrays[0], arrays[-1]
-    levels, key, numbers = settings
-    chunks = _chunks(x)
+    settings, key, numbers = noise
+    chunks = _count_chunks(x)
     if x.is_cuda:
-        levels, key = as_tensors(x, levels, key)
-        table = columns(levels.detach(), x.shape)
+        settings, key = as_tensors(x, settings, key)
+        table = as_columns(settings.detach(), x.shape)
         return kernels.call(name, lambda kernel: kernel(*arrays, *sums, key, table, chunks, *numbers))
-    if isinstance(levels, Tensor):
-        levels = columns(levels.detach().to(work_dtype(x)), x.shape).numpy()
+    if isinstance(settings, Tensor):
+        settings = as_columns(settings.detach().to(work_dtype(x)), x.shape).numpy()
     if x.element_size() < 4:
         arrays = [array.float() for array in arrays]
     addresses = [array.data_ptr() for array in arrays]
-    arguments = (*addresses, *[part.numpy() for part in sums], x.numel(), int(key), levels, *numbers)
-    called = kernels.call(name, lambda kernel: over_threads(kernel, arguments, chunks))
+    arguments = (*addresses, *[part.numpy() for part in sums], x.numel(), int(key), settings, *numbers)
+    called = kernels.call(name, lambda kernel: run_in_threads(kernel, arguments, chunks))
     if called and arrays[-1] is not out:
         out.copy_(arrays[-1])
     return called
 
 
-def _chunks(x: Tensor) -> int:
+def _count_chunks(x: Tensor) -> int:
     return -(-x.numel() // (CHUNK * LANES))
 
 
 class Kernels:
-    """A module with kernels, imported when first used; none after a failure, which warns once."""
+    """A module with kernels, imported when first used; after a failure, which warns once, they are not used again.
+
+    A failure is one of the machine: the compiler is missing, finds no folder for its output, or does not know the
+    device. Errors in `RAISED` are not of that kind, and are raised.
+    """
 
     def __init__(self, module: str) -> None:
         self.module = module
@@ -181,24 +220,34 @@ class Kernels:
         self.failed = False
 
     def call(self, name: str, use: Callable[[Callable[..., Any]], None]) -> bool:
-        """Let ``use`` call the kernel ``name``, and return whether it could.
-
-        The compiler may be missing, find no folder for what it compiles, or fail to compile.
-        """
-        if self.failed:
+        """Let ``use`` call the kernel ``name``, and return whether it could."""
+        if self.failed or not self._load():
             return False
+        kernel = getattr(self.loaded, name)
         try:
-            self.loaded = self.loaded or importlib.import_module(f"adaptive_dropout.noise.{self.module}")
-            use(getattr(self.loaded, name))
+            use(kernel)
+        except RAISED:
+            raise
         except Exception as error:
-            self.failed = True
-            warnings.warn(
-                f"noise on {self.module} is drawn in torch operations, which is slower, because its kernels failed: "
-                f"{error!r}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            self._give_up(error)
         return not self.failed
+
+    def _load(self) -> bool:
+        if self.loaded is None:
+            try:
+                self.loaded = importlib.import_module(f"adaptive_dropout.noise.{self.module}")
+            except Exception as error:  # whatever an installation that does not fit together raises
+                self._give_up(error)
+        return self.loaded is not None
+
+    def _give_up(self, error: Exception) -> None:
+        self.failed = True
+        warnings.warn(
+            f"noise on {self.module} is drawn in torch operations, which is slower, because its kernels failed: "
+            f"{error!r}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 KERNELS = {device: Kernels(device) for device in ("cpu", "cuda")}

@@ -16,23 +16,25 @@ from adaptive_dropout.noise.backend import on_kernels, run, run_backward, work_d
 from adaptive_dropout.noise.normal import rounded_sqrt
 from adaptive_dropout.noise.philox import LEVELS, halves
 
-__all__ = ["gate", "gate_twin", "keep"]
+__all__ = ["gate", "gate_reference", "keep"]
 
-SIZE = 120  # (r v)^a is cut off at 2^120, a little below the largest float32: k is then 0, and its slope not inf / inf
+SIZE = (
+    120  # (r v)^a is cut off at 2^120, a little below the largest float32: k is then 0, and its slope is not inf / inf
+)
 
 
 def gate(x: Tensor, odds: Tensor, scale: Tensor, exponent: float, key: Tensor) -> Tensor:
-    """Return ``x scale k``; r is ``odds``, a the ``exponent``. ``odds`` and ``scale``, of one shape, broadcast
-    over ``x``.
+    """Return ``x scale k``, where r is ``odds`` and a the ``exponent``.
 
-    Its gradient reaches ``x``, ``odds`` and ``scale``, to any order and in forward mode. Nothing of the size of ``x``
-    is saved but ``x`` itself where ``odds`` or ``scale`` gets a gradient.
+    ``odds`` and ``scale``, of one shape, broadcast over ``x``. Gradients reach ``x``, ``odds`` and ``scale``, to any
+    order and in forward mode. Kernels save nothing of the size of ``x`` for them, except ``x`` itself where ``odds`` or
+    ``scale`` gets a gradient.
     """
-    y: Tensor = (_Gate.apply if on_kernels(x) else gate_twin)(x, odds, scale, exponent, key)
+    y: Tensor = (_Gate.apply if on_kernels(x) else gate_reference)(x, odds, scale, exponent, key)
     return y
 
 
-def gate_twin(x: Tensor, odds: Tensor, scale: Tensor, exponent: float, key: Tensor) -> Tensor:
+def gate_reference(x: Tensor, odds: Tensor, scale: Tensor, exponent: float, key: Tensor) -> Tensor:
     """Return the same in torch operations."""
     return (x * (scale.to(work_dtype(x)) * keep(x, odds, exponent, key))).to(x.dtype)
 
@@ -46,7 +48,7 @@ def keep(x: Tensor, odds: Tensor, exponent: float, key: Tensor) -> Tensor:
 
 
 def _power(base: Tensor, exponent: float) -> Tensor:
-    """Return ``base`` to the ``exponent``; a multiple of 1/2 up to 32 by multiplications, as the kernels do it."""
+    """Return ``base`` to the ``exponent``; multiples of 1/2 up to 32 by multiplications, as in the kernels."""
     twice = int(2 * exponent)
     if twice != 2 * exponent or twice > 64:
         return base**exponent
@@ -65,10 +67,10 @@ class _Gate(Function):
         saved = (x if any(ctx.needs_input_grad[1:3]) else None, odds, scale, key)
         ctx.save_for_backward(*saved)
         ctx.save_for_forward(*saved)
-        ctx.input = weakref.ref(x)  # for jvp, which is called before the caller of apply can let go of x
+        ctx.input = weakref.ref(x)  # for jvp, which runs before the caller of apply can release x
         ctx.exponent = exponent
         y = run("gate", x, torch.stack((odds, scale)), key, (exponent, _limit(exponent)))
-        return gate_twin(x, odds, scale, exponent, key) if y is None else y
+        return gate_reference(x, odds, scale, exponent, key) if y is None else y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -96,7 +98,7 @@ class _Gate(Function):
 def _backward(
     x: Tensor, gradient: Tensor, odds: Tensor, scale: Tensor, exponent: float, key: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return gradient scale k, and x gradient k and x gradient k (1 - k), as sums where those are all that is asked."""
+    """Return gradient scale k, x gradient k and x gradient k (1 - k); the last two summed where the kernel runs."""
     if odds.dim() == 0 and not torch.is_grad_enabled() and on_kernels(gradient):
         numbers = (exponent, _limit(exponent))
         results = run_backward("gate_backward", (x, gradient), torch.stack((odds, scale)), key, numbers)

@@ -12,10 +12,10 @@ from torch.autograd import Function
 from adaptive_dropout.noise.backend import on_kernels, run, work_dtype
 from adaptive_dropout.noise.philox import lanes_in_order, word_blocks
 
-__all__ = ["box_muller", "gaussian", "gaussian_twin", "normals", "rounded_sqrt"]
+__all__ = ["box_muller", "gaussian", "gaussian_reference", "normals", "rounded_sqrt"]
 
-# Polynomials in place of library functions, whose last bits differ between backends, fitted for the least largest
-# relative error: sin (1.5e-6) and cos (1.2e-5) of an angle in [-pi/4, pi/4], counted in steps of pi/2048, and
+# Polynomials instead of library functions, whose last bits differ between backends. They are fitted to minimise the
+# largest relative error: sin (1.5e-6) and cos (1.2e-5) of an angle in [-pi/4, pi/4], counted in steps of pi/2048, and
 # -ln(1 + f) / f (7.4e-6) for 1 + f in [sqrt(1/2), sqrt(2)]. Lowest power first.
 SIN = (3.1415879189 * 2.0**-11, -5.1663843603 * 2.0**-33, 2.4940777383 * 2.0**-55)  # of t^2, times t
 COS = (0.9999882169, -4.9316980592 * 2.0**-22, 3.9316543644 * 2.0**-44)  # of t^2
@@ -27,14 +27,14 @@ SQRT_HALF = 0.70710676908493042  # the float32 next to sqrt(1/2)
 def gaussian(x: Tensor, offset: Tensor, std: Tensor, key: Tensor) -> Tensor:
     """Return ``x (offset + std e)`` with standard normal e; ``offset`` and ``std``, of one shape, broadcast over ``x``.
 
-    Its gradient reaches ``x`` and ``std``, to any order and in forward mode. Nothing of the size of ``x`` is saved but
-    ``x`` itself where ``std`` gets a gradient.
+    Gradients reach ``x`` and ``std``, to any order and in forward mode. Kernels save nothing of the size of ``x`` for
+    them, except ``x`` itself where ``std`` gets a gradient.
     """
-    y: Tensor = (_Gaussian.apply if on_kernels(x) else gaussian_twin)(x, offset, std, key)
+    y: Tensor = (_Gaussian.apply if on_kernels(x) else gaussian_reference)(x, offset, std, key)
     return y
 
 
-def gaussian_twin(x: Tensor, offset: Tensor, std: Tensor, key: Tensor) -> Tensor:
+def gaussian_reference(x: Tensor, offset: Tensor, std: Tensor, key: Tensor) -> Tensor:
     """Return the same in torch operations."""
     work = work_dtype(x)
     e = normals(key, x.numel()).reshape(x.shape).to(work)
@@ -51,7 +51,7 @@ def box_muller(word: Tensor) -> tuple[Tensor, Tensor]:
     """Return two independent standard normals for each word; float32, at most 5.4 in size.
 
     The high 20 bits give the radius, the next 10 the angle within a quarter turn and the last two the signs. The 4096
-    angles are evenly spaced, and the average of a smooth function over them is that over the circle.
+    angles are evenly spaced, so the average of a smooth function over them is its average over the circle.
 
     Source: Box and Muller (1958).
     """
@@ -62,8 +62,8 @@ def box_muller(word: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def rounded_sqrt(x: Tensor) -> Tensor:
-    """Return the square root of ``x``; in float32 rounded correctly, as kernels have it."""
-    return x.double().sqrt().to(x.dtype)  # MKL's own in float32 has another last bit for 15 % of all numbers
+    """Return the square root of ``x``; in float32 rounded correctly, as in the kernels."""
+    return x.double().sqrt().to(x.dtype)  # MKL's float32 root has another last bit for 15 % of all numbers
 
 
 def _signed(size: Tensor, word: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def _signed(size: Tensor, word: Tensor) -> Tensor:
 
 
 def _minus_log(u: Tensor) -> Tensor:
-    """Return -ln u of a float32 u = 2^n (1 + f), 1 + f in [sqrt(1/2), sqrt(2)); errs by less than 1e-5 of it."""
+    """Return -ln u of a float32 u = 2^n (1 + f), 1 + f in [sqrt(1/2), sqrt(2)); the relative error is below 1e-5."""
     mantissa, exponent = torch.frexp(u)  # in [1/2, 1)
     low = mantissa < SQRT_HALF
     n = exponent.float() - low.float()
@@ -92,9 +92,9 @@ class _Gaussian(Function):
         saved = (x if ctx.needs_input_grad[2] else None, offset, std, key)
         ctx.save_for_backward(*saved)
         ctx.save_for_forward(*saved)
-        ctx.input = weakref.ref(x)  # for jvp, which is called before the caller of apply can let go of x
+        ctx.input = weakref.ref(x)  # for jvp, which runs before the caller of apply can release x
         y = run("gaussian", x, torch.stack((offset, std)), key)
-        return gaussian_twin(x, offset, std, key) if y is None else y
+        return gaussian_reference(x, offset, std, key) if y is None else y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:

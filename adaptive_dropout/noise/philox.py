@@ -1,6 +1,6 @@
 """Random bits as a pure function of (key, position): Philox4x32-10 in torch integer operations.
 
-This is the definition, and what every kernel is compared with. The generator maps a key of 64 bits and a counter to
+This is the definition; every kernel is compared with it. The generator maps a key of 64 bits and a counter to
 four words of 32 bits. Positions are those of the elements in row-major order, whatever the strides. A block is 32
 counters, so that kernels load and store 32 neighbours at a time and walk through memory in order. A counter serves
 eight positions, and position i has
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 BLOCK = 32  # counters
-LANES = 8  # positions that take their numbers from one counter
+LANES = 8  # positions that share a counter
 CHUNK = 512  # counters that a kernel takes at a time, sixteen blocks
 LEVELS = 1 << 16  # of a 16-bit number
 ROUNDS = 10
@@ -44,12 +44,12 @@ Four = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def draw_key(x: Tensor) -> Tensor:
-    """Draw a key from torch's global generator on the device of ``x``; 0-dim, int64, waits for nothing."""
+    """Draw a key from torch's global generator on the device of ``x``; 0-dim, int64; does not wait for the device."""
     return torch.randint(KEYS, (), dtype=torch.int64, device=x.device)
 
 
 def draw_number() -> int:
-    """Draw the same key for a tensor on the CPU, as a number."""
+    """Draw the key that `draw_key` would draw for a tensor on the CPU, as a number."""
     return int(torch.randint(KEYS, ()).item())
 
 

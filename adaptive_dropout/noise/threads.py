@@ -1,6 +1,7 @@
-"""A kernel over several threads: as many as torch uses, each with a part of the chunks.
+"""A kernel on several threads: as many as torch uses, each with a part of the chunks.
 
-Python threads rather than numba's own: a kernel releases the GIL, and these survive a fork, which GNU OpenMP does not.
+These are Python threads rather than numba's own: a kernel releases the GIL, and Python's threads survive a fork, which
+those of GNU OpenMP do not.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any
 
 import torch
 
-__all__ = ["over_threads"]
+__all__ = ["run_in_threads"]
 
 LEAST = 16  # chunks for a thread: at 4096 elements each about 20 us of work, as much as it takes to hand them over
 
 
-def over_threads(kernel: Callable[..., None], arguments: tuple[Any, ...], chunks: int) -> None:
-    """Call ``kernel(*arguments, first, last)`` for parts of ``chunks`` side by side, and wait for all of them."""
+def run_in_threads(kernel: Callable[..., None], arguments: tuple[Any, ...], chunks: int) -> None:
+    """Call ``kernel(*arguments, first, last)`` for parts of ``chunks`` in parallel, and wait for all of them."""
     threads = min(torch.get_num_threads(), chunks // LEAST)
     if threads < 2:
         kernel(*arguments, 0, chunks)

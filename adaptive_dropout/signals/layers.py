@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from adaptive_dropout.contexts import replaced
 from adaptive_dropout.functional.bernoulli import ALPHA_PRIME
-from adaptive_dropout.functional.shapes import channel_shape
+from adaptive_dropout.functional.inputs import channel_shape
 from adaptive_dropout.modules import (
     AlphaDropout,
     BernoulliDropout,

@@ -148,12 +148,12 @@ def test_the_step_is_its_own_again_after_the_run_and_after_an_exception(tmp_path
     model = Line()
     fit(model, tmp_path)
     assert "training_step" not in vars(model)
-    assert not model.drop.paired
+    assert not model.drop.estimated
     model.metric = None
     with pytest.raises(TypeError):
         fit(model, tmp_path)
     assert "training_step" not in vars(model)
-    assert not model.drop.paired
+    assert not model.drop.estimated
 
 
 def test_a_run_without_the_callback_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import adaptive_dropout as ad
-from adaptive_dropout.estimators.twin import paired, run_twin
+from adaptive_dropout.estimators.antithetic import estimating, run_antithetic
 
 ESTIMATORS = [ad.ARM(), ad.DisARM()]
 X = torch.tensor([1.0, 0.7, -1.3])
@@ -124,7 +124,7 @@ def test_the_gradient_of_the_scale_alone_is_not_that_of_the_mean() -> None:
     batch = X.expand(400, 3)
 
     def loss() -> Tensor:
-        network.drops[0].paired = True
+        network.drops[0].estimated = True
         return network.losses(batch).mean()
 
     rows = estimates(network, loss, 50)
@@ -144,11 +144,11 @@ def reinforce(network: OneLayer, n: int) -> Tensor:
 def by_example(network: OneLayer, estimator: ad.Estimator, n: int) -> Tensor:
     """What the masks of each of ``n`` examples contribute, without the scale's gradient; (n, logits)."""
     batch = X.expand(n, 3)
-    twin = run_twin(network, lambda: network.losses(batch), estimator.weight)
-    with paired(network):
+    antithetic = run_antithetic(network, lambda: network.losses(batch), estimator.weight)
+    with estimating(network):
         losses = network.losses(batch).detach()
-    ((_, weight),) = twin.weights
-    return (losses - twin.losses)[:, None] * weight.reshape(n, -1)
+    ((_, weight),) = antithetic.weights
+    return (losses - antithetic.losses)[:, None] * weight.reshape(n, -1)
 
 
 @pytest.mark.parametrize("name", ["one p, low", "one p, high", "a p for each unit"])

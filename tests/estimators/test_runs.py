@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import adaptive_dropout as ad
-from adaptive_dropout.functional.paired import Pair, bernoulli_dropout, draw_pair
+from adaptive_dropout.functional.antithetic import AntitheticPair, bernoulli_dropout, draw_pair
 
 
 def network(drop: nn.Module | None = None) -> nn.Sequential:
@@ -36,13 +36,13 @@ def rate_of(model: nn.Module) -> ad.LearnedRate:
     return rate
 
 
-def test_the_twin_is_drawn_from_one_minus_u_of_the_same_numbers() -> None:
+def test_the_antithetic_mask_is_drawn_from_one_minus_u_of_the_same_numbers() -> None:
     x, p = torch.ones(100_000), torch.tensor([0.3])
     pair = draw_pair(x, p)
-    u, kept, twin = pair.uniform(), pair.kept(), pair.twin()
+    u, kept, antithetic = pair.uniform(), pair.kept(), pair.antithetic()
     lost = pair.lost / 2**16
     assert torch.equal(kept, (u >= lost).float())
-    assert torch.equal(twin, (1 - u >= lost).float())
+    assert torch.equal(antithetic, (1 - u >= lost).float())
     assert abs(u.mean() - 0.5) < 5 / (12 * len(u)) ** 0.5
     torch.manual_seed(4)
     y = bernoulli_dropout(x, p)
@@ -51,10 +51,10 @@ def test_the_twin_is_drawn_from_one_minus_u_of_the_same_numbers() -> None:
 
 
 @pytest.mark.parametrize(("p", "same"), [(0.0, 1.0), (1.0, 0.0)])
-def test_mask_and_twin_agree_at_both_ends(p: float, same: float) -> None:
-    pair: Pair = draw_pair(torch.ones(1000), p)
+def test_both_masks_agree_at_both_ends(p: float, same: float) -> None:
+    pair: AntitheticPair = draw_pair(torch.ones(1000), p)
     assert (pair.kept() == same).all()
-    assert (pair.twin() == same).all()
+    assert (pair.antithetic() == same).all()
     assert not ad.DisARM().weight(pair).any()
 
 

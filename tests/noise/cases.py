@@ -1,4 +1,4 @@
-"""The three noises as functions of (x, p, key), each with its slow twin, and inputs of many shapes and strides."""
+"""The three noises as functions of (x, p, key), each with its slow reference, and inputs of many shapes and strides."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from adaptive_dropout.noise.fused import mask_add, mask_add_twin, relu_mask, relu_mask_twin
-from adaptive_dropout.noise.gate import gate, gate_twin
-from adaptive_dropout.noise.mask import LEVELS, mask, mask_twin
-from adaptive_dropout.noise.normal import gaussian, gaussian_twin
+from adaptive_dropout.noise.fused import mask_add, mask_add_reference, relu_mask, relu_mask_reference
+from adaptive_dropout.noise.gate import gate, gate_reference
+from adaptive_dropout.noise.mask import LEVELS, mask, mask_reference
+from adaptive_dropout.noise.normal import gaussian, gaussian_reference
 
 Noise = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -33,15 +33,15 @@ def shifted(function: Callable[..., Tensor]) -> Noise:
 
 def added(function: Callable[..., Tensor]) -> Noise:
     """The residual is x in another order."""
-    return masked(lambda x, levels, key: function(x, x.flatten().flip(0).reshape(x.shape), levels, key))
+    return masked(lambda x, settings, key: function(x, x.flatten().flip(0).reshape(x.shape), settings, key))
 
 
 def rectified(function: Callable[..., Tensor]) -> Noise:
     """The bias is that of the first row of x, 0-dim input has none."""
 
-    def noise(x: Tensor, levels: Tensor, key: Tensor) -> Tensor:
+    def noise(x: Tensor, settings: Tensor, key: Tensor) -> Tensor:
         rows = x.reshape(-1, x.shape[-1] if x.dim() else 1)
-        return function(x if x.dim() else rows[0], rows[:1].sum(0) / 3, levels, key).reshape(x.shape)
+        return function(x if x.dim() else rows[0], rows[:1].sum(0) / 3, settings, key).reshape(x.shape)
 
     return masked(noise)
 
@@ -55,13 +55,13 @@ def concrete(function: Callable[..., Tensor], temperature: float) -> Noise:
 
 
 PAIRS: dict[str, tuple[Noise, Noise]] = {
-    "mask": (masked(mask), masked(mask_twin)),
-    "shifted mask": (shifted(mask), shifted(mask_twin)),
-    "mask and residual": (added(mask_add), added(mask_add_twin)),
-    "bias, relu and mask": (rectified(relu_mask), rectified(relu_mask_twin)),
-    "gaussian": (normal(gaussian), normal(gaussian_twin)),
-    "gate at 0.1": (concrete(gate, 0.1), concrete(gate_twin, 0.1)),
-    "gate at 2/3": (concrete(gate, 2 / 3), concrete(gate_twin, 2 / 3)),
+    "mask": (masked(mask), masked(mask_reference)),
+    "shifted mask": (shifted(mask), shifted(mask_reference)),
+    "mask and residual": (added(mask_add), added(mask_add_reference)),
+    "bias, relu and mask": (rectified(relu_mask), rectified(relu_mask_reference)),
+    "gaussian": (normal(gaussian), normal(gaussian_reference)),
+    "gate at 0.1": (concrete(gate, 0.1), concrete(gate_reference, 0.1)),
+    "gate at 2/3": (concrete(gate, 2 / 3), concrete(gate_reference, 2 / 3)),
 }
 PS = [0.0, 0.001, 0.3, 0.999, 1.0]
 KEY = torch.tensor(0x123456789ABCDEF)

@@ -10,7 +10,7 @@ import sys
 import torch
 from torch import Tensor
 
-from adaptive_dropout.noise.backend import columns, work_dtype
+from adaptive_dropout.noise.backend import as_columns, work_dtype
 from adaptive_dropout.noise.philox import CHUNK
 from tests.noise.cases import KEY
 
@@ -59,7 +59,7 @@ def results() -> dict[str, Tensor]:
                     for exponent in EXPONENTS if name == "gate" else [0.0]:
                         out = torch.empty_like(x, dtype=kept)
                         numbers = {"gate": (exponent, LIMIT), "relu_mask": (shape[-1],)}.get(name, ())
-                        kernel(x, *others(name, x), out, KEY, columns(settings, x.shape), chunks, *numbers)
+                        kernel(x, *others(name, x), out, KEY, as_columns(settings, x.shape), chunks, *numbers)
                         made[f"{name} {shape} {dtype} {per_channel} {exponent}"] = out.to(dtype)
     return made
 

@@ -1,4 +1,4 @@
-"""What torch traces takes the twins: one graph, whatever p is, with the bits that the kernels give."""
+"""What torch traces takes the references: one graph, whatever p is, with the bits that the kernels give."""
 
 from __future__ import annotations
 

@@ -31,18 +31,18 @@ def two_threads() -> Iterator[None]:
 
 
 def last_bits(name: str, dtype: torch.dtype) -> float:
-    """How far a kernel may be from its twin: torch's square root in float64 errs by a last bit, 3 roundings follow."""
+    """How far a kernel may be from its reference: torch's float64 root errs by a last bit, 3 roundings follow."""
     return 4 * torch.finfo(dtype).eps if (name, dtype) == ("gate at 2/3", torch.float64) else 0.0
 
 
 @every_noise
 @every_dtype
 @pytest.mark.parametrize("layout", layouts(torch.float32))
-def test_the_kernel_gives_the_bits_of_the_twin(name: str, dtype: torch.dtype, layout: str) -> None:
+def test_the_kernel_gives_the_bits_of_the_reference(name: str, dtype: torch.dtype, layout: str) -> None:
     x = layouts(dtype)[layout]
-    kernel, twin = PAIRS[name]
+    kernel, reference = PAIRS[name]
     for p in PS:
-        ours, expected = (noise(x, torch.tensor(p), KEY) for noise in (kernel, twin))
+        ours, expected = (noise(x, torch.tensor(p), KEY) for noise in (kernel, reference))
         torch.testing.assert_close(ours, expected, rtol=last_bits(name, dtype), atol=0)
         assert ours.stride() == torch.empty_like(x).stride()
     assert not KERNELS["cpu"].failed
@@ -53,15 +53,15 @@ def test_the_kernel_gives_the_bits_of_the_twin(name: str, dtype: torch.dtype, la
 def test_p_may_differ_between_examples_channels_features_and_elements(name: str, kind: int) -> None:
     x = layouts(torch.float32)["contiguous"]
     p = torch.rand(p_shapes(x)[kind])
-    kernel, twin = PAIRS[name]
-    assert torch.equal(kernel(x, p, KEY), twin(x, p, KEY))
+    kernel, reference = PAIRS[name]
+    assert torch.equal(kernel(x, p, KEY), reference(x, p, KEY))
 
 
 @every_noise
 def test_the_bits_do_not_depend_on_the_number_of_threads(name: str, two_threads: None) -> None:
     x = torch.randn(300, 1001)
-    kernel, twin = PAIRS[name]
-    assert torch.equal(kernel(x, torch.tensor(0.3), KEY), twin(x, torch.tensor(0.3), KEY))
+    kernel, reference = PAIRS[name]
+    assert torch.equal(kernel(x, torch.tensor(0.3), KEY), reference(x, torch.tensor(0.3), KEY))
 
 
 def test_layouts_of_equal_elements_get_equal_noise() -> None:
@@ -93,9 +93,9 @@ def test_the_kernels_are_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_elements_beyond_2_31_have_the_counters_of_their_positions(start: int) -> None:
     # The kernel runs over the last chunk of a tensor that is not there, whose address is where it would begin.
     x, n = torch.ones(4000), 4000
-    y, levels = torch.empty(n), np.array([[20000], [1]], np.float32)
+    y, settings = torch.empty(n), np.array([[20000], [1]], np.float32)
     begin = [tensor.data_ptr() - 4 * start for tensor in (x, y)]
-    cpu.mask(*begin, start + n, KEY.item(), levels, start // 4096, start // 4096 + 1)
+    cpu.mask(*begin, start + n, KEY.item(), settings, start // 4096, start // 4096 + 1)
     counter = torch.arange(CHUNK) + start // 8
     zero = torch.zeros_like(counter)
     low, high = KEY & 0xFFFFFFFF, KEY >> 32

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptive_dropout.noise.fused import mask_add_twin, relu_mask_twin
-from adaptive_dropout.noise.gate import gate_twin, keep as keep_twin
-from adaptive_dropout.noise.mask import mask_twin
-from adaptive_dropout.noise.normal import gaussian_twin
+from adaptive_dropout.noise.fused import mask_add_reference, relu_mask_reference
+from adaptive_dropout.noise.gate import gate_reference, keep as keep_reference
+from adaptive_dropout.noise.mask import mask_reference
+from adaptive_dropout.noise.normal import gaussian_reference
 from tests.noise import interpreted
 from tests.noise.cases import KEY
 from tests.noise.interpreted import DTYPES, EXPONENTS, LANES, LIMIT, SHAPES
@@ -46,19 +46,19 @@ def the_limit_of_the_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adaptive_dropout.noise.gate._limit", lambda exponent: LIMIT)
 
 
-def twin(name: str, x: Tensor, settings: Tensor, exponent: float) -> Tensor:
+def reference(name: str, x: Tensor, settings: Tensor, exponent: float) -> Tensor:
     if name == "gaussian":
-        return gaussian_twin(x, settings[0], settings[1], KEY)
+        return gaussian_reference(x, settings[0], settings[1], KEY)
     if name == "gate":
-        return gate_twin(x, settings[0], settings[1], exponent, KEY)
-    twins = {"mask_add": mask_add_twin, "relu_mask": relu_mask_twin}
-    return twins.get(name, mask_twin)(x, *interpreted.others(name, x), settings, KEY)
+        return gate_reference(x, settings[0], settings[1], exponent, KEY)
+    references = {"mask_add": mask_add_reference, "relu_mask": relu_mask_reference}
+    return references.get(name, mask_reference)(x, *interpreted.others(name, x), settings, KEY)
 
 
 @pytest.mark.parametrize("name", LANES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_kernel_gives_the_bits_of_the_twin(
+def test_a_kernel_gives_the_bits_of_the_reference(
     name: str, dtype: torch.dtype, shape: tuple[int, ...], interpreter: Any
 ) -> None:
     for per_channel in (False, True)[: len(shape)]:
@@ -67,7 +67,7 @@ def test_a_kernel_gives_the_bits_of_the_twin(
             made = interpreter[0][f"{name} {shape} {dtype} {per_channel} {exponent}"]
             # torch's square root in float64 errs by a last bit; three roundings follow it.
             last_bits = 4 * torch.finfo(dtype).eps if (dtype, exponent) == (torch.float64, 1.5) else 0
-            torch.testing.assert_close(made, twin(name, x, settings, exponent), rtol=last_bits, atol=0)
+            torch.testing.assert_close(made, reference(name, x, settings, exponent), rtol=last_bits, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -75,8 +75,8 @@ def test_the_backward_kernel_gives_the_gradient_s_bits_and_the_sums(dtype: torch
     x, settings = interpreted.case("gate", (9001,), dtype, False)
     gradient, odds, scale = x.flip(0), *settings
     out, sums = interpreter[1][f"out {dtype}"], interpreter[1][f"sums {dtype}"]
-    assert torch.equal(out, gate_twin(gradient, odds, scale, 10.0, KEY))
-    k = keep_twin(x, odds, 10.0, KEY).double()
+    assert torch.equal(out, gate_reference(gradient, odds, scale, 10.0, KEY))
+    k = keep_reference(x, odds, 10.0, KEY).double()
     product = gradient.double() * x.double() * k
     rounding = 9001**0.5 * torch.finfo(dtype).eps * 10
     torch.testing.assert_close(sums.double().sum(1)[0], product.sum(), rtol=0, atol=rounding)

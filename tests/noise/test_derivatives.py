@@ -41,7 +41,7 @@ def test_first_second_and_forward_derivatives_by_p_are_right(name: str, kind: in
 
 @learned
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_gradient_of_p_reduced_in_the_kernel_is_that_of_the_twin(name: str, dtype: torch.dtype) -> None:
+def test_the_gradient_of_p_reduced_in_the_kernel_is_that_of_the_reference(name: str, dtype: torch.dtype) -> None:
     x, weights = torch.randn(2, 70_001, dtype=torch.float64).to(dtype)
     gradients = []
     for noise in PAIRS[name]:
@@ -80,7 +80,7 @@ def test_only_x_is_saved_where_p_gets_a_gradient(name: str) -> None:
 
 @every_noise
 @pytest.mark.parametrize("shape", [(7,), (5000,), (60, 50)])
-def test_func_transforms_agree_with_the_twin(name: str, shape: tuple[int, ...]) -> None:
+def test_func_transforms_agree_with_the_reference(name: str, shape: tuple[int, ...]) -> None:
     x, direction = torch.randn(2, *shape)
     results = []
     for noise in PAIRS[name]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from adaptive_dropout.noise.threads import LEAST, over_threads
+from adaptive_dropout.noise.threads import LEAST, run_in_threads
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def spans_and_threads(blocks: int) -> tuple[list[tuple[int, int]], set[int]]:
         seen.append(span)
         threads.add(threading.get_ident())
 
-    over_threads(kernel, ("argument",), blocks)
+    run_in_threads(kernel, ("argument",), blocks)
     return sorted(seen), threads
 
 
@@ -53,7 +53,7 @@ def test_an_error_in_another_thread_is_raised_here(three_threads: None) -> None:
             raise ValueError(f"at {first}")
 
     with pytest.raises(ValueError, match="at "):
-        over_threads(kernel, (), LEAST * 3)
+        run_in_threads(kernel, (), LEAST * 3)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")

@@ -1,9 +1,9 @@
-"""Kernels for the CPU: the bits of `philox`, used while they are in registers.
+"""Kernels for the CPU: the bits of `philox`, used while they are still in registers.
 
-Each takes the addresses of contiguous arrays and their size; a key; ``levels``, (settings, columns), of the arrays'
-dtype, where each column serves as many neighbouring elements; and the chunks from ``first`` to ``last``. A block whose
-elements share a column goes through one loop that vectorises, the others element by element. They release the GIL, are
-compiled when first called and then kept on disk.
+Each takes the addresses of contiguous arrays and their size; a key; ``settings``, (settings, columns), in the arrays'
+dtype, where each column serves the same number of neighbouring elements; and the chunks from ``first`` to ``last``. A
+block whose elements share a column goes through one loop that vectorises, the others element by element. Kernels
+release the GIL, are compiled when first called, and are then kept on disk.
 """
 
 from adaptive_dropout.noise.cpu.gates import gate, gate_backward

@@ -1,4 +1,4 @@
-"""Kernels of the concrete gate. The papers' temperature of 0.1 has loops of its own, which keep all in registers."""
+"""Kernels of the concrete gate. The published temperature of 0.1 has loops of its own, which stay in registers."""
 
 # mypy: ignore-errors
 
@@ -17,38 +17,38 @@ RIGHT = np.uint32(16)
 
 
 @compiled
-def gate(x, out, size, key, levels, exponent, limit, first, last):
+def gate(x, out, size, key, settings, exponent, limit, first, last):
     """Write ``x scale k``; settings as in `adaptive_dropout.noise.gate`."""
-    words, keep = np.empty((4, CHUNK), np.uint32), np.empty((LANES, CHUNK), levels.dtype)
-    odds, base, most = np.empty(CHUNK, levels.dtype), np.empty(CHUNK, levels.dtype), levels.dtype.type(limit)
-    inner = max(size // levels.shape[1], 1)
+    words, keep = np.empty((4, CHUNK), np.uint32), np.empty((LANES, CHUNK), settings.dtype)
+    odds, base, most = np.empty(CHUNK, settings.dtype), np.empty(CHUNK, settings.dtype), settings.dtype.type(limit)
+    inner = max(size // settings.shape[1], 1)
     for chunk in range(first, last):
-        if exponent == SHARP and levels.shape[1] == 1 and (chunk + 1) * LANES * CHUNK <= size:
+        if exponent == SHARP and settings.shape[1] == 1 and (chunk + 1) * LANES * CHUNK <= size:
             for block in range(chunk * BLOCKS, (chunk + 1) * BLOCKS):
-                given, made = part(x, block * SPAN, SPAN, levels), part(out, block * SPAN, SPAN, levels)
-                _sharp_block(given, made, np.uint64(key), block, levels[0, 0], levels[1, 0], most)
+                given, made = part(x, block * SPAN, SPAN, settings), part(out, block * SPAN, SPAN, settings)
+                _sharp_block(given, made, np.uint64(key), block, settings[0, 0], settings[1, 0], most)
             continue
         fill_words(words, key, chunk)
         for lane in range(LANES):
-            _fill_odds(odds, levels, chunk, lane, inner)
+            _fill_odds(odds, settings, chunk, lane, inner)
             _fill_gates(keep, base, words, lane, odds, exponent, most)
         for b in range(BLOCKS):
             start = (chunk * BLOCKS + b) * SPAN
             n = max(min(SPAN, size - start), 0)
-            given, made = part(x, start, n, levels), part(out, start, n, levels)
-            if n == SPAN and levels.shape[1] == 1:
-                _block(given, made, rows_from(keep, b * BLOCK), levels[1, 0])
+            given, made = part(x, start, n, settings), part(out, start, n, settings)
+            if n == SPAN and settings.shape[1] == 1:
+                _block(given, made, rows_from(keep, b * BLOCK), settings[1, 0])
             else:
                 for i in range(n):
-                    made[i] = given[i] * (levels[1, (start + i) // inner] * keep[i // BLOCK, b * BLOCK + i % BLOCK])
+                    made[i] = given[i] * (settings[1, (start + i) // inner] * keep[i // BLOCK, b * BLOCK + i % BLOCK])
 
 
 @compiled
-def gate_backward(x, gradient, out, sums, size, key, levels, exponent, limit, first, last):
+def gate_backward(x, gradient, out, sums, size, key, settings, exponent, limit, first, last):
     """Write ``gradient scale k``, and the sums of x gradient k and of it times 1 - k over each chunk into ``sums``."""
-    words, keep = np.empty((4, CHUNK), np.uint32), np.empty((LANES, CHUNK), levels.dtype)
-    odds, base, most = np.full(CHUNK, levels[0, 0]), np.empty(CHUNK, levels.dtype), levels.dtype.type(limit)
-    parts, one = np.empty((2, BLOCK), levels.dtype), levels.dtype.type(1)
+    words, keep = np.empty((4, CHUNK), np.uint32), np.empty((LANES, CHUNK), settings.dtype)
+    odds, base, most = np.full(CHUNK, settings[0, 0]), np.empty(CHUNK, settings.dtype), settings.dtype.type(limit)
+    parts, one = np.empty((2, BLOCK), settings.dtype), settings.dtype.type(1)
     of_k, of_slope = rows_from(parts, 0), rows_from(parts, BLOCK)
     for chunk in range(first, last):
         parts[:] = 0
@@ -60,16 +60,16 @@ def gate_backward(x, gradient, out, sums, size, key, levels, exponent, limit, fi
         for block in range(chunk * BLOCKS, (chunk + 1) * BLOCKS):
             start = block * SPAN
             n = max(min(SPAN, size - start), 0)
-            given, arriving = part(x, start, n, levels), part(gradient, start, n, levels)
-            made = part(out, start, n, levels)
+            given, arriving = part(x, start, n, settings), part(gradient, start, n, settings)
+            made = part(out, start, n, settings)
             if sharp:
                 _sharp_backward_block(
-                    given, arriving, made, of_k, np.uint64(key), block, levels[0, 0], levels[1, 0], most
+                    given, arriving, made, of_k, np.uint64(key), block, settings[0, 0], settings[1, 0], most
                 )
             else:
                 for i in range(n):
                     k = keep[i // BLOCK, (block % BLOCKS) * BLOCK + i % BLOCK]
-                    made[i] = arriving[i] * (levels[1, 0] * k)
+                    made[i] = arriving[i] * (settings[1, 0] * k)
                     product = arriving[i] * given[i] * k
                     of_k[i % BLOCK] += product
                     of_slope[i % BLOCK] += product * (one - k)
@@ -124,14 +124,14 @@ def _block(x, out, k, scale):
 
 
 @compiled
-def _fill_odds(odds, levels, chunk, lane, inner):
+def _fill_odds(odds, settings, chunk, lane, inner):
     """Write the odds of the elements of one lane of a chunk; the last one's for those past the end."""
-    if levels.shape[1] == 1:
-        odds[:] = levels[0, 0]
+    if settings.shape[1] == 1:
+        odds[:] = settings[0, 0]
         return
     for c in range(CHUNK):
         i = ((chunk * BLOCKS + c // BLOCK) * 8 + lane) * BLOCK + c % BLOCK
-        odds[c] = levels[0, min(i // inner, levels.shape[1] - 1)]
+        odds[c] = settings[0, min(i // inner, settings.shape[1] - 1)]
 
 
 @compiled
@@ -151,7 +151,7 @@ def _fill_gates(keep, base, words, lane, odds, exponent, most):
 
 @compiled
 def _raise(power, base, exponent):
-    """Write ``base`` to the ``exponent``; a multiple of 1/2 up to 32 by multiplications, which vectorise."""
+    """Write ``base`` to the ``exponent``; multiples of 1/2 up to 32 by multiplications, which vectorise."""
     twice = int(2 * exponent)
     if twice != 2 * exponent or twice > 64:
         for c in range(CHUNK):
@@ -171,7 +171,7 @@ def _raise(power, base, exponent):
 
 @compiled
 def _sum(parts):
-    """Return the sum of the first ``BLOCK`` of ``parts``, which it overwrites, in halves: in order it would not
+    """Return the sum of the first ``BLOCK`` of ``parts``, which it overwrites, pairwise: in order it would not
     vectorise.
     """
     half = BLOCK // 2

@@ -21,23 +21,23 @@ LN_2 = np.float32(LN_2)
 
 
 @compiled
-def gaussian(x, out, size, key, levels, first, last):
+def gaussian(x, out, size, key, settings, first, last):
     """Write ``x (offset + std e)``; settings as in `adaptive_dropout.noise.normal`."""
     held, ones, normals = np.empty((1, SPAN // 2), np.uint32), np.ones(SPAN, np.float32), np.empty(SPAN, np.float32)
     drawn, zero = rows_from(held, 0), np.float32(0)
     for block in range(first * BLOCKS, last * BLOCKS):
         start = block * SPAN
-        column, inner, shared = columns_of(levels, size, start, SPAN)
+        column, inner, shared = columns_of(settings, size, start, SPAN)
         n = max(min(SPAN, size - start), 0)
-        given, made = part(x, start, n, levels), part(out, start, n, levels)
+        given, made = part(x, start, n, settings), part(out, start, n, settings)
         _fill_words(drawn, np.uint64(key), block)
         if shared:
-            _gaussian_block(given, made, drawn, levels[0, column], levels[1, column])
+            _gaussian_block(given, made, drawn, settings[0, column], settings[1, column])
         else:
             _gaussian_block(ones, normals, drawn, zero, ONE)
             for i in range(n):
                 column = (start + i) // inner
-                made[i] = given[i] * (levels[0, column] + levels[1, column] * normals[i])
+                made[i] = given[i] * (settings[0, column] + settings[1, column] * normals[i])
 
 
 @compiled

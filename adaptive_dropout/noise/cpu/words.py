@@ -1,4 +1,4 @@
-"""What all kernels are made of: random words, and arrays that are only an address.
+"""The parts of all kernels: random words, and arrays that are only an address.
 
 numba compiles a kernel anew when its own file changes, not when this one does: after a change here, remove the folders
 ``__pycache__`` of the kernels.
@@ -29,7 +29,7 @@ LEFT = np.uint32(16)
 @inlined
 def words(key, counter):
     """Return the four words of a counter, all uint64 but the words."""
-    # Held in 64 bits of which the low 32 count: a multiplication reads no others, and nothing has to be cut off before.
+    # Held in 64 bits of which only the low 32 count: a multiplication reads no others, so nothing is cut off before.
     c0, c1, c2, c3 = counter, counter >> HIGH, np.uint64(0), np.uint64(0)
     k0, k1 = key & LOW, key >> HIGH
     for _ in range(ROUNDS):
@@ -49,7 +49,7 @@ def halves(key, counter):
 
 @compiled
 def half(key, block, i):
-    """Return that of element ``i`` of a block."""
+    """Return the lane of element ``i`` of a block."""
     return halves(key, np.uint64(block * BLOCK + i % BLOCK))[i // BLOCK]
 
 
@@ -72,22 +72,22 @@ def _pointer(context, address, like):
 
 
 @compiled
-def part(address, start, n, levels):
-    """Return the ``n`` numbers from ``start`` on; no slice of an array, which would count its references."""
-    return carray(_pointer(np.int64(address + start * np.int64(levels.itemsize)), levels[0, 0]), (n,))
+def part(address, start, n, settings):
+    """Return the ``n`` numbers from ``start`` on; not as a slice of an array, which would count references."""
+    return carray(_pointer(np.int64(address + start * np.int64(settings.itemsize)), settings[0, 0]), (n,))
 
 
 @compiled
 def rows_from(rows, begin):
-    """Return the numbers of ``rows`` from ``begin`` of the first row on, no slice either."""
+    """Return the numbers of ``rows`` from ``begin`` of the first row on; not as a slice either."""
     return carray(_pointer(np.int64(rows.ctypes.data + begin * rows.itemsize), rows[0, 0]), (rows.size - begin,))
 
 
 @compiled
-def columns_of(levels, size, start, span):
+def columns_of(settings, size, start, span):
     """Return the column of the element ``start``, how many elements share one, and whether the next ``span`` do."""
-    if levels.shape[1] == 1:
+    if settings.shape[1] == 1:
         return 0, max(size, 1), start + span <= size
-    inner = size // levels.shape[1]
+    inner = size // settings.shape[1]
     column = start // inner
     return column, inner, start + span <= min(size, (column + 1) * inner)

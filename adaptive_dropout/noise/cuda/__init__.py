@@ -1,8 +1,9 @@
-"""Kernels for CUDA devices, in Triton: the bits of `philox`, one pass over memory, nothing that waits for the host.
+"""Kernels for CUDA devices, in Triton: the bits of `philox`, one pass over memory, and no waiting for the host.
 
-A program does one chunk, each thread eight neighbouring counters, so that it loads and stores 16 bytes of bfloat16 or
-32 of float32 at a time. Keys and settings are read from device memory, so a captured CUDA graph replays with whatever
-they hold then. Products and sums are rounded one by one, as on the CPU, hence the contraction of both is off.
+A program does one chunk and each of its threads eight neighbouring counters, so that it loads and stores 16 bytes of
+bfloat16 or 32 of float32 at a time. Keys and settings are read from device memory, so a captured CUDA graph replays
+with the values that they hold then. Products and sums are rounded one by one, as on the CPU, so fused multiply-add is
+off.
 
 Under Triton's interpreter the same kernels run on a CPU.
 """

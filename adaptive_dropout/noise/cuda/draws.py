@@ -1,4 +1,4 @@
-"""What is made of random words: masks, gates and normals, with the operations of the twins in order."""
+"""Masks, gates and normals from random words, with the operations of the references in the same order."""
 
 # mypy: ignore-errors
 
@@ -45,7 +45,7 @@ def _rooted(x):
 
 @triton.jit
 def _power(base, exponent: tl.constexpr, work: tl.constexpr):
-    """Return ``base`` to the ``exponent``; a multiple of 1/2 up to 32 by multiplications, as on the CPU."""
+    """Return ``base`` to the ``exponent``; multiples of 1/2 up to 32 by multiplications, as on the CPU."""
     twice: tl.constexpr = int(2 * exponent)
     if twice != 2 * exponent or twice > 64:
         power = tl.exp2(exponent * tl.log2(base))

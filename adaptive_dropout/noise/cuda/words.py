@@ -1,4 +1,4 @@
-"""What each program of a kernel starts from: its random words, and where its elements stand."""
+"""The start of each program of a kernel: its random words, and the positions of its elements."""
 
 # mypy: ignore-errors
 
@@ -26,7 +26,7 @@ def words_of(key):
 
 @triton.jit
 def positions_of(lane: tl.constexpr, size):
-    """Return where the elements of one lane of this program's chunk stand, and which of them there are."""
+    """Return the positions of one lane of this program's chunk, and which of them are inside of the array."""
     c = tl.program_id(0).to(tl.int64) * CHUNK + tl.arange(0, CHUNK)
     i = (c // BLOCK * LANES + lane) * BLOCK + c % BLOCK
     return i, i < size

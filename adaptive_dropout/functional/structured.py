@@ -1,4 +1,4 @@
-"""Noise that drops an input in pieces that mean something: the words of a text, the patches of an image."""
+"""Noise that drops meaningful parts of an input: the words of a text, the patches of an image."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from torch import Tensor
 
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.functional.bernoulli import dropout
-from adaptive_dropout.functional.strength import check_input
+from adaptive_dropout.functional.inputs import check_input
 from adaptive_dropout.noise.backend import work_dtype
 
 __all__ = ["patch_dropout", "word_dropout"]
 
 
 def word_dropout(x: Tensor, p: float | Tensor) -> Tensor:
-    """Drop whole words of ``x``, (..., words, channels), the embeddings of a text; else as `dropout`.
+    """Drop whole words of ``x``, (..., words, channels), the embeddings of a text; otherwise as `dropout`.
 
     Raises:
         RuntimeError: ``x`` has fewer than two dimensions, or is not floating point.
 
-    Source: Iyyer et al. (2015), section 3.1. They divide a sum over the words by how many stay; here by how many stay
-    on average, so that the mean is exact.
+    Source: Iyyer et al. (2015), section 3.1. They divide a sum over the words by the number of words kept; here it is
+    the expected number, so that the mean is exact.
     """
     if x.dim() < 2:
         raise RuntimeError(f"word_dropout takes (..., words, channels), but got shape {tuple(x.shape)}")
@@ -27,7 +27,7 @@ def word_dropout(x: Tensor, p: float | Tensor) -> Tensor:
 
 
 def patch_dropout(x: Tensor, p: float | Tensor, patch: int) -> Tensor:
-    """Drop whole patches of ``x``, (batch, channels, height, width), in all channels; else as `dropout`.
+    """Drop whole patches of ``x``, (batch, channels, height, width), in all channels; otherwise as `dropout`.
 
     Args:
         x: images. Where ``patch`` does not divide their height or width, the last patches are cut off.
@@ -35,11 +35,11 @@ def patch_dropout(x: Tensor, p: float | Tensor, patch: int) -> Tensor:
         patch: height and width of a patch in pixels, at least 1.
 
     Raises:
-        RuntimeError: ``x`` has not four dimensions, or is not floating point.
-        TypeError, ValueError: ``patch`` is no whole number of at least 1.
+        RuntimeError: ``x`` does not have four dimensions, or is not floating point.
+        TypeError, ValueError: ``patch`` is not a whole number of at least 1.
 
-    Source: Liu et al. (2023), "PatchDropout: economizing vision transformers". They take the tokens of the patches out
-    of a transformer, which saves their time; here shapes stay, so that p can move in a compiled model.
+    Source: Liu et al. (2023), "PatchDropout: economizing vision transformers". They remove the tokens of dropped
+    patches from a transformer, which saves time; here shapes stay, so that p can move in a compiled model.
     """
     check_input(x)
     check_count(patch, "patch")
