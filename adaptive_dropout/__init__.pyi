@@ -118,6 +118,9 @@ from .schedules import (
     SequentialSchedule as SequentialSchedule,
     StepSchedule as StepSchedule,
 )
-from .snapshot import Snapshot as Snapshot
+from .steering import (
+    ControlLoop as ControlLoop,
+    Snapshot as Snapshot,
+)
 
 __version__: str

@@ -19,7 +19,7 @@ ROWS = [
     {"functional", "rates", "nested", "tracking"},
     {"contexts"},
     {"modules"},
-    {"signals", "snapshot", "conversion", "penalties", "pruning"},
+    {"signals", "steering", "conversion", "penalties", "pruning"},
     {"inference", "estimators"},
     {"deprecated"},
     # ---- plain `import adaptive_dropout` stops here ----

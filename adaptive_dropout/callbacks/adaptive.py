@@ -66,8 +66,7 @@ class AdaptiveDropout(DropoutRateControl):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Put the best weights into the model and say what was found."""
-        if self._rewinder is not None:
-            self._rewinder.finish()
+        self._steering.finish()
         super().on_train_end(trainer, pl_module)
         self._say(trainer)
 

@@ -11,19 +11,18 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from adaptive_dropout.callbacks.base import RateCallback
 from adaptive_dropout.callbacks.checks import check_alone, check_pace, check_surroundings, check_validated
-from adaptive_dropout.callbacks.deciding import begun, why_undecided
 from adaptive_dropout.callbacks.losses import logged_metrics
 from adaptive_dropout.callbacks.meters import Meters
 from adaptive_dropout.callbacks.meters.batches import RunBatches
 from adaptive_dropout.callbacks.meters.monitored import Monitored, MonitorSearch
 from adaptive_dropout.callbacks.meters.signals import average, measure, run_metrics, run_position
-from adaptive_dropout.callbacks.record import Record
-from adaptive_dropout.callbacks.rewinder import Rewinder
-from adaptive_dropout.callbacks.stopwatch import Stopwatch, timed
-from adaptive_dropout.callbacks.trainer import with_averages
-from adaptive_dropout.controllers import Controller, State, state_from_dict, state_to_dict
-from adaptive_dropout.controllers.base import check_controller, decide
-from adaptive_dropout.rates import Rate, SettableRate, get_rates, set_rates
+from adaptive_dropout.callbacks.record import Stopwatch, begin_logs, finish_logs, log_decision, timed
+from adaptive_dropout.callbacks.trainer import averages, run_dir, steps_done
+from adaptive_dropout.controllers import Controller, State
+from adaptive_dropout.controllers.base import check_controller
+from adaptive_dropout.rates import Rate, SettableRate
+from adaptive_dropout.steering import ControlLoop
+from adaptive_dropout.tracking.run import Run
 
 __all__ = ["DropoutRateControl"]
 
@@ -70,8 +69,8 @@ class DropoutRateControl(RateCallback):
     kind: ClassVar[type[Rate]] = SettableRate
     remedy: ClassVar[str] = "put adaptive_dropout.Dropout(0.3) where nn.Dropout(0.3) is"
 
-    state: State | None
-    """The last decision and the controller's memory; None before the first ``fit``."""
+    loop: ControlLoop | None
+    """Decides, restores, sets the rates and writes ``decisions.jsonl``; None before the first ``fit``."""
 
     def __init__(
         self,
@@ -87,31 +86,38 @@ class DropoutRateControl(RateCallback):
         self._begin()
 
     def _begin(self) -> None:
-        needs = self.controller.needs()
-        self.state = None
+        self.loop = None
         self.monitored = Monitored(self.monitor, self.mode)
         self._search = MonitorSearch(self.monitored)
-        self._meters = Meters(self.monitored, needs)
+        self._meters = Meters(self.monitored, self.controller.needs())
         self._batches = RunBatches()
-        self._rewinder = Rewinder(self.folder) if "snapshot" in needs else None
-        self.record = Record(self.controller)
         self.stopwatch = Stopwatch()
-        self._generator: torch.Tensor | None = None
+        self._saved: dict[str, Any] | None = None
         self._decided_at: int | None = None
-        self._said: set[str] = set()
+        self._warned_of_monitor = False
         self._opened = False
 
     @property
+    def state(self) -> State | None:
+        """The last decision and the controller's memory; None before the first ``fit``."""
+        return None if self.loop is None else self.loop.state
+
+    @property
+    def run(self) -> Run | None:
+        """All decisions so far; None before the first ``fit``."""
+        return None if self.loop is None else self.loop.run
+
+    @property
     def state_key(self) -> str:
-        """Tell apart controls of different metrics or controllers in one checkpoint."""
-        return self._generate_state_key(monitor=self.monitor, controller=repr(self.controller))
+        """The name of this callback's part in a checkpoint: its class and its ``monitor``."""
+        return self._generate_state_key(monitor=self.monitor)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Forget an earlier ``fit``: its best weights are of another run. A checkpoint is loaded after this."""
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             self._begin()
-            if self._rewinder is not None:
+            if self._rewinds:
                 check_surroundings(trainer, self)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -122,27 +128,31 @@ class DropoutRateControl(RateCallback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start from the model's rates and weights, or from the checkpoint's."""
-        self.state = begun(self.controller, self.state, get_rates(pl_module, SettableRate))
-        set_rates(pl_module, self.state.rates)
-        if self._rewinder is not None:
+        if self._rewinds:
             check_pace(trainer)
-            self._rewinder.start(with_averages(trainer, pl_module), trainer.optimizers)
+        self.loop = ControlLoop(
+            self.controller, pl_module, *trainer.optimizers, averages=averages(trainer), folder=self.folder,
+            share=trainer.strategy.broadcast, warn=rank_zero_warn,
+        )  # fmt: skip
+        if self._saved is not None:
+            self.loop.load_state_dict(self._saved["loop"])
         self._batches.loader = self.monitored.loader
         for meter in self._meters:
             meter.on_train_start(trainer, pl_module, self._batches)
         self._batches.watch(trainer, pl_module)
         self.stopwatch = Stopwatch()
-        if self._generator is not None:
-            torch.set_rng_state(self._generator)
+        if self._saved is not None:
+            torch.set_rng_state(self._saved["generator"])
+            self._saved = None
 
     @timed
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Go back where the last decision said so; let the meters have the batch before it is trained on."""
+        """Carry out a rewind that waits; let the meters have the batch before it is trained on."""
         if not self._opened:
             self._open(trainer, pl_module)
-        self._settle()
+        self._steering.before_step()
         for meter in self._meters:
             meter.on_train_batch_start(trainer, pl_module, batch)
 
@@ -178,15 +188,16 @@ class DropoutRateControl(RateCallback):
 
     @timed
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Measure, decide, carry out, record."""
+        """Measure, decide, log. The loop carries the decision out and writes it down."""
         if trainer.state.fn != "fit":
             return
         logged = logged_metrics(trainer)
         if trainer.sanity_checking:
             self._search.sanity_checked(logged)
             return
-        if missing := self._search.at_validation(trainer, logged):
-            self._say_once(missing, "monitor")
+        if (missing := self._search.at_validation(trainer, logged)) and not self._warned_of_monitor:
+            self._warned_of_monitor = True
+            rank_zero_warn(missing)
         can_decide = self.monitored.found and self.monitored.name in logged
         if not trainer.strategy.reduce_boolean_decision(can_decide, all=True):
             return
@@ -194,93 +205,87 @@ class DropoutRateControl(RateCallback):
         if signals["step"] == self._decided_at:
             return
         self._decided_at = int(signals["step"])
-        signals = self._measured(trainer, pl_module, signals)
-        before = self.state
-        assert before is not None
-        self.state = trainer.strategy.broadcast(decide(self.controller, before, signals))
-        if why := why_undecided(self.state, signals):
-            self._say_once(why, self.state.reason)
-        self.record.add(trainer, before, self.state, signals)
-        if self._rewinder is not None:
-            self._rewinder.carry_out(self.state)
+        signals = self._measure(trainer, pl_module, signals)
+        state = self._steering.decide(signals)
+        log_decision(trainer, self._steering.run, state, signals)
         for meter in self._meters:
-            meter.on_decision(self.state)
-        set_rates(pl_module, self.state.rates)
+            meter.on_decision(state)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Go back where the last decision said so, before callbacks that work on the weights of a new epoch."""
+        """Carry out a rewind that waits, before callbacks that work on the weights of a new epoch."""
         super().on_train_epoch_start(trainer, pl_module)
-        self._settle()
+        self._steering.before_step()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Go back where the last decision said so, and sum the run up."""
-        self._settle()
-        self.record.finish(trainer, self.stopwatch.ratio())
+        """Carry out a rewind that waits, and sum the run up."""
+        self._steering.before_step()
+        self._close(trainer)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Leave the model as it was, but for its rates."""
         super().on_fit_end(trainer, pl_module)
-        self._finish(pl_module)
+        self._stop_measuring(pl_module)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Leave the model as it was, but for its rates; what waits to be restored is in checkpoints saved now."""
-        self._finish(pl_module)
-        self.record.finish(trainer, self.stopwatch.ratio())
+        """Leave the model as it was, but for its rates; checkpoints saved now hold the rewind that waits."""
+        self._stop_measuring(pl_module)
+        self._close(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state in JSON types, what was measured since, and what can be rewound to."""
+        """Return the loop's state, what was measured since the last decision, and the state of torch's generator."""
         return {
-            "state": None if self.state is None else state_to_dict(self.state),
+            "loop": None if self.loop is None else self.loop.state_dict(),
             "meters": self._meters.state_dict(),
-            "rewinder": None if self._rewinder is None else self._rewinder.state_dict(),
-            "record": self.record.state_dict(),
             "monitored": self.monitored.state_dict(),
             "generator": torch.get_rng_state(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint; rates and generator are set when training starts."""
+        """Go on from a checkpoint; the loop and the generator take it over when training starts."""
         if not self._goes_on:
             return
-        saved = state_dict["state"]
-        self.state = None if saved is None else state_from_dict(self.controller, saved)
-        self._generator = state_dict["generator"]
+        self._saved = state_dict if state_dict["loop"] is not None else None
         self._meters.load_state_dict(state_dict["meters"])
-        self.record.load_state_dict(state_dict["record"])
         self.monitored.load_state_dict(state_dict["monitored"])
-        if self._rewinder is not None:
-            self._rewinder.load_state_dict(state_dict["rewinder"])
+
+    @property
+    def _rewinds(self) -> bool:
+        return "snapshot" in self.controller.needs()
+
+    @property
+    def _steering(self) -> ControlLoop:
+        assert self.loop is not None, "training has not started"
+        return self.loop
 
     def _open(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find the monitor and begin the record, before the first batch is trained on."""
-        assert self.state is not None
         self._opened = True
         self._search.before_training(trainer, pl_module, self._batches)
-        self.record.start(trainer, self.state, self.monitored.name)
+        run = self._steering.run
+        if not run.decisions:
+            run.monitor, run.step = self.monitored.name or "the validation loss", steps_done(trainer)
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self._steering.record_in(run_dir(trainer))
+            begin_logs(trainer, run)
 
-    def _measured(self, trainer: L.Trainer, pl_module: L.LightningModule, known: dict[str, float]) -> dict[str, float]:
-        """Return ``known`` and what the meters measure; begin anew where they find that the loss is a score."""
+    def _measure(self, trainer: L.Trainer, pl_module: L.LightningModule, known: dict[str, float]) -> dict[str, float]:
+        """Return ``known`` and what the meters measure; if that shows the loss to be a score, the rule begins anew."""
         sign = self.monitored.sign
         signals = measure(trainer, pl_module, self._meters, known)
         if self.monitored.sign != sign:
-            assert self.state is not None
             signals["val_loss"] = -signals["val_loss"]
-            self.state = self.controller.init(self.state.rates)
+            self._steering.forget()
         return signals
 
-    def _say_once(self, what: str, about: str) -> None:
-        if about not in self._said:
-            self._said.add(about)
-            rank_zero_warn(what)
+    def _close(self, trainer: L.Trainer) -> None:
+        if self.loop is not None:
+            self.loop.close()
+            finish_logs(trainer, self.loop.run, self.stopwatch.ratio())
 
-    def _finish(self, pl_module: L.LightningModule) -> None:
+    def _stop_measuring(self, pl_module: L.LightningModule) -> None:
         self._batches.unwatch(pl_module)
         for meter in self._meters:
             meter.on_fit_end()
-
-    def _settle(self) -> None:
-        if self._rewinder is not None:
-            self._rewinder.settle()
 
 
 def _decides(trainer: L.Trainer) -> bool:

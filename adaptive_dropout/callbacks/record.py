@@ -1,119 +1,81 @@
-"""Writes a run's decisions down: in every logger, in a file of its own, and what only W&B can show."""
+"""The loggers' part of a steered run: numbers at each decision, the table and the figure at its end, and its cost."""
 
 from __future__ import annotations
 
-import uuid
+import functools
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities import rank_zero_warn
 
-from adaptive_dropout.callbacks.deciding import decision_metrics
 from adaptive_dropout.callbacks.packages import both
-from adaptive_dropout.callbacks.trainer import run_dir, steps_done
-from adaptive_dropout.controllers import Controller, State, controller_to_dict, state_to_dict
-from adaptive_dropout.tracking.decisions_file import FILE, DecisionsFile
-from adaptive_dropout.tracking.run import Decision, Run
+from adaptive_dropout.callbacks.trainer import logging_step
+from adaptive_dropout.controllers import State
+from adaptive_dropout.tracking.names import decision_metrics
+from adaptive_dropout.tracking.run import Run
 from adaptive_dropout.tracking.wandb.run import begin_wandb, decision_media, finish_wandb
 
-__all__ = ["Record"]
-
-UNKNOWN = "the validation loss"
+__all__ = ["Stopwatch", "begin_logs", "finish_logs", "log_decision", "timed"]
 
 
-class Record:
-    """The decisions of one run: ``decisions.jsonl`` in its folder, and the loggers. The first process writes.
+class Stopwatch:
+    """Seconds since it was made, and those of them that passed in the hooks of its owner.
 
-    A folder that cannot be written to is one warning; training goes on.
-
-    ``run`` is what was decided so far, None before training.
-
-    Args:
-        controller: the rule.
+    On a GPU the time in which a hook waits for kernels counts; that of kernels which nobody waits for does not.
     """
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller_to_dict(controller)
-        self.run: Run | None = None
-        self._trace: DecisionsFile | None = None
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self.own = 0.0
 
-    def start(self, trainer: L.Trainer, state: State, monitor: str | None) -> None:
-        """Begin with ``state``, or go on with what a checkpoint held.
+    def ratio(self) -> float:
+        """Return all seconds over those outside of the hooks, at least 1."""
+        whole = time.perf_counter() - self._began
+        return whole / max(whole - self.own, 1e-9)
 
-        Args:
-            trainer: of the run.
-            state: the rates that it begins with.
-            monitor: the metric that it is steered by; None where a validation has yet to show it.
-        """
-        if self.run is None:
-            rates, stored = dict(state.rates), state_to_dict(state)
-            self.run = Run(uuid.uuid4().hex, self._controller, monitor or UNKNOWN, rates, stored, steps_done(trainer))
-        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
-            return
+
+def timed(hook: Callable[..., None]) -> Callable[..., None]:
+    """Decorate the ``hook`` of a callback that has a `Stopwatch` named ``stopwatch``: its time is added there."""
+
+    @functools.wraps(hook)
+    def run_timed(self: Any, *arguments: Any, **named: Any) -> None:
+        began = time.perf_counter()
         try:
-            self._trace = DecisionsFile(run_dir(trainer), self.run)
-        except OSError as error:
-            _warn(error)
-        for logger in _wandb_loggers(trainer):
-            begin_wandb(logger.experiment, self.run)
+            hook(self, *arguments, **named)
+        finally:
+            self.stopwatch.own += time.perf_counter() - began
 
-    def add(self, trainer: L.Trainer, before: State, state: State, signals: dict[str, float]) -> None:
-        """Write down that ``signals`` led from ``before`` to ``state``."""
-        assert self.run is not None
-        decision = Decision(
-            int(signals["step"]), signals, before.rates, state.rates,
-            state.improved, state.rewind, state.restart, state.reason,
-        )  # fmt: skip
-        self.run.decisions.append(decision)
-        line = decision.to_line()
-        self._append(line)
-        # LightningModule.log is refused here; global_step would put the point one to the right of the training step's.
-        step = trainer.fit_loop.epoch_loop._batches_that_stepped
-        numbers = decision_metrics(state, signals, trainer.callback_metrics)
-        for logger in trainer.loggers:
-            media = decision_media(state.rates, line) if isinstance(logger, both(WandbLogger)) else {}
-            logger.log_metrics(numbers | media, step=step)
+    return run_timed
 
-    def finish(self, trainer: L.Trainer, cost_ratio: float) -> None:
-        """Close the file, and give W&B the summary, the table and the figure of the run so far."""
-        if self._trace is not None:
-            self._trace.close()
-            self._trace = None
-        if self.run is None or not trainer.is_global_zero:
-            return
-        for logger in _wandb_loggers(trainer):
-            from adaptive_dropout.plots import run_figure
 
-            figure = run_figure(self.run.history(), rewinds=self.run.rewinds())
-            finish_wandb(logger.experiment, self.run, cost_ratio, figure)
+def begin_logs(trainer: L.Trainer, run: Run) -> None:
+    """Give W&B the settings and the axes of the run."""
+    for logger in _wandb_loggers(trainer):
+        begin_wandb(logger.experiment, run)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the run so far in JSON types."""
-        if self.run is None:
-            return {}
-        return self.run.header() | {"decisions": [decision.to_dict() for decision in self.run.decisions]}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state_dict` was taken."""
-        if state:
-            decisions = [Decision.from_dict(decision) for decision in state["decisions"]]
-            self.run = Run(**state | {"decisions": decisions})
+def log_decision(trainer: L.Trainer, run: Run, state: State, signals: Mapping[str, float]) -> None:
+    """Log the ``state`` that ``signals`` led to; W&B also gets the line of the decision and a histogram of rates."""
+    # LightningModule.log is refused here; global_step would put the point one to the right of the training step's.
+    step = logging_step(trainer)
+    numbers = decision_metrics(state, signals, trainer.callback_metrics)
+    for logger in trainer.loggers:
+        media: dict[str, Any] = {}
+        if isinstance(logger, both(WandbLogger)):
+            media = decision_media(state.rates, run.decisions[-1].to_line())
+        logger.log_metrics(numbers | media, step=step)
 
-    def _append(self, line: str) -> None:
-        if self._trace is None:
-            return
-        try:
-            self._trace.add(line)
-        except OSError as error:
-            _warn(error)
-            self._trace.close()
-            self._trace = None
+
+def finish_logs(trainer: L.Trainer, run: Run, cost_ratio: float) -> None:
+    """Give W&B the summary, the table and the figure of the run so far."""
+    for logger in _wandb_loggers(trainer) if trainer.is_global_zero else []:
+        from adaptive_dropout.plots import run_figure
+
+        figure = run_figure(run.history(), rewinds=run.rewinds())
+        finish_wandb(logger.experiment, run, cost_ratio, figure)
 
 
 def _wandb_loggers(trainer: L.Trainer) -> list[WandbLogger]:
     return [logger for logger in trainer.loggers if isinstance(logger, both(WandbLogger))]
-
-
-def _warn(error: OSError) -> None:
-    rank_zero_warn(f"decisions are not written to {FILE} ({error}); training goes on without it")

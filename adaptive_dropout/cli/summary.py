@@ -64,7 +64,7 @@ def save_figure(trainer: L.Trainer, history: History) -> Path:
     """Write the figure of the run as PNG next to it, and log it to W&B as an image."""
     path = run_dir(trainer) / FIGURE
     path.parent.mkdir(parents=True, exist_ok=True)
-    steered = [c.record.run for c in trainer.callbacks if isinstance(c, DropoutRateControl)]  # type: ignore[attr-defined]
+    steered = [c.run for c in trainer.callbacks if isinstance(c, DropoutRateControl)]  # type: ignore[attr-defined]
     run_figure(history, rewinds=[step for run in steered if run for step in run.rewinds()]).savefig(path, dpi=150)
     if steered:
         return path  # which gave W&B its own

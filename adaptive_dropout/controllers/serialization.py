@@ -55,17 +55,15 @@ def controller_to_dict(controller: Controller) -> dict[str, Any]:
     >>> controller_to_dict(Clip(FixedController(), high=0.5))["init_args"]["controller"]
     {'class_path': 'adaptive_dropout.FixedController', 'init_args': {}}
     """
-    kind = type(controller)
-    public = public_controllers().get(kind.__name__) is kind
     settings = {entry.name: getattr(controller, entry.name) for entry in fields(controller) if entry.init}
     return {
-        "class_path": f"{'adaptive_dropout' if public else kind.__module__}.{kind.__qualname__}",
+        "class_path": _class_path(type(controller)),
         "init_args": {name: _to_json(value, _setting_to_json, name) for name, value in settings.items()},
     }
 
 
-def controller_from_dict(data: Any) -> Controller:
-    """Return the controller that `controller_to_dict` stored, if it is one of this library's own.
+def controller_from_dict(data: Any, trusted: type[Controller] | None = None) -> Controller:
+    """Return the controller that `controller_to_dict` stored, if it is one of this library's own or a ``trusted`` one.
 
     No other class is imported, as that would run the code of whoever wrote the data.
 
@@ -77,6 +75,8 @@ def controller_from_dict(data: Any) -> Controller:
         raise ValueError(f"a stored controller has to have 'class_path' and 'init_args', but got {data!r}")
     path, settings = str(data["class_path"]), data["init_args"]
     known = {f"adaptive_dropout.{name}": kind for name, kind in public_controllers().items()}
+    if trusted is not None:
+        known[_class_path(trusted)] = trusted
     if path not in known:
         raise ValueError(
             f"the file names the controller {path!r}, which is not one of adaptive_dropout's, and no code is imported "
@@ -97,6 +97,11 @@ def public_controllers() -> dict[str, type[Controller]]:
         for name, kind in exported.items()
         if isinstance(kind, type) and issubclass(kind, Controller) and not isabstract(kind)
     }
+
+
+def _class_path(kind: type[Controller]) -> str:
+    public = public_controllers().get(kind.__name__) is kind
+    return f"{'adaptive_dropout' if public else kind.__module__}.{kind.__qualname__}"
 
 
 def _to_json(value: Any, convert: Callable[[Any, str], Any], path: str) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+
+from adaptive_dropout.controllers import State
 
 __all__ = [
     "ALPHA",
@@ -17,6 +19,7 @@ __all__ = [
     "SUMMARY",
     "TABLE",
     "TRACE",
+    "decision_metrics",
     "metric_keys",
     "rate_keys",
     "state_metrics",
@@ -55,6 +58,20 @@ def state_metrics(state: object) -> dict[str, float]:
     numbers = dict(_numbers(state))
     keys = metric_keys(CONTROL, numbers)
     return {keys[name]: number for name, number in numbers.items()}
+
+
+def decision_metrics(state: State, signals: Mapping[str, float], logged: Container[str]) -> dict[str, float]:
+    """Return the rates as ``dropout/<rate>``, the rest of ``state`` and the signals as ``dropout_control/<name>``.
+
+    Metrics ``logged`` elsewhere, by which a controller can also steer, keep the names they have there.
+    """
+    keys = rate_keys(state.rates)
+    metrics = {keys[name]: p for name, p in state.rates.items()} | state_metrics(state)
+    own = [name for name in sorted(signals) if name in ("val_loss", "train_loss") or name not in logged]
+    metrics |= {key: signals[name] for name, key in metric_keys(CONTROL, own).items()}
+    if "train_loss" in signals:
+        metrics[f"{CONTROL}/gap"] = signals["val_loss"] - signals["train_loss"]
+    return metrics
 
 
 def metric_keys(prefix: str, names: Iterable[str]) -> dict[str, str]:

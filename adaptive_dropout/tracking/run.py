@@ -6,10 +6,15 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any
 
-from adaptive_dropout.controllers import Controller, State, controller_to_dict, state_from_dict
+from adaptive_dropout.controllers import (
+    Controller,
+    State,
+    controller_from_dict,
+    controller_to_dict,
+    state_from_dict,
+)
 from adaptive_dropout.controllers.base import NO_DECISION, decide
 from adaptive_dropout.tracking.history import History, Point
 
@@ -26,6 +31,9 @@ class Decision:
         before: ``{name: p}`` until then.
         after: ``{name: p}`` from then on.
         improved, rewind, restart, reason: as in `adaptive_dropout.State`.
+        controller: the settings that are in force from this decision on, where they changed, as after a resume with
+            other ones; else None.
+        forgot: whether the controller's memory began anew before this decision.
     """
 
     step: int
@@ -36,6 +44,8 @@ class Decision:
     rewind: bool = False
     restart: bool = False
     reason: str = ""
+    controller: Mapping[str, Any] | None = None
+    forgot: bool = False
 
     @property
     def gap(self) -> float | None:
@@ -46,7 +56,8 @@ class Decision:
     def to_dict(self) -> dict[str, Any]:
         """Return the decision in JSON types; numbers that JSON has no word for are text."""
         signals = {name: v if math.isfinite(v) else str(v) for name, v in self.signals.items()}
-        return vars(self) | {"signals": signals}
+        rare = {name for name in ("controller", "forgot") if not getattr(self, name)}
+        return {name: value for name, value in vars(self).items() if name not in rare} | {"signals": signals}
 
     def to_line(self) -> str:
         """Return `to_dict` as one line of JSON."""
@@ -89,6 +100,19 @@ class Run:
         """Return all but the decisions, in JSON types."""
         return {name: value for name, value in vars(self).items() if name != "decisions"}
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run in JSON types."""
+        return self.header() | {"decisions": [decision.to_dict() for decision in self.decisions]}
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any]) -> Run:
+        """Return the run that `to_dict` stored.
+
+        Raises:
+            TypeError, ValueError, KeyError: the dictionary is not one of a run.
+        """
+        return cls(**{**entries, "decisions": [Decision.from_dict(decision) for decision in entries["decisions"]]})
+
     def lines(self) -> list[str]:
         """Return the header and each decision as one line of JSON."""
         return [json.dumps(self.header(), allow_nan=False), *(decision.to_line() for decision in self.decisions)]
@@ -108,7 +132,7 @@ class Run:
             for line in lines:
                 number += 1
                 entries = json.loads(line)
-                if run is None or "controller" in entries:
+                if run is None or "id" in entries:
                     run = cls(**entries)
                 else:
                     run.decisions.append(Decision.from_dict(entries))
@@ -153,8 +177,12 @@ def replay(run: Run, controller: Controller) -> list[State]:
     """
     own = controller_to_dict(controller) == run.controller
     start = state_from_dict(controller, run.state) if own else controller.init(run.rates)
-    signals = (decision.signals for decision in run.decisions)
-    states = list(accumulate(signals, lambda state, seen: decide(controller, state, seen), initial=start))
+    states = [start]
+    for decision in run.decisions:
+        if own and decision.controller is not None:
+            controller = controller_from_dict(decision.controller, trusted=type(controller))
+        state = controller.init(states[-1].rates) if decision.forgot else states[-1]
+        states.append(decide(controller, state, decision.signals))
     if not own and len(states) > 1 and all(state.reason.startswith(NO_DECISION) for state in states[1:]):
         raise KeyError(states[1].reason.removeprefix(NO_DECISION))
     return states

@@ -22,12 +22,12 @@ import lightning.pytorch as L
 import torch
 import wandb
 
-from adaptive_dropout.callbacks import DropoutRateControl, DropoutRateMonitor
-from adaptive_dropout.callbacks.record import Record
+from adaptive_dropout.callbacks import DropoutRateControl, DropoutRateMonitor, control
 from adaptive_dropout.controllers import RewindController
 from adaptive_dropout.data import Digits
 from adaptive_dropout.modules import Dropout
 from adaptive_dropout.networks import MLP
+from adaptive_dropout.steering import ControlLoop
 from adaptive_dropout.tasks import Classifier
 from adaptive_dropout.tracking import WandbLogger
 
@@ -56,7 +56,11 @@ def seconds(epochs: int, folder: Path) -> tuple[dict[str, float], int]:
 
     L.seed_everything(0, verbose=False)
     network = MLP(64, 10, (512, 512), lambda: Dropout(0.1))
-    with mock.patch.multiple(Record, add=timed("decisions", Record.add), finish=timed("at the end", Record.finish)):
+    logs = {"log_decision": "decisions", "finish_logs": "at the end"}
+    with (
+        mock.patch.multiple(control, **{name: timed(part, getattr(control, name)) for name, part in logs.items()}),
+        mock.patch.object(ControlLoop, "_write", timed("decisions", ControlLoop._write)),
+    ):
         watch = DropoutRateMonitor.on_train_batch_end
         with mock.patch.object(DropoutRateMonitor, "on_train_batch_end", timed("rates between decisions", watch)):
             trainer = L.Trainer(

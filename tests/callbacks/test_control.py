@@ -14,6 +14,7 @@ from torch import nn
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import DropoutRateControl
 from adaptive_dropout.controllers import State
+from adaptive_dropout.tracking import read_run, replay
 from tests.callbacks.toy import Memory, Toy, fit, loader
 
 pytestmark = [
@@ -135,12 +136,45 @@ def test_the_checkpoint_holds_plain_types_only(tmp_path: Path) -> None:
     )
     saved = torch.load(tmp_path / "saved" / "c.ckpt", weights_only=True)
     (state,) = (v for k, v in saved["callbacks"].items() if k.startswith("DropoutRateControl"))
-    assert state["state"]["rates"] == {"drop": 0.3}
+    assert state["loop"]["state"]["rates"] == {"drop": 0.3}
 
 
-def test_two_controls_of_different_controllers_keep_apart() -> None:
-    a, b = (DropoutRateControl(c) for c in (ad.FixedController(), ad.GapController()))
-    assert a.state_key != b.state_key
+def test_the_key_in_a_checkpoint_outlives_a_change_of_the_settings() -> None:
+    a, b = (DropoutRateControl(ad.PlateauController(change=change)) for change in (0.01, 0.05))
+    assert a.state_key == b.state_key
+    assert a.state_key != DropoutRateControl(ad.PlateauController(), monitor="val_f1").state_key
+
+
+def resume_after_two_epochs(folder: Path, first: ad.Controller, second: ad.Controller) -> DropoutRateControl:
+    """Train two epochs with one controller, go on for a third with another, and return the second control."""
+    saves = ModelCheckpoint(folder / "saved", filename="c")
+    fit(Toy([1.0]), folder, [DropoutRateControl(first), saves], max_epochs=2, enable_checkpointing=True)
+    control = DropoutRateControl(second)
+    fit(Toy([1.0]), folder, [control], max_epochs=3, ckpt_path=folder / "saved" / "c.ckpt")
+    return control
+
+
+def test_a_run_resumed_with_a_changed_setting_goes_on_and_says_what_changed(tmp_path: Path) -> None:
+    moved, slower = (ad.GapController(low=-9.0, high=-8.0, change=change) for change in (0.1, 0.01))
+    with pytest.warns(UserWarning, match=r"another controller than the checkpoint's: change is 0.01, not 0.1"):
+        control = resume_after_two_epochs(tmp_path, moved, slower)
+    run = read_run(tmp_path)
+    assert [d.after["drop"] for d in run.decisions] == pytest.approx([0.4, 0.5, 0.51])
+    assert control.state is not None
+    assert control.state.rates == run.decisions[-1].after
+    assert not list(tmp_path.glob("decisions-*")), "the file was set aside"
+    assert [state.rates for state in replay(run, moved)[1:]] == [d.after for d in run.decisions]
+
+
+def test_a_run_resumed_with_another_rule_keeps_its_rates(tmp_path: Path) -> None:
+    first = ad.GapController(low=-9.0, high=-8.0, change=0.1)
+    changed = pytest.warns(UserWarning, match=r"adaptive_dropout.PlateauController instead of .*\.GapController")
+    with changed, pytest.warns(UserWarning, match="the controller's memory begins anew"):
+        control = resume_after_two_epochs(tmp_path, first, ad.PlateauController())
+    assert control.state is not None
+    assert control.state.rates == {"drop": pytest.approx(0.5)}
+    run = read_run(tmp_path)
+    assert [state.rates for state in replay(run, first)[1:]] == [d.after for d in run.decisions]
 
 
 def test_a_state_for_other_rates_is_refused(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_without_a_loss_of_training_it_is_measured_by_validation_with_dropout_on
 
     control = DropoutRateControl(ad.RewindController())
     fit(Silent(), tmp_path, [control])
-    assert control.record.run is not None
-    seen = [decision.signals for decision in control.record.run.decisions]
+    assert control.run is not None
+    seen = [decision.signals for decision in control.run.decisions]
     assert all("train_loss" in signals for signals in seen)
     assert any(signals["train_loss"] != signals["clean_loss"] for signals in seen)

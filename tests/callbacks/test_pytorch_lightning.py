@@ -82,8 +82,8 @@ def test_a_resumed_run_goes_on_as_the_unbroken_one(controller: ad.Controller, tm
     trainer(tmp_path / "whole", whole, keep, max_epochs=24, enable_checkpointing=True).fit(first)
     trainer(tmp_path / "rest", rest, max_epochs=24).fit(second, ckpt_path=tmp_path / "kept" / "epoch=7.ckpt")
     assert rest.state == whole.state
-    assert whole.record.run is not None
-    assert whole.record.run.rates != whole.record.run.final_rates()
+    assert whole.run is not None
+    assert whole.run.rates != whole.run.final_rates()
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 

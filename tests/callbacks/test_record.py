@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import DropoutRateControl
-from adaptive_dropout.callbacks.stopwatch import Stopwatch, timed
+from adaptive_dropout.callbacks.record import Stopwatch, timed
 from adaptive_dropout.tracking import Run, read_run, replay
 from tests.callbacks.test_control import TwoRanks
 from tests.callbacks.toy import Memory, Toy, fit
@@ -142,7 +142,7 @@ def test_a_disk_that_fills_up_is_one_warning_and_training_goes_on(tmp_path: Path
     class Fill(L.Callback):
         def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
             if trainer.current_epoch == 2:
-                file = control.record._trace._file.fileno()  # type: ignore[union-attr]
+                file = control.loop._file._file.fileno()  # type: ignore[union-attr]
                 with open("/dev/full", "w") as full:
                     os.dup2(full.fileno(), file)
 

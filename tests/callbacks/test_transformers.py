@@ -19,6 +19,8 @@ hf = pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
 from adaptive_dropout.callbacks.transformers import AdaptiveDropoutCallback  # noqa: E402
+from adaptive_dropout.cli import main  # noqa: E402
+from adaptive_dropout.tracking import read_run, replay  # noqa: E402
 from tests.tracking.inspected import series_of  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*")
@@ -94,6 +96,31 @@ def test_a_resumed_run_goes_on_as_the_unbroken_one(settings: dict[str, Any], tmp
     assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True))
     kept = json.loads((tmp_path / "checkpoint-26" / "trainer_state.json").read_text())["stateful_callbacks"]
     assert kept["adaptive_dropout/eval_loss"]["decided_at"] == 26
+
+
+def test_decisions_are_in_a_file_that_replay_and_report_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, callback = run(tmp_path, max_steps=24)
+    record = read_run(tmp_path)
+    assert record.monitor == "eval_loss"
+    assert [decision.step for decision in record.decisions] == list(range(2, 25, 2))
+    assert [state.rates for state in replay(record, callback.controller)[1:]] == [d.after for d in record.decisions]
+    monkeypatch.chdir(tmp_path)
+    for arguments in (["replay", "."], ["report", ".", "-o", "report.html"]):
+        main(arguments)
+    assert "RewindController" in capsys.readouterr().out
+    assert "val_loss" in (tmp_path / "report.html").read_text()
+
+
+def test_a_resumed_run_goes_on_in_the_same_file(tmp_path: Path) -> None:
+    saved = {"save_strategy": "steps", "save_steps": 10, "max_steps": 14}
+    run(tmp_path, **saved)
+    before = read_run(tmp_path)
+    run(tmp_path, resume=str(tmp_path / "checkpoint-10"), **saved | {"save_strategy": "no"})
+    after = read_run(tmp_path)
+    assert after.id == before.id
+    assert [d.after for d in after.decisions] == [d.after for d in before.decisions]
 
 
 def test_a_resumed_run_without_its_best_weights_is_told(tmp_path: Path) -> None:

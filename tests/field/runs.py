@@ -51,8 +51,8 @@ def run(
 
 
 def signals_of(own: AdaptiveDropout) -> list[dict[str, float]]:
-    assert own.record.run is not None
-    return [decision.signals for decision in own.record.run.decisions]
+    assert own.run is not None
+    return [decision.signals for decision in own.run.decisions]
 
 
 def check_clean_loss(own: AdaptiveDropout, spy: Spy, drawn: bool = False) -> None:
@@ -74,8 +74,8 @@ def check_clean_loss(own: AdaptiveDropout, spy: Spy, drawn: bool = False) -> Non
 
 def check_sane(own: AdaptiveDropout, rates: tuple[float, float] = (0.0, 0.95)) -> None:
     """Check that the rates stay in a range, that every number is finite, and that no decision was left out."""
-    assert own.record.run is not None
-    for decision in own.record.run.decisions:
+    assert own.run is not None
+    for decision in own.run.decisions:
         assert all(rates[0] <= p <= rates[1] for p in decision.after.values())
         assert all(math.isfinite(value) for value in decision.signals.values())
         assert not decision.reason.startswith("no decision")

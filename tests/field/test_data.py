@@ -250,8 +250,8 @@ def test_a_net_that_is_larger_than_its_data_is_dropped_more(tmp_path: Path) -> N
     loaders = DataLoader(points(32, 1), BATCH, shuffle=True), DataLoader(points(64, 2), 32)
     own = run(tmp_path, Fast(wide()), *loaders, max_epochs=30)
     check_sane(own, (0.0, 1.0))
-    assert own.record.run is not None
-    assert max(decision.after["net.2"] for decision in own.record.run.decisions) > 0.2
+    assert own.run is not None
+    assert max(decision.after["net.2"] for decision in own.run.decisions) > 0.2
 
 
 def test_a_reason_that_says_raised_goes_with_a_rate_that_rose(tmp_path: Path) -> None:
@@ -261,8 +261,8 @@ def test_a_reason_that_says_raised_goes_with_a_rate_that_rose(tmp_path: Path) ->
 
     loaders = DataLoader(labels(32), BATCH, shuffle=True), DataLoader(labels(32), BATCH)
     own = run(tmp_path, Fast(wide()), *loaders, max_epochs=30)
-    assert own.record.run is not None
-    rewinds = [decision for decision in own.record.run.decisions if decision.rewind]
+    assert own.run is not None
+    rewinds = [decision for decision in own.run.decisions if decision.rewind]
     assert rewinds
     for decision in rewinds:
         assert ("raised" in decision.reason) == (decision.after["net.2"] > 0.1), decision.reason

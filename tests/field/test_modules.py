@@ -54,7 +54,7 @@ def test_a_queue_turns_once_for_each_batch_of_the_run(tmp_path: Path) -> None:
     module = Moco()
     own = fitted(tmp_path, module)
     assert module.turns == {"train": EPOCHS * BATCHES, "val": EPOCHS * VAL_BATCHES}
-    assert any("clean_loss" in d.signals for d in own.record.run.decisions)
+    assert any("clean_loss" in d.signals for d in own.run.decisions)
 
 
 def test_a_target_network_follows_each_step_of_the_run(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_pad_that_a_module_remembers_is_that_of_its_own_images(tmp_path: Path)
     module = Flow()
     own = run(tmp_path, module, DataLoader(train, 4, shuffle=True), DataLoader(val, 4))
     check_sane(own)
-    assert "clean_loss" in own.record.run.decisions[-1].signals  # type: ignore[union-attr]
+    assert "clean_loss" in own.run.decisions[-1].signals  # type: ignore[union-attr]
     of_train, of_val = [0, 2, 0, 2], [0, 3, 0, 1]
     epoch = [("begins", of_val), *[("train", of_train)] * 8, *[("val", of_val)] * 2]
     assert module.pads == [("begins", []), *(epoch * EPOCHS)[1:]]

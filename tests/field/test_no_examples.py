@@ -111,8 +111,8 @@ def test_no_file_of_a_lightning_run_holds_an_example(tmp_path: Path, name: str, 
         return own
 
     own = fit(12)
-    assert own.record.run is not None
-    assert len(own.record.run.decisions) == 12
+    assert own.run is not None
+    assert len(own.run.decisions) == 12
     fit(14, ckpt_path=tmp_path / "end12.ckpt")
     names = {path.name for path in tmp_path.rglob("*")}
     assert {"decisions.jsonl", "end12.ckpt", "end14.ckpt", "last.ckpt"} <= names

@@ -127,9 +127,9 @@ def test_a_score_that_rises_slowly_is_not_taken_for_a_loss_that_noise_swamps(tmp
     module, own = Scored("val_acc"), AdaptiveDropout(monitor="val_acc")
     module.lr = 0.008
     steered(module, own, default_root_dir=tmp_path)
-    assert own.record.run is not None
+    assert own.run is not None
     # the training loss, 1.2, is in other units than a score that begins at 0.3
-    assert [decision.reason for decision in own.record.run.decisions if decision.restart] == []
+    assert [decision.reason for decision in own.run.decisions if decision.restart] == []
     assert own.state is not None
     assert own.state.rates["net.2"] > 0.01
 
@@ -143,8 +143,8 @@ def test_a_metric_object_says_that_higher_is_better_at_once(tmp_path: Path) -> N
     module, own = Accurate(), AdaptiveDropout(monitor="val_metric")
     left = steered(module, own, default_root_dir=tmp_path)
     check_best_is_kept(module, own, left)
-    assert own.record.run is not None
-    assert all(decision.signals["val_loss"] <= 0 for decision in own.record.run.decisions)
+    assert own.run is not None
+    assert all(decision.signals["val_loss"] <= 0 for decision in own.run.decisions)
 
 
 @pytest.mark.parametrize("watches", [ModelCheckpoint, EarlyStopping])
@@ -157,8 +157,8 @@ def test_a_callback_that_watches_it_says_that_higher_is_better_at_once(
     other = watches(monitor="val_score", mode="max", **more)
     left = steered(module, own, other, default_root_dir=tmp_path, enable_checkpointing=watches is ModelCheckpoint)
     check_best_is_kept(module, own, left)
-    assert own.record.run is not None
-    assert all(decision.signals["val_loss"] <= 0 for decision in own.record.run.decisions)
+    assert own.run is not None
+    assert all(decision.signals["val_loss"] <= 0 for decision in own.run.decisions)
 
 
 @pytest.mark.parametrize("name", ["val_acc", "val_error", "one_minus_dice", "score"])

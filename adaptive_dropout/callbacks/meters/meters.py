@@ -61,4 +61,5 @@ class Meters:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Let each go on from where `state_dict` was taken."""
         for name, meter in self._meters.items():
-            meter.load_state_dict(state[name])
+            if name in state:  # another rule may have asked for other meters
+                meter.load_state_dict(state[name])

@@ -11,18 +11,17 @@ from torch import nn
 from torch.optim import Optimizer
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from adaptive_dropout.callbacks.deciding import begun, decision_metrics, why_undecided
-from adaptive_dropout.callbacks.rewinder import Rewinder
 from adaptive_dropout.callbacks.transformers.checkpoint import kept_in, load_snapshots, save_snapshots
 from adaptive_dropout.callbacks.transformers.checks import check_run, examples_between
 from adaptive_dropout.callbacks.transformers.clean_loss import TrainerCleanLoss
 from adaptive_dropout.callbacks.transformers.loss import LoggedLoss
-from adaptive_dropout.controllers import Controller, RewindController, State, state_from_dict, state_to_dict
-from adaptive_dropout.controllers.base import check_controller, decide
+from adaptive_dropout.controllers import Controller, RewindController, State
+from adaptive_dropout.controllers.base import check_controller
 from adaptive_dropout.conversion.found import find
 from adaptive_dropout.conversion.swap import adapt
-from adaptive_dropout.rates import ScheduledRate, SettableRate, get_rates, named_rates, set_rates, set_step
-from adaptive_dropout.tracking.names import rate_keys
+from adaptive_dropout.rates import ScheduledRate, SettableRate, get_rates, named_rates, set_step
+from adaptive_dropout.steering import ControlLoop
+from adaptive_dropout.tracking.names import decision_metrics, rate_keys
 
 __all__ = ["AdaptiveDropoutCallback"]
 
@@ -30,34 +29,37 @@ __all__ = ["AdaptiveDropoutCallback"]
 class AdaptiveDropoutCallback(TrainerCallback):
     """Finds the dropout of the Trainer's model, steers its rates, and leaves the best weights in the model.
 
-    ``trainer.add_callback(AdaptiveDropoutCallback(trainer))`` before ``train()``; it is given the trainer for its log
-    and its loss. The controller gets ``train_loss`` (the mean of what the Trainer logged since the last decision, with
-    dropout on), ``val_loss`` (the ``monitor``), ``step``, ``total_steps``, ``epoch``, every other metric by its name
-    and, if it asks, the clean loss. Rates and decisions go into the Trainer's log, as ``dropout/<rate>`` and
-    ``dropout_control/<name>``, and so to what it reports to; before an evaluation or a checkpoint it logs its loss.
-    Scheduled rates follow the Trainer's steps.
+    Call ``trainer.add_callback(AdaptiveDropoutCallback(trainer))`` before ``train()``. The controller gets
+    ``train_loss`` (the mean of the losses that the Trainer logged since the last decision, with dropout on),
+    ``val_loss`` (the ``monitor``), ``step``, ``total_steps``, ``epoch``, every other metric by its name and, if it
+    asks, the clean loss. Scheduled rates follow the Trainer's steps.
+
+    Each decision is a line of ``decisions.jsonl`` in ``output_dir``, which `adaptive_dropout.tracking.read_run` and
+    ``adaptive-dropout replay`` and ``report`` read. Rates and decisions also go into the Trainer's log, as
+    ``dropout/<rate>`` and ``dropout_control/<name>``, and so to its reporters. The Trainer logs its loss before each
+    evaluation and each checkpoint.
 
     A rewind restores weights, buffers and optimizer state when the next step begins. The Trainer's checkpoints hold the
-    state in their ``trainer_state.json`` and what can be rewound to in a file of their own; a run resumed from one goes
-    on as the unbroken one. Weights that ``load_best_model_at_end`` loads are left alone.
+    state and the decisions in their ``trainer_state.json`` and the weights to go back to in a file of their own; a run
+    resumed from one goes on as the unbroken one. Weights that ``load_best_model_at_end`` loads are left alone.
 
     Args:
-        trainer: which it is added to.
+        trainer: the Trainer that the callback is added to.
         controller: the rule; `RewindController` by default.
         monitor: the metric that is the validation loss, to be minimised.
         folder: as in `DropoutRateControl`.
 
     Raises:
-        TypeError: ``controller`` is no Controller.
+        TypeError: ``controller`` is not a Controller.
         ValueError: the controller needs a signal that is measured in Lightning only. When training begins: nothing
-            drops in the model, nothing evaluates it, it is sharded, or the monitor is no loss.
-        FileNotFoundError: a run is resumed whose best weights are not beside its checkpoint, in ``output_dir``.
+            drops in the model, nothing evaluates it, it is sharded, or the monitor is not a loss.
+        FileNotFoundError: the best weights of a resumed run are not beside its checkpoint, in ``output_dir``.
 
-    A run that trains is never stopped: where nothing can be decided, the rates stay, and that is said once.
+    A run that trains is never stopped: where nothing can be decided, the rates stay, and one warning says so.
     """
 
-    state: State | None
-    """The last decision and the controller's memory; None before training, and where no rate can be set."""
+    loop: ControlLoop | None
+    """Decides, restores, sets the rates and writes the file; None before training, and where no rate can be set."""
 
     def __init__(
         self,
@@ -77,62 +79,67 @@ class AdaptiveDropoutCallback(TrainerCallback):
         self._begin()
 
     def _begin(self) -> None:
-        needs = self.controller.needs()
-        self.state = None
+        self.loop = None
         self._loss = LoggedLoss()
-        self._clean = TrainerCleanLoss(self.trainer) if "clean_loss" in needs else None
-        self._rewinder = Rewinder(self.folder) if "snapshot" in needs else None
+        self._clean = TrainerCleanLoss(self.trainer) if "clean_loss" in self.controller.needs() else None
         self._decided_at = 0
-        self._said: set[str] = set()
+        self._warned_of_monitor = False
+
+    @property
+    def state(self) -> State | None:
+        """The last decision and the controller's memory; None before training, and where no rate can be set."""
+        return None if self.loop is None else self.loop.state
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **run: Any) -> None:
         """Make the dropout of the model adjustable, and start from its rates or from the checkpoint's."""
         model: nn.Module = run["model"]
         self._begin()
         adapt(model, find(model))
-        check_run(self.trainer, model, self.monitor, self._rewinder is not None)
+        check_run(self.trainer, model, self.monitor, "snapshot" in self.controller.needs())
         self._loss.start(state.global_step)
         for _, rate in named_rates(model, ScheduledRate):
             rate.resolve(state.max_steps)
-        if rates := get_rates(model, SettableRate):
-            self._start(args, state, rates, run)
+        if any(named_rates(model, SettableRate)):
+            self._start(args, state, run)
 
-    def _start(
-        self, args: TrainingArguments, state: TrainerState, rates: dict[str, float], run: dict[str, Any]
-    ) -> None:
+    def _start(self, args: TrainingArguments, state: TrainerState, run: dict[str, Any]) -> None:
+        self.loop = loop = ControlLoop(
+            self.controller, run["model"], _unwrap(run["optimizer"]), folder=self.folder,
+            share=lambda decided: broadcast_object_list([decided])[0], warn=_warn if args.should_save else _ignore,
+        )  # fmt: skip
         saved = kept_in(state).get(self._key)
-        if saved is not None:
+        if saved is None:
+            loop.run.monitor, loop.run.step = self.monitor, state.global_step
+        else:
             self._loss.load_state_dict(saved["loss"])
             self._decided_at = saved["decided_at"]
-        if saved is not None and self._clean is not None:
-            self._clean.load_state_dict(saved["clean"])
-        self.state = begun(self.controller, saved and state_from_dict(self.controller, saved["state"]), rates)
-        set_rates(run["model"], self.state.rates)
-        if self._rewinder is not None:
-            if saved is not None:
-                self._rewinder.load_state_dict(load_snapshots(args, state))
-            self._rewinder.start(run["model"], [_plain(run["optimizer"])])
+            snapshots = load_snapshots(args, state) if "snapshot" in self.controller.needs() else None
+            loop.load_state_dict({**saved["loop"], "snapshots": snapshots})
+            if self._clean is not None and saved["clean"] is not None:
+                self._clean.load_state_dict(saved["clean"])
+        if args.should_save:
+            loop.record_in(str(args.output_dir))
         if self._clean is not None:
             self._clean.start(run["train_dataloader"], examples_between(args, state, run["train_dataloader"]))
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **run: Any) -> None:
-        """Go back where the last decision said so, and move scheduled rates."""
-        if self._rewinder is not None and self.state is not None:
-            self._rewinder.settle()
+        """Carry out a rewind that waits, and move scheduled rates."""
+        if self.loop is not None:
+            self.loop.before_step()
         if any(named_rates(run["model"], ScheduledRate)):
             set_step(run["model"], state.global_step)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **run: Any
     ) -> TrainerControl:
-        """Have the training loss logged before what it is needed for."""
+        """Have the Trainer log its training loss before an evaluation or a checkpoint needs it."""
         control.should_log |= control.should_evaluate or control.should_save
         return control
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **run: Any
     ) -> TrainerControl:
-        """Have the training loss logged before what it is needed for."""
+        """Have the Trainer log its training loss before an evaluation or a checkpoint needs it."""
         return self.on_step_end(args, state, control)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **run: Any) -> None:
@@ -146,66 +153,69 @@ class AdaptiveDropoutCallback(TrainerCallback):
             self.trainer.log({keys[name]: p for name, p in rates.items()})
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **run: Any) -> None:
-        """Measure, decide, carry out, log; an evaluation without a step before it decides nothing."""
+        """Measure, decide, log. An evaluation without a step before it decides nothing."""
         metrics = run["metrics"]
-        if self.state is None or not self.trainer.is_in_train or state.global_step == self._decided_at:
+        if self.loop is None or not self.trainer.is_in_train or state.global_step == self._decided_at:
             return
         if self.monitor not in metrics:
-            named = f"monitor {self.monitor!r} is in no evaluation yet; the metrics are {sorted(metrics)}"
-            self._say_once(f"{named}; until it is, the rates stay as they are", self.monitor)
+            self._warn_of_monitor(metrics)
             return
-        signals = self._signals(state, metrics)
-        (self.state,) = broadcast_object_list([decide(self.controller, self.state, signals)])
-        if why := why_undecided(self.state, signals):
-            self._say_once(why, self.state.reason)
         self._decided_at = state.global_step
+        signals = self._measure(state, metrics)
+        decided = self.loop.decide(signals)
         self._loss.reset()
         if self._clean is not None:
-            self._clean.decided(self.state)
-        if self._rewinder is not None:
-            self._rewinder.carry_out(self.state)
-        set_rates(run["model"], self.state.rates)
+            self._clean.decided(decided)
         self._keep(state)
-        self.trainer.log(decision_metrics(self.state, signals, metrics))
+        self.trainer.log(decision_metrics(decided, signals, metrics))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **run: Any) -> None:
-        """Put what can be rewound to beside the weights."""
-        if self._rewinder is not None and self.state is not None and args.should_save:
-            save_snapshots(args, state, self._rewinder.state_dict())
+        """Put the weights to go back to beside the checkpoint."""
+        if self.loop is not None and args.should_save and (snapshots := self.loop.state_dict()["snapshots"]):
+            save_snapshots(args, state, snapshots)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **run: Any) -> None:
-        """Leave the best weights in the model."""
-        if self._rewinder is not None and self.state is not None and not args.load_best_model_at_end:
-            self._rewinder.finish()
-
-    def _say_once(self, what: str, about: str) -> None:
-        if about not in self._said:
-            self._said.add(about)
-            warnings.warn(what, stacklevel=2)
+        """Leave the best weights in the model, unless the Trainer loads those of its best checkpoint."""
+        if self.loop is not None:
+            (self.loop.close if args.load_best_model_at_end else self.loop.finish)()
 
     @property
     def _key(self) -> str:
         # Not the name of the class: under that the Trainer itself would make a new callback, without its arguments.
         return f"adaptive_dropout/{self.monitor}"
 
-    def _signals(self, state: TrainerState, metrics: dict[str, Any]) -> dict[str, float]:
+    def _measure(self, state: TrainerState, metrics: dict[str, Any]) -> dict[str, float]:
         numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, (int, float))}
         signals = numbers | {"val_loss": numbers[self.monitor], "step": state.global_step}
         signals |= {"total_steps": state.max_steps, "epoch": float(state.epoch or 0)} | self._loss.signals()
         return signals if self._clean is None else signals | self._clean.signals(signals["val_loss"])
 
     def _keep(self, state: TrainerState) -> None:
-        """Write what a checkpoint has to hold into the Trainer's state."""
-        if self.state is not None:
+        """Write the JSON part of a checkpoint into the Trainer's state."""
+        if self.loop is not None:
             kept_in(state)[self._key] = {
-                "state": state_to_dict(self.state),
+                "loop": self.loop.json_dict(),
                 "loss": self._loss.state_dict(),
                 "clean": self._clean and self._clean.state_dict(),
                 "decided_at": self._decided_at,
             }
 
+    def _warn_of_monitor(self, metrics: dict[str, Any]) -> None:
+        if not self._warned_of_monitor:
+            self._warned_of_monitor = True
+            named = f"monitor {self.monitor!r} is in no evaluation yet; the metrics are {sorted(metrics)}"
+            warnings.warn(f"{named}; until it is, the rates stay as they are", stacklevel=2)
 
-def _plain(optimizer: Any) -> Optimizer:
-    """Return torch's optimizer, without what accelerate wraps around it, which does not always clear gradients."""
+
+def _unwrap(optimizer: Any) -> Optimizer:
+    """Return torch's optimizer, without the wrapper of accelerate, which does not always clear gradients."""
     plain: Optimizer = getattr(optimizer, "optimizer", optimizer)
     return plain
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=2)
+
+
+def _ignore(line: str) -> None:
+    """The first process warns for all."""

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import adaptive_dropout as ad
-from tests.test_snapshot import OPTIMIZERS, network, same, train
+from tests.steering.test_snapshot import OPTIMIZERS, network, same, train
 
 
 def taken(folder: Path | None = None) -> tuple[nn.Sequential, torch.optim.Optimizer, ad.Snapshot]:

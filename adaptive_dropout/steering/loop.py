@@ -1,0 +1,214 @@
+"""`ControlLoop`: decides after each validation, carries the decision out and writes it down, in any training loop."""
+
+from __future__ import annotations
+
+import uuid
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from adaptive_dropout.controllers import Controller, State, controller_to_dict, state_from_dict, state_to_dict
+from adaptive_dropout.controllers.base import NO_DECISION, check_controller, decide
+from adaptive_dropout.rates import SettableRate, get_rates, set_rates
+from adaptive_dropout.steering.rewinder import Rewinder
+from adaptive_dropout.tracking.decisions_file import FILE, DecisionsFile
+from adaptive_dropout.tracking.run import Decision, Run
+
+__all__ = ["ControlLoop"]
+
+
+class ControlLoop:
+    """Steers the settable rates of a model with a controller.
+
+    Call `decide` with the signals after each validation, `before_step` before each optimizer step, and `finish` when
+    training ends. The loop keeps the best weights, goes back to them when the controller says so, and sets the rates.
+    It measures nothing: the caller gives it the signals. The callbacks for Lightning and for transformers use it too.
+
+    ``state`` is the last decision and the memory of the controller, and ``run`` holds all decisions so far.
+
+    >>> from adaptive_dropout import Dropout, PlateauController
+    >>> model = nn.Sequential(nn.Linear(4, 4), Dropout(0.3))
+    >>> loop = ControlLoop(PlateauController(patience=1, change=0.05), model)
+    >>> for step, val_loss in enumerate([1.0, 1.2, 1.3]):
+    ...     loop.before_step()
+    ...     state = loop.decide({"step": step, "train_loss": 0.5, "val_loss": val_loss})
+    >>> round(model[1].p, 2), len(loop.run.decisions)
+    (0.4, 3)
+
+    Args:
+        controller: the rule. All its memory is in ``state``.
+        model: the model that is trained; its settable rates are steered.
+        optimizers: the optimizers that train it. A rewind restores their state with the weights.
+        averages: averaged copies of the model that validation measures; a rewind restores them too.
+        folder: where snapshots of large models are kept on disk, one folder for each run. None keeps them in memory.
+        share: for several processes: returns the first process's state on each of them. All have to call `decide`.
+        warn: is called with one line where no decision can be made, or where a file cannot be written.
+
+    Raises:
+        TypeError: ``controller`` is not a Controller.
+        ValueError: the model has no settable rate.
+        OSError: ``folder`` cannot be written to, or its disk has too little room.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        model: nn.Module,
+        *optimizers: Optimizer,
+        averages: Sequence[nn.Module] = (),
+        folder: str | Path | None = None,
+        share: Callable[[State], State] = lambda state: state,
+        warn: Callable[[str], object] = warnings.warn,
+    ) -> None:
+        self.controller = check_controller(controller)
+        self._model = model
+        self._share = share
+        self._warn = warn
+        rates = get_rates(model, SettableRate)
+        if not rates:
+            raise ValueError("the model has no settable rate; convert(model) makes its dropout layers adjustable")
+        self.state = controller.init(rates)
+        self.run = Run(uuid.uuid4().hex, controller_to_dict(controller), "val_loss", rates, state_to_dict(self.state))
+        self._rewinder: Rewinder | None = None
+        if "snapshot" in controller.needs():
+            rewound = nn.ModuleList([model, *averages]) if averages else model
+            self._rewinder = Rewinder(rewound, optimizers, folder)
+        self._file: DecisionsFile | None = None
+        self._begun_anew: dict[str, Any] = {}
+        self._warned: set[str] = set()
+        set_rates(model, self.state.rates)
+
+    def record_in(self, folder: str | Path) -> None:
+        """Write each decision to ``decisions.jsonl`` in ``folder`` as soon as it is made. One process of a run does so.
+
+        A folder that cannot be written to is one warning.
+        """
+        try:
+            self._file = DecisionsFile(Path(folder), self.run)
+        except OSError as error:
+            self._warn_of_file(error)
+
+    def decide(self, signals: Mapping[str, float]) -> State:
+        """Make the next decision, carry it out, and return it; where the signals allow none, the rates stay.
+
+        Args:
+            signals: numbers by name: ``step`` (optimizer steps done so far), ``val_loss``, and the others that the
+                rule reads: ``train_loss`` (dropout on), ``total_steps``, ``epoch``, and the results of
+                `adaptive_dropout.signals`.
+
+        Raises:
+            KeyError: there is no ``step``.
+        """
+        if "step" not in signals:
+            raise KeyError(f"the signals need 'step', the optimizer steps done so far; there are {sorted(signals)}")
+        before = self.state
+        self.state = self._share(decide(self.controller, before, signals))
+        self._warn_if_undecided(signals)
+        self._write(before, signals)
+        if self._rewinder is not None:
+            self._rewinder.carry_out(self.state)
+        set_rates(self._model, self.state.rates)
+        return self.state
+
+    def before_step(self) -> None:
+        """Restore the weights that the last decision asked for. Call it before the forward pass of each step."""
+        if self._rewinder is not None:
+            self._rewinder.settle()
+
+    def finish(self) -> None:
+        """Leave the best weights in the model, if the rule kept any, and close the file."""
+        if self._rewinder is not None:
+            self._rewinder.finish()
+        self.close()
+
+    def close(self) -> None:
+        """Close the file of decisions."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def forget(self) -> None:
+        """Begin the memory of the controller anew at the present rates, as where ``val_loss`` changes its meaning."""
+        self.state = self.controller.init(self.state.rates)
+        self._begun_anew["forgot"] = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return `json_dict` and the ``snapshots``, which hold tensors; None where the rule keeps no weights."""
+        return self.json_dict() | {"snapshots": None if self._rewinder is None else self._rewinder.state_dict()}
+
+    def json_dict(self) -> dict[str, Any]:
+        """Return the state, the settings and the decisions, in JSON types."""
+        return {
+            "state": state_to_dict(self.state),
+            "controller": controller_to_dict(self.controller),
+            "run": self.run.to_dict(),
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken, with the present settings of the controller.
+
+        Settings that differ from the saved ones are warned of. A state that the controller cannot take over, as that of
+        another rule, leaves its rates; the memory then begins anew.
+
+        Raises:
+            ValueError: the state was saved for other rates.
+        """
+        rates, known = saved["state"]["rates"], self.state.rates
+        if set(rates) != set(known):
+            raise ValueError(f"the state was saved for the rates {sorted(rates)}; the model has {sorted(known)}")
+        self.run = Run.from_dict(saved["run"])
+        if saved["controller"] != (present := controller_to_dict(self.controller)):
+            self._warn(f"the run goes on with another controller than the checkpoint's: {_changes(saved, present)}")
+            self._begun_anew["controller"] = present
+        try:
+            self.state = state_from_dict(self.controller, saved["state"])
+        except (KeyError, TypeError) as error:
+            self.state = self.controller.init(rates)
+            self._begun_anew["forgot"] = True
+            self._warn(f"the rates go on from the checkpoint, the controller's memory begins anew ({error.args[0]})")
+        if self._rewinder is not None and saved["snapshots"]:
+            self._rewinder.load_state_dict(saved["snapshots"])
+        set_rates(self._model, self.state.rates)
+
+    def _write(self, before: State, signals: Mapping[str, float]) -> None:
+        now = self.state
+        decision = Decision(
+            int(signals["step"]), dict(signals), before.rates, now.rates,
+            now.improved, now.rewind, now.restart, now.reason, **self._begun_anew,
+        )  # fmt: skip
+        self._begun_anew = {}
+        self.run.decisions.append(decision)
+        if self._file is None:
+            return
+        try:
+            self._file.add(decision.to_line())
+        except OSError as error:
+            self._warn_of_file(error)
+            self.close()
+
+    def _warn_if_undecided(self, signals: Mapping[str, float]) -> None:
+        reason = self.state.reason
+        if not reason.startswith(NO_DECISION) or reason in self._warned:
+            return
+        self._warned.add(reason)
+        remedy = "lower the learning rate, or check the data"
+        if "'train_loss'" in reason:
+            remedy = "training_step has to return its loss for this rule"
+        self._warn(f"{reason} at step {int(signals['step'])}; {remedy}")
+
+    def _warn_of_file(self, error: OSError) -> None:
+        self._warn(f"decisions are not written to {FILE} ({error}); training goes on without it")
+
+
+def _changes(saved: Mapping[str, Any], present: Mapping[str, Any]) -> str:
+    """Name the class, or each setting, in which the ``present`` controller differs from the ``saved`` one's."""
+    then = saved["controller"]
+    if then["class_path"] != present["class_path"]:
+        return f"{present['class_path']} instead of {then['class_path']}"
+    old, new = then["init_args"], present["init_args"]
+    names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    return ", ".join(f"{name} is {new.get(name)!r}, not {old.get(name)!r}" for name in names)

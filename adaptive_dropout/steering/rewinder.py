@@ -1,0 +1,105 @@
+"""The weights that a rule keeps and goes back to: the best ones, and those that training began with.
+
+A restore waits until training goes on. Checkpoints written after a validation therefore hold the weights that it
+measured, whichever metric they are chosen by; they hold the waiting restore too.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from adaptive_dropout.controllers import State
+from adaptive_dropout.steering.snapshot import Snapshot
+
+__all__ = ["Rewinder"]
+
+COPIES = 3  # on the disk: the initial weights, the best ones, and the next best ones until they are complete
+
+
+class Rewinder:
+    """Keeps the best and the initial weights, buffers and optimizer state of one run, and restores them.
+
+    It takes the initial ones when it is made.
+
+    Args:
+        model: the module to rewind.
+        optimizers: the optimizers that train it.
+        folder: keep the snapshots in files there, for large models; None keeps them in memory.
+
+    Raises:
+        OSError: the folder cannot be written to, or the disk has too little room.
+    """
+
+    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer], folder: str | Path | None = None) -> None:
+        if folder is not None:
+            _check_space(Path(folder), model)
+        self._optimizers = optimizers
+        self._snapshots = {
+            name: Snapshot(model, *optimizers, folder=None if folder is None else Path(folder) / name)
+            for name in ("best", "initial")
+        }
+        self._waiting: str | None = None
+        self._snapshots["initial"].take()
+
+    @property
+    def has_best(self) -> bool:
+        """Whether there are best weights to go back to."""
+        return self._snapshots["best"].taken
+
+    def carry_out(self, state: State) -> None:
+        """Keep the weights if ``state`` says that they are the best; note the restore that it asks for."""
+        if state.improved:
+            self._snapshots["best"].take()
+        self._waiting = "best" if state.rewind else "initial" if state.restart else None
+
+    def settle(self) -> None:
+        """Restore the weights that wait, and drop the gradients that were computed with the present ones."""
+        if self._waiting is None:
+            return
+        self._snapshots[self._waiting].restore()
+        for optimizer in self._optimizers:
+            optimizer.zero_grad()
+        self._waiting = None
+
+    def finish(self) -> None:
+        """Leave the best weights in the model, if there are any."""
+        if self.has_best:
+            self._waiting = "best"
+        self.settle()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return both snapshots and the waiting restore, so that a resumed run rewinds as the unbroken one would."""
+        return {"due": self._waiting} | {name: snapshot.state_dict() for name, snapshot in self._snapshots.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self._waiting = state["due"]
+        for name, snapshot in self._snapshots.items():
+            snapshot.load_state_dict(state[name])
+
+
+def _check_space(folder: Path, model: nn.Module) -> None:
+    """Make ``folder``, and raise where it cannot hold three copies of ``model``.
+
+    Training would otherwise fail at its best validation. The size of the optimizers' state is not known yet.
+
+    Raises:
+        OSError: the disk has less room, or the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"no folder for snapshots at {str(folder)!r} ({error}); choose another") from error
+    needed = COPIES * sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            f"snapshots need {needed / 1e6:.3g} MB and the optimizer's state, but {str(folder)!r} has "
+            f"{free / 1e6:.3g} MB left; free some, or choose another folder"
+        )
