@@ -72,7 +72,7 @@ def _rates_in(checkpoint: str) -> dict[str, float]:
     saved = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=False)
     rates: dict[str, float] = {}
     for state in saved["callbacks"].values():
-        for decision in state.get("record", {}).get("decisions", [])[-1:]:
+        for decision in (state.get("loop") or {}).get("run", {}).get("decisions", [])[-1:]:
             rates |= decision["before" if decision["step"] == saved["global_step"] else "after"]
     return rates
 
