@@ -1,10 +1,10 @@
-"""Controllers: rules that turn signals into rates, each with its memory in a state. Standard library only."""
+"""Controllers: rules that turn signals into rates. Their memory is in a state. Standard library only."""
 
 from __future__ import annotations
 
-from adaptive_dropout.controllers.balance import BalanceController
 from adaptive_dropout.controllers.base import Controller, State, read_signal
 from adaptive_dropout.controllers.chain import Chain
+from adaptive_dropout.controllers.curves import BalanceController, SlopeController
 from adaptive_dropout.controllers.fixed import FixedController
 from adaptive_dropout.controllers.gap import GapController
 from adaptive_dropout.controllers.gradient import HypergradientController, ResponseController
@@ -17,7 +17,6 @@ from adaptive_dropout.controllers.serialization import (
     state_from_dict,
     state_to_dict,
 )
-from adaptive_dropout.controllers.slope import SlopeController
 from adaptive_dropout.controllers.wrappers import Clip, SpeedLimit
 
 __all__ = [

@@ -16,9 +16,7 @@ class ChainState(State):
 
     Args:
         rates: as in `State`, like the four fields after it.
-        improved: any rule says so.
-        rewind: any rule says so.
-        restart: any rule says so.
+        improved, rewind, restart: True if it is True for any rule.
         reason: the rules' reasons.
         states: each rule's state, in order.
     """
@@ -57,7 +55,7 @@ class Chain(Controller):
         return ChainState(rates, states=tuple(controller.init(rates) for controller in self.controllers))
 
     def update(self, state: State, signals: Mapping[str, float]) -> ChainState:
-        """Return what is left of the rates after all rules."""
+        """Return the rates after the last rule."""
         before = check_state(state, ChainState)
         rates, states = before.rates, []
         for controller, own in zip(self.controllers, before.states, strict=True):

@@ -1,4 +1,4 @@
-"""The controller that decides nothing."""
+"""The controller that moves nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["FixedController"]
 
 @dataclass(frozen=True)
 class FixedController(Controller):
-    """Leaves the rates alone: the reference for every other rule, and a Partition's "leave these".
+    """Leaves the rates alone: the reference for every other rule, and in a `Partition` the rule for rates to keep.
 
     >>> controller = FixedController()
     >>> controller.update(controller.init({"fc": 0.5}), {"train_loss": 1.0, "val_loss": 9.0}).rates
@@ -24,5 +24,5 @@ class FixedController(Controller):
         return State(rates)
 
     def update(self, state: State, signals: Mapping[str, float]) -> State:
-        """Return the rates as they were; no signal is read."""
+        """Return the rates as they were; reads no signal."""
         return State(state.rates)

@@ -15,12 +15,12 @@ __all__ = ["GapController"]
 class GapController(Controller):
     """Raises the rates while the gap is wide and lowers them while it is narrow.
 
-    The gap is val_loss - train_loss. Above ``high`` each p goes up by ``change``, below ``low`` down, between the
-    two it stays; never outside [0, 1].
+    The gap is val_loss - train_loss. Above ``high`` each p goes up by ``change``, below ``low`` it goes down, between
+    the two it stays. No p leaves [0, 1].
 
-    This is a weak rule, kept as the simple reference. The right gap depends on the task, the loss and the
-    moment of training, so no fixed target fits a whole run. Besides, train_loss is taken with dropout on: a
-    higher p narrows the gap by making training worse, whether or not validation gains anything.
+    This is a weak rule, kept as the simple reference. The right gap depends on the task, the loss and the moment of
+    training, so no fixed target fits a whole run. Besides, train_loss is measured with dropout on: a higher p narrows
+    the gap by making training worse, whether or not validation gains anything.
 
     Args:
         low: the gap below which rates fall, in units of the loss; may be negative.

@@ -17,9 +17,7 @@ class PartitionState(State):
 
     Args:
         rates: as in `State`, like the four fields after it.
-        improved: any part says so.
-        rewind: any part says so.
-        restart: any part says so.
+        improved, rewind, restart: True if it is True for any part.
         reason: the parts' reasons, each behind its glob.
         states: each part's state by its glob.
     """
@@ -35,8 +33,8 @@ class PartitionState(State):
 class Partition(Controller):
     """Gives each rate to the controller of the first glob that matches the rate's name.
 
-    Globs are those of `fnmatch.fnmatchcase`: ``*`` matches dots too, and case counts. Nothing is left out in
-    silence: every rate needs a glob and every glob needs a rate, except that others may leave none to a glob ``"*"``.
+    Globs are those of `fnmatch.fnmatchcase`: ``*`` matches dots too, and case counts. Every rate needs a glob, and
+    every glob needs a rate; only the glob ``"*"`` may be left without one. Anything else is an error.
 
     Args:
         controllers: a controller for each glob, in order of precedence.
@@ -77,17 +75,17 @@ class Partition(Controller):
             if not part and (glob != "*" or not rates):
                 raise KeyError(
                     f"no rate is left for glob {glob!r}: the rates are {sorted(rates)}, "
-                    f"and the first of the globs {list(parts)} that matches takes a rate"
+                    f"and each goes to the first of the globs {list(parts)} that matches it"
                 )
         states = {glob: self.controllers[glob].init(part) for glob, part in parts.items() if part}
         return PartitionState(rates, states=states)
 
     def update(self, state: State, signals: Mapping[str, float]) -> PartitionState:
-        """Return the decisions of all parts, each from its own state and the rates as they are now."""
+        """Return the decisions of all parts, each made from its own state and the rates as they are now."""
         before = check_state(state, PartitionState)
         states = {}
         for glob, part in before.states.items():
-            # A wrapper around the partition changes only the merged rates, so those are the true ones.
+            # A wrapper around the partition changes the merged rates only, so those of the part may be out of date.
             current = replace(part, rates={name: before.rates[name] for name in part.rates})
             states[glob] = self.controllers[glob].update(current, signals)
         decided = {name: p for part in states.values() for name, p in part.rates.items()}

@@ -1,4 +1,4 @@
-"""Steering by the validation loss: as long as it falls, nothing changes."""
+"""Steering by the validation loss: the rates move when it has stopped falling."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["PlateauController", "PlateauState"]
 
 @dataclass(frozen=True)
 class PlateauState(State):
-    """The rates, the best val_loss so far, and how long it has stood.
+    """The rates, the best val_loss so far, and for how long nothing was better.
 
     Args:
         rates: as in `State`, like the four fields after it.
@@ -44,8 +44,8 @@ class PlateauController(Controller):
     """Moves the rates when the validation loss has stopped falling, in the direction the gap suggests.
 
     After ``patience`` validations in a row without val_loss falling by more than ``min_delta`` below the best,
-    each p goes up by ``change`` if val_loss > train_loss (overfitting), down otherwise, never outside [0, 1].
-    Then ``cooldown`` validations pass uncounted, and patience begins anew; the best stays.
+    each p goes up by ``change`` if val_loss > train_loss (overfitting), down otherwise. No p leaves [0, 1]. Then
+    ``cooldown`` validations pass uncounted, and patience begins anew; the best stays.
 
     Args:
         patience: validations without improvement before a move, at least 1 (as EarlyStopping counts them).
@@ -54,7 +54,7 @@ class PlateauController(Controller):
         cooldown: validations to wait after a move, at least 0.
 
     Source: the rule of ``torch.optim.lr_scheduler.ReduceLROnPlateau``, turned on p, with the sign of the gap.
-    Yan and Shao (2024) too steer p by whether validation improves.
+    Yan and Shao (2024) also steer p by whether validation improves.
 
     >>> controller = PlateauController(patience=1, change=0.25)
     >>> state = controller.update(controller.init({"fc": 0.5}), {"train_loss": 0.5, "val_loss": 1.0})
@@ -83,7 +83,7 @@ class PlateauController(Controller):
         return PlateauState(rates)
 
     def update(self, state: State, signals: Mapping[str, float]) -> PlateauState:
-        """Return the rates as they were while validation improves, else, out of patience, one change on."""
+        """Return the rates as they were, or moved by one change if validation has not improved for too long."""
         before = check_state(state, PlateauState)
         val_loss, train_loss = read_signal(signals, "val_loss"), read_signal(signals, "train_loss")
         improved = before.best is None or val_loss < before.best - self.min_delta

@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from adaptive_dropout.controllers.balance import BalanceController
 from adaptive_dropout.controllers.base import (
     Controller,
     State,
@@ -19,6 +18,7 @@ from adaptive_dropout.controllers.base import (
     read_signal,
 )
 from adaptive_dropout.controllers.chain import Chain
+from adaptive_dropout.controllers.curves import BalanceController, SlopeController
 from adaptive_dropout.controllers.diagnosis import (
     has_hardly_learned,
     logits_to_raise,
@@ -28,7 +28,6 @@ from adaptive_dropout.controllers.diagnosis import (
     without_offset,
 )
 from adaptive_dropout.controllers.moves import HIGH, LOW, raise_until_felt, shift_logits
-from adaptive_dropout.controllers.slope import SlopeController
 
 __all__ = ["RewindController", "RewindState"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from itertools import accumulate
+from statistics import linear_regression
 from typing import Any
 
 import pytest
@@ -12,7 +13,6 @@ import pytest
 import adaptive_dropout as ad
 from adaptive_dropout.controllers.diagnosis import overfits
 from adaptive_dropout.controllers.rewind import RewindState
-from adaptive_dropout.controllers.slope import slope
 
 TOTAL = 1000
 
@@ -243,7 +243,8 @@ def one_loop(log: list[dict[str, float]], start: float) -> list[tuple[float, boo
             share = (t - pace[-1]) / TOTAL if pace else None
             if len(hist) == 6 and share is not None:
                 vs, cs = zip(*hist, strict=True)
-                dv, dc, tiny = -slope(vs), -slope(cs), 0.001 * max(map(abs, vs))
+                dv, dc = (-linear_regression(range(6), losses).slope for losses in (vs, cs))
+                tiny = 0.001 * max(map(abs, vs))
                 u = -1.0 if dv < 0 and dc < -tiny else 0.0
                 if dc > tiny:
                     u = max(-1.0, min(1.0, ((1 - t / TOTAL) * dc - dv) / (0.3 * dc)))
