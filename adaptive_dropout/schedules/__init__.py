@@ -1,7 +1,7 @@
 """Schedules: the drop probability as a pure function of the step. Standard library only.
 
-A horizon is an ``int`` of optimizer steps or a ``float`` in (0, 1], a fraction of the training run, which
-``DropoutRateScheduler`` resolves when a run begins, and ``.over(total_steps)`` anywhere else.
+A horizon is an ``int`` of optimizer steps or a ``float`` in (0, 1], a fraction of the training run.
+``DropoutRateScheduler`` turns fractions into steps when a run begins; anywhere else ``.over(total_steps)`` does.
 """
 
 from __future__ import annotations

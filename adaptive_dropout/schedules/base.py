@@ -1,4 +1,4 @@
-"""What every schedule is: frozen numbers and a pure function from the step to p."""
+"""A schedule is frozen numbers and a pure function from the step to p."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ S = TypeVar("S", bound="Schedule")
 class Schedule(ABC):
     """A drop probability as a function of the step: same step, same p, in any order, as often as asked.
 
-    A subclass is a frozen dataclass with a ``__call__``. The fields it names in ``probabilities`` are checked
-    to lie in [0, 1], those in ``horizons`` to be an int (optimizer steps) or a float in (0, 1] (fraction of
-    the run). Schedules are equal if they read the same, so ``steps=1`` (one step) is not ``steps=1.0`` (the
-    whole run), although Python, and a dataclass without ``eq=False``, takes 1 and 1.0 for equal.
+    A subclass is a frozen dataclass with a ``__call__``. Fields that it names in ``probabilities`` have to be in
+    [0, 1]; fields in ``horizons`` have to be an int (optimizer steps) or a float in (0, 1] (fraction of the run).
+    Schedules are equal if their reprs match. So ``steps=1`` (one step) differs from ``steps=1.0`` (the whole run),
+    which would be equal without ``eq=False``, as 1 == 1.0 in Python.
     """
 
     probabilities: ClassVar[tuple[str, ...]] = ()
@@ -52,10 +52,11 @@ class Schedule(ABC):
         """Return this schedule with each fraction replaced by its share of ``total_steps``, at least 1 step.
 
         Horizons already in steps stay, so a schedule without fractions comes back equal. ``total_steps`` is a
-        whole number, or ``math.inf`` for a run without an end, which only a schedule without fractions can fill.
+        whole number, or ``math.inf`` for a run without an end, if the schedule has no fractions.
 
         Raises:
-            TypeError, ValueError: ``total_steps`` is no length of a run, or has no end to take a fraction of.
+            TypeError, ValueError: ``total_steps`` is not the length of a run, or is infinite and the schedule has
+                a fraction.
         """
         check_total(total_steps)
         steps = {name: resolve(getattr(self, name), total_steps) for name in self.horizons}

@@ -16,7 +16,7 @@ def check_step(step: object) -> int:
     """Return ``step``, the optimizer steps done so far, as an int.
 
     Raises:
-        TypeError: it is not a whole number; 3.0 and True are none either.
+        TypeError: it is not a whole number; 3.0 and True do not count as one.
         ValueError: it is negative.
     """
     return _whole(step, "step")
@@ -26,7 +26,7 @@ def check_total(total_steps: object) -> int | float:
     """Return ``total_steps``, the length of a run: a whole number from 0 up, or ``math.inf`` for no end.
 
     Raises:
-        TypeError: it is another float, or no number.
+        TypeError: it is another float, or not a number.
         ValueError: it is negative, such as Lightning's -1 for "no limit".
     """
     return math.inf if total_steps == math.inf else _whole(total_steps, "total_steps")
@@ -56,8 +56,8 @@ def resolve(horizon: int | float, total_steps: int | float) -> int:
     """Return ``horizon`` in whole steps: a fraction times ``total_steps``, rounded, at least 1; an int as it is.
 
     Raises:
-        TypeError, ValueError: a fraction of what is no length of a run (see `check_total`).
-        ValueError: a fraction of a run without an end.
+        TypeError, ValueError: it is a fraction, and ``total_steps`` is not the length of a run (see `check_total`).
+        ValueError: it is a fraction, and the run has no end.
     """
     if isinstance(horizon, int):
         return horizon
@@ -67,7 +67,7 @@ def resolve(horizon: int | float, total_steps: int | float) -> int:
 
 
 def elapsed(step: int, horizon: int | float, name: str = "steps") -> float:
-    """Return ``step / horizon``, from 0 without an upper end; 0 at step 0 whatever the horizon.
+    """Return ``step / horizon``, which may exceed 1; 0 at step 0 whatever the horizon.
 
     Raises:
         TypeError, ValueError: ``step`` is not a whole number from 0 up.

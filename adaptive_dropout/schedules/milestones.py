@@ -12,7 +12,7 @@ __all__ = ["as_tuple", "check_milestones", "resolve_milestones", "segment"]
 
 
 def as_tuple(values: object, name: str) -> tuple[object, ...]:
-    """Return a list or tuple as a tuple; anything else, a string above all, is a TypeError."""
+    """Return a list or tuple as a tuple; anything else, such as a string, is a TypeError."""
     if not isinstance(values, (list, tuple)):
         raise TypeError(f"{name} has to be a list or tuple, but got {values!r}")
     return tuple(values)
@@ -22,8 +22,8 @@ def check_milestones(milestones: object) -> tuple[int | float, ...]:
     """Return ``milestones`` as a tuple, strictly increasing, all in steps (int) or all in fractions (float).
 
     Raises:
-        TypeError: no sequence, or an entry that is neither an int nor a float.
-        ValueError: an entry out of range, ints mixed with floats, or not strictly increasing.
+        TypeError: they are not a list or tuple, or an entry is neither an int nor a float.
+        ValueError: an entry is out of range, ints are mixed with floats, or they are not strictly increasing.
     """
     listed = as_tuple(milestones, "milestones")
     checked = tuple(check_horizon(milestone, f"milestones[{i}]") for i, milestone in enumerate(listed))
@@ -38,7 +38,7 @@ def resolve_milestones(milestones: Sequence[int | float], total_steps: int | flo
     """Return the milestones in whole steps, at least 1 and still strictly increasing however short the run."""
     steps: list[int] = []
     for milestone in milestones:
-        # A run of 1 step (fast_dev_run) rounds all fractions to 1; each segment keeps at least one step.
+        # In a run of 1 step (fast_dev_run) all fractions round to 1; each segment keeps at least one step.
         earliest = steps[-1] + 1 if steps else 1
         steps.append(max(earliest, resolve(milestone, total_steps)))
     return tuple(steps)
@@ -54,5 +54,5 @@ def segment(step: int, milestones: Sequence[int | float]) -> int:
     done = check_step(step)
     if done == 0 or not milestones:
         return 0
-    elapsed(done, milestones[0], "milestones[0]")  # raises for a fraction; all are of the first one's kind
+    elapsed(done, milestones[0], "milestones[0]")  # raises for a fraction, and then all milestones are fractions
     return bisect_right(milestones, done)

@@ -90,13 +90,13 @@ class SequentialSchedule(Schedule):
         _check_counts("schedules", self.schedules, self.milestones)
 
     def __call__(self, step: int) -> float:
-        """Return what the segment's schedule says, at the steps done since the segment began."""
+        """Return the p of the segment's schedule, at the steps done since the segment began."""
         i = segment(step, self.milestones)
         start = self.milestones[i - 1] if i > 0 else 0
         return self.schedules[i](int(step - start))
 
     def over(self, total_steps: int | float) -> SequentialSchedule:
-        """Return the same plan in whole steps: milestones by the run, inner fractions by their segment.
+        """Return the same plan in whole steps: milestones as shares of the run, inner fractions of their segment.
 
         A last segment that begins at or after ``total_steps`` counts as 1 step long.
         """

@@ -1,4 +1,4 @@
-"""Schedules that papers propose for dropout itself, each with one p and one moment that matters.
+"""Schedules that papers propose for dropout itself: each has one p, and a time when it is reached or left.
 
 In each formula x is the share of the horizon that is done, min(1, step / horizon).
 """
@@ -19,13 +19,13 @@ __all__ = ["AnnealedSchedule", "CurriculumSchedule", "EarlySchedule", "LateSched
 class CurriculumSchedule(Schedule):
     """From no dropout towards ``p``, quickly at first: the task gets harder as the network learns.
 
-    Closed form: p (1 - exp(-gamma x)). With ``gamma=10`` nine tenths of p are there after 23 % of the horizon;
-    p itself is approached, and missed by the share exp(-gamma).
+    Closed form: p (1 - exp(-gamma x)). With ``gamma=10`` nine tenths of p are reached after 23 % of the horizon. At
+    its end p is missed by the share exp(-gamma).
 
     Args:
         p: the limit, in [0, 1].
         steps: the horizon T, an int of optimizer steps or a float in (0, 1] of the run.
-        gamma: how sharp the rise is, above 0, per horizon (the paper's gamma, per step, times T).
+        gamma: how sharp the rise is, above 0. It counts per horizon: the paper's gamma, which is per step, times T.
 
     Source: Morerio et al. (2017), whose keep probability is (1 - q) exp(-gamma t) + q with gamma about 10 / T.
 
@@ -74,7 +74,7 @@ class AnnealedSchedule(Schedule):
     horizons: ClassVar[tuple[str, ...]] = ("steps",)
 
     def __call__(self, step: int) -> float:
-        """Return what is left of p."""
+        """Return p on the falling line."""
         return self.p * (1.0 - progress(step, self.steps))
 
 
@@ -82,8 +82,8 @@ class AnnealedSchedule(Schedule):
 class EarlySchedule(Schedule):
     """Dropout for the first phase only: against underfitting, for a network that never overfits.
 
-    Closed form: p (1 - x), which is 0 from ``cutoff`` on. The shape is `AnnealedSchedule`'s; what differs is the
-    claim, that a short phase is enough, hence a cutoff without a default.
+    Closed form: p (1 - x), which is 0 from ``cutoff`` on. The shape is that of `AnnealedSchedule`, but the claim is
+    that a short phase is enough, so the cutoff has no default.
 
     Args:
         p: the drop probability at step 0, in [0, 1].
@@ -102,7 +102,7 @@ class EarlySchedule(Schedule):
     horizons: ClassVar[tuple[str, ...]] = ("cutoff",)
 
     def __call__(self, step: int) -> float:
-        """Return what is left of p; 0 from the cutoff on."""
+        """Return p on the falling line, 0 from the cutoff on."""
         return self.p * (1.0 - progress(step, self.cutoff, "cutoff"))
 
 

@@ -1,6 +1,6 @@
-"""The plain curves: p held, moved from a start to an end, or swung between two values.
+"""The plain curves: p stays, moves from a start to an end, or swings between two values.
 
-In each formula x is the share of the horizon that is done, min(1, step / steps); so the end is held afterwards.
+In each formula x is the share of the horizon that is done, min(1, step / steps), so p stays at the end afterwards.
 """
 
 from __future__ import annotations
