@@ -8,7 +8,7 @@ import lightning.pytorch as L
 
 from adaptive_dropout.callbacks.base import RateCallback
 from adaptive_dropout.callbacks.losses import add_batch_loss
-from adaptive_dropout.callbacks.trainer import log_numbers, logs_now
+from adaptive_dropout.callbacks.trainer import log_numbers, logs_now, steps_done
 from adaptive_dropout.rates import Rate, get_rates
 from adaptive_dropout.signals import RunningLoss
 from adaptive_dropout.tracking.history import History, Point
@@ -54,7 +54,7 @@ class DropoutRateMonitor(RateCallback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Record where the rates start."""
-        self.history.add(Point(trainer.global_step, get_rates(pl_module)))
+        self.history.add(Point(steps_done(trainer), get_rates(pl_module)))
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -69,7 +69,7 @@ class DropoutRateMonitor(RateCallback):
         if trainer.progress_bar_callback is not None:
             mean = sum(rates.values()) / len(rates)
             pl_module.log("dropout", mean, on_step=True, on_epoch=False, prog_bar=True, logger=False, batch_size=1)
-        self.history.add(Point(trainer.global_step, rates))
+        self.history.add(Point(steps_done(trainer), rates))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Record the rates and losses of this validation."""
@@ -78,7 +78,7 @@ class DropoutRateMonitor(RateCallback):
         val_loss = trainer.callback_metrics.get(self.monitor)
         self.history.add(
             Point(
-                trainer.global_step,
+                steps_done(trainer),
                 get_rates(pl_module),
                 train_loss=self._train_loss.mean(),
                 val_loss=None if val_loss is None else float(val_loss),

@@ -98,18 +98,25 @@ class RatePenalty(PenaltyCallback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find n and the length of the run, and raise or warn of what would go wrong."""
         self._examples = _count_examples(trainer) if self.n is None else self.n
-        self._total = known_steps(trainer)
+        self._steps = known_steps(trainer)
         if self.warm_up is not None:
             check_has_end(trainer, self.warm_up, "warm_up")
         penalty(pl_module, self._examples)
         warn_of_decay(trainer, pl_module)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """See how long the run is; the steps that a batch takes show only in those done."""
+        if not pl_module.automatic_optimization:
+            self._steps = known_steps(trainer)
 
     def penalty(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Tensor:
         """Return the penalty of this step."""
         total = penalty(pl_module, self._examples)
         if self.warm_up is None:
             return total
-        warm_up = self.warm_up if self._total is None else self.warm_up.over(self._total)
+        warm_up = self.warm_up if self._steps is None else self.warm_up.over(self._steps)
         return warm_up(steps_done(trainer)) * total
 
 

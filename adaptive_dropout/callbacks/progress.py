@@ -11,6 +11,7 @@ from rich.progress import BarColumn
 from adaptive_dropout.callbacks.control import DropoutRateControl
 from adaptive_dropout.callbacks.monitor import DropoutRateMonitor
 from adaptive_dropout.callbacks.packages import RichProgressBar, callbacks_of
+from adaptive_dropout.callbacks.trainer import steps_done
 from adaptive_dropout.controllers import State
 
 __all__ = ["DropoutProgressBar"]
@@ -60,7 +61,7 @@ class DropoutProgressBar(RichProgressBar):
         """Take up what was decided."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             for control in callbacks_of(trainer, DropoutRateControl):
-                self._follow(control, trainer.global_step)
+                self._follow(control, steps_done(trainer))
         super().on_validation_end(trainer, pl_module)
 
     def _follow(self, control: DropoutRateControl, step: int) -> None:

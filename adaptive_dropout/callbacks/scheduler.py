@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import lightning.pytorch as L
 
 from adaptive_dropout.callbacks.base import RateCallback
+from adaptive_dropout.callbacks.checks import check_has_end
+from adaptive_dropout.callbacks.trainer import known_steps, steps_done
 from adaptive_dropout.rates import Rate, ScheduledRate, named_rates, set_step
 
 __all__ = ["DropoutRateScheduler"]
@@ -16,8 +17,9 @@ __all__ = ["DropoutRateScheduler"]
 class DropoutRateScheduler(RateCallback):
     """Sets every scheduled rate of the model before each training batch to the p of the optimizer step.
 
-    The step is the trainer's ``global_step``, so a resumed run and accumulated batches follow the same curve. Horizons
-    given as a fraction of training, the schedules' default, are resolved against the length of the run.
+    The step is the trainer's ``global_step``, so a resumed run and accumulated batches follow the same curve; under
+    manual optimization, where that counts the steps of each optimizer, it is the number of batches. Horizons given as a
+    fraction of training, the schedules' default, are resolved against the length of the run.
 
     >>> from adaptive_dropout import CosineSchedule, Dropout
     >>> layer = Dropout(CosineSchedule(0.5, 0.1))  # over the whole run
@@ -33,19 +35,21 @@ class DropoutRateScheduler(RateCallback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Resolve fractions of training into steps."""
-        total = trainer.estimated_stepping_batches
         for name, rate in named_rates(pl_module, ScheduledRate):
-            if 0 <= total < math.inf:  # -1 for data of unknown length without max_steps
-                rate.resolve(int(total))
-            elif rate.schedule != rate.schedule.over(1):
-                raise ValueError(
-                    f"{rate.schedule!r} of {name!r} is a fraction of a run without an end; "
-                    "give its horizon in steps, or the trainer max_steps"
-                )
-        set_step(pl_module, trainer.global_step)
+            check_has_end(trainer, rate.schedule, repr(name))
+        self._resolve(trainer, pl_module)
+        set_step(pl_module, steps_done(trainer))
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Move the rates to the p of this step."""
-        set_step(pl_module, trainer.global_step)
+        if not pl_module.automatic_optimization:
+            self._resolve(trainer, pl_module)  # how many steps a batch takes shows only in those done
+        set_step(pl_module, steps_done(trainer))
+
+    def _resolve(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        total = known_steps(trainer)
+        if total is not None:
+            for _, rate in named_rates(pl_module, ScheduledRate):
+                rate.resolve(total)

@@ -45,7 +45,7 @@ def known_steps(trainer: L.Trainer) -> int | None:
     """Return the steps of the whole run in the unit of `steps_done`; None where nothing but time or data ends it.
 
     Under manual optimization ``max_steps`` counts each optimizer, and how many steps a batch takes shows only in the
-    batches done so far.
+    batches done so far; ask between two batches.
     """
     if trainer.lightning_module.automatic_optimization:
         total = trainer.estimated_stepping_batches
@@ -168,4 +168,6 @@ def _known_batches(trainer: L.Trainer) -> float | None:
 
 
 def _batches_done(trainer: L.Trainer) -> int:
-    return trainer.fit_loop.epoch_loop.total_batch_idx + 1
+    """Return the training batches that were stepped on; unlike ``total_batch_idx``, without the one that has begun."""
+    progress: Any = trainer.fit_loop.epoch_loop.batch_progress.total
+    return int(progress.processed)

@@ -162,6 +162,34 @@ def test_the_warm_up_is_a_factor_of_each_step(tmp_path: Path) -> None:
     assert factors == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1, 1, 1], abs=1e-5)
 
 
+class Manual(Quiet):
+    """Both parameters have an optimizer of their own, and both step on each batch."""
+
+    def __init__(self) -> None:
+        super().__init__(lr=1e-9)
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        loss = super().training_step(batch, batch_idx)
+        for optimizer in self.optimizers():
+            optimizer.zero_grad()
+        self.manual_backward(loss)
+        for optimizer in self.optimizers():
+            optimizer.step()
+        return loss.detach()
+
+    def configure_optimizers(self) -> Any:
+        return [self.make([weight]) for weight in self.parameters()]
+
+
+@pytest.mark.parametrize("length", [{"max_epochs": 2}, {"max_steps": 16, "max_epochs": -1}])
+def test_the_warm_up_of_a_run_of_two_optimizers_counts_its_batches(tmp_path: Path, length: dict[str, int]) -> None:
+    model = Manual()
+    fit(model, tmp_path, [RatePenalty(warm_up=ad.LinearSchedule(0.0, 1.0, steps=0.5))], **length)
+    factors = [row[1] / expected(4)[0] for row in model.gradients[1::2]]  # both have their gradient by then
+    assert factors == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1, 1, 1], abs=1e-5)
+
+
 def test_a_warm_up_over_a_fraction_of_an_endless_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="of warm_up is a fraction of a run without an end; give its horizon in"):
         fit(Quiet(), tmp_path, [RatePenalty(warm_up=ad.LinearSchedule(0.0, 1.0))], max_epochs=-1)

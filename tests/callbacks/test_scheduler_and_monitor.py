@@ -52,6 +52,57 @@ def test_a_resumed_run_follows_the_same_curve(tmp_path: Path) -> None:
     assert model.seen == pytest.approx([0.6 * (1 - step / 12) for step in range(4, 12)])
 
 
+class Adversaries(Toy):
+    """Two optimizers that both step on each batch, as those of a GAN: Lightning counts the steps of both."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__([1.0], layer)
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        loss = super().training_step(batch, batch_idx)
+        for optimizer in self.optimizers():
+            optimizer.zero_grad()
+            self.manual_backward(loss, retain_graph=True)
+            optimizer.step()
+        return loss.detach()
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:  # type: ignore[override]
+        return [torch.optim.SGD(self.parameters(), lr=0.0) for _ in range(2)]
+
+
+def test_two_optimizers_do_not_double_the_speed_of_a_schedule(tmp_path: Path) -> None:
+    model = Adversaries(linear())
+    run = fit(model, tmp_path, [DropoutRateScheduler()])
+    assert run.global_step == 24
+    assert model.seen == pytest.approx([0.6 * (1 - step / 12) for step in range(12)])
+
+
+def test_the_steps_of_two_optimizers_that_end_a_run_end_its_schedule(tmp_path: Path) -> None:
+    model = Adversaries(linear())
+    fit(model, tmp_path, [DropoutRateScheduler()], max_steps=16, max_epochs=-1)
+    assert model.seen == pytest.approx([0.6 * (1 - step / 8) for step in range(8)])
+
+
+def test_a_resumed_run_of_two_optimizers_follows_the_same_curve(tmp_path: Path) -> None:
+    checkpoint = ModelCheckpoint(tmp_path / "saved", save_last=True)
+    saving: Any = {"enable_checkpointing": True, "max_epochs": 1}
+    fit(Adversaries(linear(12)), tmp_path, [DropoutRateScheduler(), checkpoint], **saving)
+    model = Adversaries(linear(12))
+    fit(model, tmp_path, [DropoutRateScheduler()], ckpt_path=tmp_path / "saved" / "last.ckpt")
+    assert model.seen == pytest.approx([0.6 * (1 - step / 12) for step in range(4, 12)])
+
+
+def test_the_steps_of_the_monitor_and_of_the_control_are_the_same_under_two_optimizers(tmp_path: Path) -> None:
+    control, monitor = DropoutRateControl(ad.FixedController()), DropoutRateMonitor()
+    fit(Adversaries(ad.Dropout(0.3)), tmp_path, [control, monitor])
+    run = control.record.run
+    assert run is not None
+    assert [decision.step for decision in run.decisions] == [4, 8, 12]
+    assert [step for step, _, _ in monitor.history.losses()] == [4, 8, 12]
+    assert sorted({point.step for point in monitor.history.points}) == list(range(13))
+
+
 def test_a_fraction_of_an_endless_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a run without an end"):
         fit(Toy([1.0], linear()), tmp_path, [DropoutRateScheduler()], max_epochs=-1)
