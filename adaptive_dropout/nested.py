@@ -1,7 +1,7 @@
 """Copies of tensors in nested dicts, lists and tuples, written into the memory of an older copy where it fits.
 
-A tensor made in inference mode, in which a model may be validated, is one that no later training step may write to. So
-copies are made outside it, and each tensor is written to in the mode that it was made in.
+Models may be validated in inference mode, and later training steps may not write to a tensor made in it. So copies are
+made outside of it, and each tensor is written to in the mode in which it was made.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["fits", "mapped", "new_copy", "refilled", "write"]
+__all__ = ["fits", "map_tensors", "new_copy", "refill", "write"]
 
 
-def mapped(copy: Callable[[Tensor, Any], Tensor], value: Any, into: Any = None) -> Any:
-    """Return ``value`` with ``copy(tensor, its counterpart in into, or None)`` for each tensor in it.
+def map_tensors(copy: Callable[[Tensor, Any], Tensor], value: Any, into: Any = None) -> Any:
+    """Return ``value`` with each tensor in it replaced by ``copy(tensor, its counterpart in into, or None)``.
 
     Raises:
-        TypeError: there is something in it besides tensors, numbers, strings, None, dicts, lists and tuples.
+        TypeError: ``value`` holds something besides tensors, numbers, strings, None, dicts, lists and tuples.
     """
     if isinstance(value, Tensor):
         return copy(value, into)
     if isinstance(value, dict):
         by_key = into if isinstance(into, dict) else {}
-        return {key: mapped(copy, item, by_key.get(key)) for key, item in value.items()}
+        return {key: map_tensors(copy, item, by_key.get(key)) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         parts = into[: len(value)] if isinstance(into, (list, tuple)) else ()
-        items = [mapped(copy, item, part) for item, part in zip_longest(value, parts)]
+        items = [map_tensors(copy, item, part) for item, part in zip_longest(value, parts)]
         return items if isinstance(value, list) else tuple(items)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -37,12 +37,12 @@ def mapped(copy: Callable[[Tensor, Any], Tensor], value: Any, into: Any = None) 
 
 
 def fits(tensor: Tensor, into: Any) -> bool:
-    """Tell whether ``into`` is a tensor that can hold ``tensor`` exactly."""
+    """Return whether ``into`` is a tensor that can hold ``tensor`` exactly."""
     return isinstance(into, Tensor) and into.shape == tensor.shape and into.dtype == tensor.dtype
 
 
 def write(tensor: Tensor, into: Tensor) -> None:
-    """Put the values of ``tensor`` into ``into``, which stays the object it is, wherever the two are."""
+    """Copy the values of ``tensor`` to ``into``, in place; they may be on different devices."""
     with torch.inference_mode(into.is_inference()), torch.no_grad():
         into.copy_(tensor)
 
@@ -53,9 +53,9 @@ def new_copy(tensor: Tensor, device: torch.device) -> Tensor:
         return tensor.detach().to(device, copy=True)
 
 
-def refilled(tensor: Tensor, into: Any) -> Tensor:
-    """Return the copy ``into``, brought up to date; a new one where ``into`` does not fit or is on another device."""
+def refill(tensor: Tensor, into: Any) -> Tensor:
+    """Return the older copy ``into``, updated; or a new copy if ``into`` does not fit or is on another device."""
     if fits(tensor, into) and into.device == tensor.device:
         write(tensor, into)
-        return into  # type: ignore[no-any-return]  # fits() says what it is
+        return into  # type: ignore[no-any-return]  # fits() has checked it
     return new_copy(tensor, tensor.device)

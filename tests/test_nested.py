@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptive_dropout.nested import mapped, refilled
+from adaptive_dropout.nested import map_tensors, refill
 
 
 def nest(n: float, length: int = 2) -> dict[Any, Any]:
@@ -19,7 +19,7 @@ def tensors(value: dict[Any, Any]) -> list[Tensor]:
 
 def test_a_copy_has_the_same_structure_and_shares_nothing() -> None:
     original = nest(1.0)
-    copied = mapped(refilled, original)
+    copied = map_tensors(refill, original)
     for tensor in tensors(original):
         tensor.zero_()
     assert repr(copied) == repr(nest(1.0))
@@ -27,8 +27,8 @@ def test_a_copy_has_the_same_structure_and_shares_nothing() -> None:
 
 @pytest.mark.parametrize("old_length", [1, 2, 3])
 def test_an_older_copy_lends_its_memory_where_it_fits(old_length: int) -> None:
-    old = mapped(refilled, nest(1.0, old_length))
-    new = mapped(refilled, nest(2.0), old)
+    old = map_tensors(refill, nest(1.0, old_length))
+    new = map_tensors(refill, nest(2.0), old)
     assert repr(new) == repr(nest(2.0))
     assert new["list"][0] is old["list"][0]
     assert new[3][4]["deep"] is old[3][4]["deep"]
@@ -39,11 +39,11 @@ def test_an_older_copy_lends_its_memory_where_it_fits(old_length: int) -> None:
 )
 def test_what_does_not_fit_is_made_anew(misfit: Any) -> None:
     before = repr(misfit)
-    assert torch.equal(mapped(refilled, {"a": torch.zeros(3)}, {"a": misfit})["a"], torch.zeros(3))
+    assert torch.equal(map_tensors(refill, {"a": torch.zeros(3)}, {"a": misfit})["a"], torch.zeros(3))
     assert repr(misfit) == before
 
 
 @pytest.mark.parametrize("odd", [object(), {1, 2}, torch.float32])
 def test_anything_else_is_refused_by_name(odd: Any) -> None:
     with pytest.raises(TypeError, match=r"only tensors, numbers, .* are copied, but got"):
-        mapped(refilled, {"a": [odd]})
+        map_tensors(refill, {"a": [odd]})

@@ -1,6 +1,6 @@
-"""Small reference networks with dropout in the classical places, every dropout layer with a rate of its own.
+"""Small reference networks with dropout in the usual places; each dropout layer has a rate of its own.
 
-Their parts have readable names, and so have the rates: ``dropout1``, ``blocks.0.attention.dropout``, ...
+Their parts have readable names, and so do the rates: ``dropout1``, ``blocks.0.attention.dropout``, ...
 """
 
 from __future__ import annotations

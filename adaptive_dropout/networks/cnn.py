@@ -21,16 +21,16 @@ class CNN(nn.Sequential):
     on the dense layer.
 
     Args:
-        in_channels: channels of the image: 1 for grey, 3 for colour.
-        out_features: how many numbers come out: classes, or targets.
+        in_channels: channels of the image; 1 for grey, 3 for colour.
+        out_features: the number of outputs: classes, or targets.
         image_size: height and width in pixels; 28 for MNIST, 8 for scikit-learn's digits.
-        channels: how many maps each convolution makes, at least one number.
+        channels: the number of maps of each convolution; at least one convolution.
         hidden: the width of the dense layer.
         dropout: makes one dropout layer per call, without arguments.
 
     Raises:
-        TypeError: ``dropout`` is a layer instead of something that makes layers, or a size is no integer.
-        ValueError: a size is less than 1, there is no convolution, or the image cannot be halved that often.
+        TypeError: ``dropout`` is a layer instead of something that makes layers, or a size is not an integer.
+        ValueError: a size is less than 1, there is no convolution, or the image is too small to be halved that often.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the networks share: a new dropout layer for each place, and sizes that make sense."""
+"""Shared by the networks: a new dropout layer for each place, and the check of sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from adaptive_dropout.checks import check_count
 __all__ = ["DropoutFactory", "check_sizes", "new_layer"]
 
 DropoutFactory = Callable[[], nn.Module]
-"""Called once for each place that gets a dropout layer, which takes a copy; a class such as `Dropout` is one."""
+"""Called once for each dropout layer, of which the network takes a copy; a class such as `Dropout` is one."""
 
 
 def new_layer(dropout: DropoutFactory) -> nn.Module:
@@ -23,15 +23,15 @@ def new_layer(dropout: DropoutFactory) -> nn.Module:
     """
     if isinstance(dropout, nn.Module):
         raise TypeError(f"dropout has to make layers, such as lambda: {dropout!r}, but got the layer itself")
-    # A factory made from a configuration builds a LearnedRate once and hands it to every layer: they would share it.
+    # A factory made from a configuration builds a LearnedRate once and gives it to every layer, so all would share it.
     return copy.deepcopy(dropout())
 
 
 def check_sizes(**sizes: Sequence[int]) -> None:
-    """Refuse sizes that are no counts; the keyword is what the message calls them.
+    """Raise unless all sizes are counts; the keyword is their name in the message.
 
     Raises:
-        TypeError: a size is no integer.
+        TypeError: a size is not an integer.
         ValueError: a size is less than 1, or there is none.
     """
     for name, values in sizes.items():

@@ -29,15 +29,15 @@ class GPT(nn.Module):
     learned; the output layer is the transposed token embedding. There are 1 + 3 ``layers`` dropout layers.
 
     Args:
-        vocabulary: how many different tokens there are; a token is int64 in 0 ... ``vocabulary`` - 1.
-        context: the longest sequence.
-        layers: how many blocks of attention and dense layers.
-        heads: how many attention patterns a block has; divides ``channels``.
+        vocabulary: the number of different tokens; a token is int64 in 0 ... ``vocabulary`` - 1.
+        context: the length of the longest sequence.
+        layers: the number of blocks, each of attention and dense layers.
+        heads: the number of attention heads in a block; divides ``channels``.
         channels: the width of the network; a block's hidden dense layer is four times as wide.
         dropout: makes one dropout layer per call, without arguments.
 
     Raises:
-        TypeError: ``dropout`` is a layer instead of something that makes layers, or a size is no integer.
+        TypeError: ``dropout`` is a layer instead of something that makes layers, or a size is not an integer.
         ValueError: a size is less than 1, or ``heads`` does not divide ``channels``; at a call: the input is not
             (batch, time), or time exceeds ``context``.
 
@@ -61,7 +61,7 @@ class GPT(nn.Module):
         self.token_embedding = _embedding(vocabulary, channels)
         self.position_embedding = _embedding(context, channels)
         self.embedding_dropout = new_layer(dropout)
-        # Two terms a layer add up on the residual path; so scaled, their sum starts as large as one of them would.
+        # Each layer adds two terms to the residual path; with this scale their sum starts as large as a single term.
         std = INIT_STD / math.sqrt(2 * layers)
         self.blocks = nn.Sequential(*(Block(channels, heads, std, dropout) for _ in range(layers)))
         self.norm = nn.LayerNorm(channels)
@@ -83,8 +83,8 @@ class Block(nn.Module):
 
     Args:
         channels: the width of input and output, (batch, time, channels).
-        heads: how many attention patterns; divides ``channels``.
-        residual_std: the standard deviation that the weights onto the residual path start with.
+        heads: the number of attention heads; divides ``channels``.
+        residual_std: the initial standard deviation of the weights onto the residual path.
         dropout: makes one dropout layer per call.
     """
 
@@ -100,22 +100,22 @@ class Block(nn.Module):
         self.residual_dropout2 = new_layer(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what goes on along the residual path, of the shape of ``x``."""
+        """Return ``x`` plus both branches, in the shape of ``x``."""
         x = x + self.residual_dropout1(self.attention(self.norm1(x)))
         y: Tensor = x + self.residual_dropout2(self.dense(self.norm2(x)))
         return y
 
 
 class CausalSelfAttention(nn.Module):
-    """Each time takes the weighted mean of the values at times up to its own: softmax(q k' / sqrt(size)) v per head.
+    """The output at a time is a weighted mean of the values up to that time: softmax(q k' / sqrt(size)) v per head.
 
     The softmax is written out, with dropout on its weights: torch's fused attention takes p as a Python float, which
-    is neither a rate that can move under torch.compile nor one that passes a gradient.
+    can neither move under torch.compile nor pass a gradient.
 
     Args:
         channels: the width of input and output, (batch, time, channels).
-        heads: how many attention patterns; divides ``channels``.
-        residual_std: the standard deviation that the output weights start with.
+        heads: the number of attention heads; divides ``channels``.
+        residual_std: the initial standard deviation of the output weights.
         dropout: makes the dropout layer.
 
     Source: Vaswani et al. (2017), equation 1.

@@ -19,14 +19,14 @@ class MLP(nn.Sequential):
     Everything but the first dimension is flattened.
 
     Args:
-        in_features: how many numbers one input holds.
-        out_features: how many numbers come out: classes, or targets.
+        in_features: the number of features of one input.
+        out_features: the number of outputs: classes, or targets.
         hidden: the widths of the hidden layers, at least one.
         dropout: makes one dropout layer per call, without arguments.
 
     Raises:
-        TypeError: ``dropout`` is a layer instead of something that makes layers, or a size is no integer.
-        ValueError: a size is less than 1, or there is no hidden layer and so no dropout.
+        TypeError: ``dropout`` is a layer instead of something that makes layers, or a size is not an integer.
+        ValueError: a size is less than 1, or there is no hidden layer, and so no dropout.
     """
 
     def __init__(

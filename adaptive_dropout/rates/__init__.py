@@ -1,4 +1,4 @@
-"""Rates: what holds a drop probability, with exactly one writer each, and the rates of a whole model by name."""
+"""Rates: each holds a drop probability and has exactly one writer; and the rates of a whole model by name."""
 
 from adaptive_dropout.rates.attribute import AttributeRate
 from adaptive_dropout.rates.effective import EffectiveRate

@@ -1,7 +1,7 @@
 """A rate held as a Python number in an attribute of a module, as `torch.nn.MultiheadAttention` holds its ``dropout``.
 
-The module reads the number at each forward, so writing it is enough. It is written in steps of a quantum: compiled
-code is specialised on the number, and every new one compiles again.
+The module reads the number at each forward, so writing it is enough. It is written in steps of a quantum, because
+compiled code is specialised on the number, and each new one compiles again.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["AttributeRate", "write"]
 class AttributeRate(SettableRate):
     """A settable rate that others read from ``owner.attribute``.
 
-    ``p`` is what was set; the attribute gets the multiple of ``quantum`` nearest to it, or, where p is what it held at
-    first, that number again. So small moves add up, and what is written depends on p alone. Nothing is written before
-    the first `set`, and 0 and 1 are reached.
+    ``p`` is the number that was set. The attribute gets the nearest multiple of ``quantum``, or its original number
+    where p equals that. So small moves add up, and the written number depends on p alone. Nothing is written before the
+    first `set`, and 0 and 1 are reached.
 
-    Make it a submodule of the model, as `convert` does, and it is found, listed and steered as any settable rate.
+    As a submodule of the model, where `convert` puts it, it is found, listed and steered like any settable rate.
 
     >>> from torch import nn
     >>> attention = nn.MultiheadAttention(4, 2, dropout=0.1)
@@ -31,14 +31,14 @@ class AttributeRate(SettableRate):
     (0.2345, 0.23)
 
     Args:
-        owner: a module, or a configuration that modules read at each forward, which is written to as it is: `convert`
-            gives the model a copy of its own first. A frozen dataclass is written to as well.
+        owner: a module, or a configuration that modules read at each forward. It is written to even if it is shared or
+            a frozen dataclass; `convert` first gives the model a copy of its own.
         attribute: the name of a number in [0, 1] there.
         quantum: the step in which it is written, in (0, 1]. A compiled model compiles once for each multiple, at most
-            ``torch._dynamo.config.recompile_limit`` (8) times: from there on that code runs uncompiled.
+            ``torch._dynamo.config.recompile_limit`` (8) times; after that the code runs uncompiled.
 
     Raises:
-        TypeError: what is there is no number.
+        TypeError: the attribute is not a number.
         ValueError: the number is outside [0, 1], or the quantum outside (0, 1].
     """
 
@@ -54,31 +54,32 @@ class AttributeRate(SettableRate):
 
     @property
     def owner(self) -> object:
-        """What holds the attribute."""
+        """The object that has the attribute."""
         return self._owner[0]
 
     @property
     def written(self) -> float:
-        """What the attribute gets for the present p."""
+        """The number that the attribute gets for the present p."""
         if self._p == self._found:
             return self._found
         return 1.0 if self._p == 1.0 else min(round(round(self._p / self.quantum) * self.quantum, 12), 1.0)
 
     def give_back(self) -> None:
-        """Write the number that was there at first, bit by bit."""
+        """Write the original number again, exactly."""
         write(self.owner, self.attribute, self._found)
 
-    def _store(self, p: float) -> None:
-        super()._store(p)
+    def refresh(self) -> None:
+        """Fill the buffer, and write the attribute, from p again."""
+        super().refresh()
         write(self.owner, self.attribute, self.written)
 
     def extra_repr(self) -> str:
-        """Show p, the attribute and its step."""
+        """Show p, the attribute and its quantum."""
         return f"{super().extra_repr()}, attribute={self.attribute!r}, quantum={self.quantum:g}"
 
 
 def write(owner: object, attribute: str, value: object) -> None:
-    """Write ``owner.attribute``, of a frozen dataclass too."""
+    """Write ``owner.attribute``, even of a frozen dataclass."""
     try:
         setattr(owner, attribute, value)
     except FrozenInstanceError:

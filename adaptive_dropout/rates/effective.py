@@ -1,4 +1,4 @@
-"""A rate that nobody sets: what p came to, on average, where a layer makes it from each input."""
+"""A rate that nobody sets: the mean p of a layer that computes p from each input."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["EffectiveRate"]
 
 
 class EffectiveRate(Rate):
-    """The mean p of the last batch trained on, written by the layer that made it; listed as any rate.
+    """The mean p of the last training batch, written by the layer that computed it; listed like any rate.
 
     Args:
-        p: what to say before the first batch.
+        p: the value before the first batch.
     """
 
     writer = "its layer, from the input"
@@ -25,9 +25,10 @@ class EffectiveRate(Rate):
         self.register_buffer("value", torch.tensor(check_p(p), dtype=torch.float32), persistent=False)
 
     def observe(self, p: Tensor) -> None:
-        """Take over the mean of ``p``, of any shape; waits for no device.
+        """Store the mean of ``p``, of any shape, without waiting for a device.
 
-        An empty batch says nothing, and one without gradient, such as a sample of Monte Carlo dropout, trains nothing.
+        An empty batch has no mean, and one without gradient, such as a sample of Monte Carlo dropout, is not training:
+        both are ignored.
         """
         if p.numel() and torch.is_grad_enabled():
             with torch.no_grad():

@@ -1,8 +1,8 @@
 """A rate holds a drop probability p as a 0-dim float32 tensor with exactly one writer, named by its type.
 
-The tensor is changed in place and never replaced by a new number: a compiled model reads the new p without
-recompiling. It is no part of a model's ``state_dict`` unless it is learned, so checkpoints load strictly with and
-without this library; the truth of a settable rate lives in the state of whoever sets it.
+The tensor is changed in place and never replaced, so a compiled model reads the new p without recompiling. It is not a
+part of a model's ``state_dict`` unless it is learned, so checkpoints load strictly with and without this library; the
+value of a settable rate is stored in the state of its writer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Rate(nn.Module, ABC):
     """
 
     writer: ClassVar[str]
-    """Who moves this rate, in words that fit "this rate is written by ..."."""
+    """The writer of this rate, in words that complete "this rate is written by ..."."""
 
     value: Tensor
     """p as a 0-dim float32 tensor in [0, 1]."""
@@ -66,7 +66,7 @@ class Rate(nn.Module, ABC):
 
 
 class StoredRate(Rate):
-    """A rate kept in a buffer, with the Python float it was filled from beside it."""
+    """A rate in a buffer, with the Python float from which the buffer was filled."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -77,20 +77,24 @@ class StoredRate(Rate):
     def _read(self) -> float:
         return self._p
 
-    def _store(self, p: float) -> None:
-        self._p = p
+    def refresh(self) -> None:
+        """Fill the buffer from p again, after something else has written to it."""
         with torch.no_grad():
-            self.value.fill_(p)
+            self.value.fill_(self._p)
         self._note()
 
+    def _store(self, p: float) -> None:
+        self._p = p
+        self.refresh()
+
     def _note(self) -> None:
-        """Leave p on its tensor as a number: `functional` waits for no device to read it."""
+        """Leave p on its tensor as a number, which `functional` reads without waiting for a device."""
         self.value.known_p = self._p  # type: ignore[attr-defined]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Rate:
         super()._apply(fn, recurse)
         if not self.value.is_meta:
-            self._store(self._p)  # to_empty() hands over uninitialised memory
+            self.refresh()  # to_empty() leaves uninitialised memory
         return self
 
 
@@ -119,10 +123,10 @@ class SettableRate(StoredRate):
 
 
 class ScheduledRate(StoredRate):
-    """A rate that follows a schedule; ``set_step`` places it, and nothing is counted here.
+    """A rate that follows a schedule: ``set_step`` moves it to the p of a step. It counts no steps itself.
 
-    Because the step is absolute, setting the same step twice changes nothing: resuming, gradient accumulation and
-    recomputation in backward all see the p of their step.
+    Because the step is absolute, setting it twice changes nothing: resuming, gradient accumulation and recomputation in
+    the backward pass all see the p of their step.
     """
 
     writer = "its schedule"
@@ -135,7 +139,7 @@ class ScheduledRate(StoredRate):
         self._resolved = schedule
 
     def resolve(self, total_steps: int) -> None:
-        """Turn horizons given as fractions of training into steps, for a run of ``total_steps`` optimizer steps."""
+        """Convert horizons given as fractions of training to steps, for a run of ``total_steps`` optimizer steps."""
         self._resolved = self.schedule.over(total_steps)
 
     def set_step(self, step: int) -> None:
@@ -143,20 +147,20 @@ class ScheduledRate(StoredRate):
         self._store(check_p(self._resolved(step), f"p of {self._resolved!r} at step {step}"))
 
     def extra_repr(self) -> str:
-        """Show p and the schedule it comes from."""
+        """Show p and its schedule."""
         return f"p={self.p:g}, schedule={self.schedule!r}"
 
 
 class LearnedRate(Rate):
     """A rate that the optimizer learns: p = sigmoid(logit), with ``logit`` a float32 parameter.
 
-    Put the logit into a parameter group of its own with `rate_param_groups`: weight decay would pull p to 0.5, and
-    Adam moves a logit by about its learning rate a step, which for the usual 1e-3 is too slow to arrive.
+    Put the logit into a parameter group of its own with `rate_param_groups`: weight decay would pull p to 0.5, and Adam
+    moves a logit by about its learning rate per step, so that with the usual 1e-3 it would not arrive.
 
     Args:
-        p: where to start, strictly between 0 and 1; at either end the logit is infinite and never learns.
-        shape: of ``logit`` and ``value``, for a p of its own for each unit, (features,), or channel, (channels, 1, 1);
-            it has to broadcast to the input of the layer. The float ``p`` is then the mean of them.
+        p: the start, strictly between 0 and 1; at either end the logit is infinite and never learns.
+        shape: of ``logit`` and ``value``: (features,) for one p per unit, (channels, 1, 1) for one per channel. It has
+            to broadcast to the input of the layer. The float ``p`` is then their mean.
     """
 
     writer = "the optimizer"

@@ -1,4 +1,4 @@
-"""The rates of a whole model, by name: found, read, set, moved with the step, and given to an optimizer."""
+"""The rates of a whole model by name: find, read and set them, move them with the step, give them to an optimizer."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ R = TypeVar("R", bound=Rate)
 def named_rates(model: nn.Module, kind: type[R] = Rate) -> Iterator[tuple[str, R]]:  # type: ignore[assignment]
     """Yield ``(name, rate)`` for each rate of ``model``, in the order of its modules.
 
-    A rate is named after its layer, or after the attribute that it writes. One shared by several layers is listed once,
-    under the first of them.
+    A rate is named after its layer, or after the attribute that it writes. A rate that several layers share is listed
+    once, under the first of them.
 
     Args:
         model: any module.
@@ -38,7 +38,7 @@ def get_rates(model: nn.Module, kind: type[Rate] = Rate) -> dict[str, float]:
 
 
 def set_rates(model: nn.Module, rates: Mapping[str, float]) -> None:
-    """Set the settable rates of ``model`` to ``{name: p}``; rates not named stay. All are checked before one moves.
+    """Set the settable rates of ``model`` to ``{name: p}``; other rates stay. All are checked before any moves.
 
     Raises:
         KeyError: the model has no rate of that name.
@@ -75,10 +75,10 @@ def set_step(model: nn.Module, step: int) -> None:
 def refresh_rates(model: nn.Module) -> None:
     """Fill the tensor of every settable and scheduled rate of ``model`` from its p again.
 
-    For after something has written over the buffers of a model, as weight averaging does when it ends.
+    Call it after something has overwritten the buffers of a model, as weight averaging does when it ends.
     """
     for _, rate in named_rates(model, StoredRate):
-        rate._store(rate.p)
+        rate.refresh()
 
 
 def rate_param_groups(model: nn.Module, lr: float, rate_lr: float | None = None) -> list[dict[str, Any]]:
@@ -89,9 +89,9 @@ def rate_param_groups(model: nn.Module, lr: float, rate_lr: float | None = None)
     >>> optimizer = torch.optim.AdamW(rate_param_groups(model, lr=1e-3), weight_decay=0.01)
 
     Args:
-        model: its parameters that require a gradient are divided.
-        lr: learning rate of the weights.
-        rate_lr: learning rate of the logits; by default 10 ``lr``, without which rates stop short of where they go.
+        model: its parameters that require a gradient are divided into the groups.
+        lr: the learning rate of the weights.
+        rate_lr: the learning rate of the logits; by default 10 ``lr``; with ``lr`` rates would stop too early.
 
     Raises:
         ValueError: ``rate_lr`` is given, but the model has no learned rate.

@@ -13,16 +13,16 @@ __all__ = ["LearnedVariance"]
 class LearnedVariance(Rate):
     """The rate of each weight theta of a module under noise of a learned variance sigma^2.
 
-    alpha = p / (1 - p) = sigma^2 / theta^2, as multiplicative noise of that p has it, so p = sigma^2 / (sigma^2 +
-    theta^2). What is learned is ``log_variance``, ln sigma^2, and not alpha: where a large alpha multiplies theta, the
-    gradient of theta is mostly noise. The float ``p`` is the mean over the weights.
+    As for multiplicative noise, alpha = p / (1 - p) = sigma^2 / theta^2, so p = sigma^2 / (sigma^2 + theta^2). The
+    learned parameter is ``log_variance``, ln sigma^2, and not alpha: where a large alpha multiplies theta, the gradient
+    of theta is mostly noise. The float ``p`` is the mean over the weights.
 
-    It stays float32 when the model is cast, and `rate_param_groups` keeps it apart from weight decay, which would pull
+    It stays float32 when the model is cast, and `rate_param_groups` exempts it from weight decay, which would pull
     sigma to 1.
 
     Args:
-        owner: a module with a parameter ``weight``, whose rate this becomes.
-        start: ln sigma^2 at first.
+        owner: a module with a parameter ``weight``; this becomes its rate.
+        start: the initial ln sigma^2.
 
     Source: Molchanov, Ashukha and Vetrov (2017), section 4.1.
     """
@@ -38,12 +38,12 @@ class LearnedVariance(Rate):
     def logit(self) -> Tensor:
         """ln alpha, which is the logit of p; float32, of the shape of the weight; its gradient reaches both."""
         weight = self._weight
-        # The least number that a weight's square is taken for, which lets a weight of 0 have a logit.
+        # The smallest normal number is added, so that a weight of 0 has a logit.
         return self.log_variance - (weight.square() + torch.finfo(weight.dtype).tiny).log()
 
     @property
     def value(self) -> Tensor:  # type: ignore[override]  # computed here, stored in the other rates
-        """p as a float32 tensor in [0, 1], of the shape of the weight; its gradient reaches both."""
+        """p as a float32 tensor in [0, 1], of the shape of the weight; its gradient reaches both parameters."""
         return torch.sigmoid(self.logit)
 
     @property

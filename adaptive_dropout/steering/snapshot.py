@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adaptive_dropout.nested import fits, mapped, new_copy, refilled, write
+from adaptive_dropout.nested import fits, map_tensors, new_copy, refill, write
 from adaptive_dropout.rates import Rate
 
 __all__ = ["Snapshot"]
@@ -146,10 +146,10 @@ class Snapshot:
     def _keep(self, state: dict[str, Any]) -> None:
         if self._file is None:
             self._taken = False  # half old and half new until it is done
-            self._kept = mapped(refilled, state, self._kept)
+            self._kept = map_tensors(refill, state, self._kept)
         else:
             writer = [self._writer[0], self._writer[1] + 1]
-            _save({"writer": writer, **mapped(lambda tensor, _: tensor.detach(), state)}, self._file)
+            _save({"writer": writer, **map_tensors(lambda tensor, _: tensor.detach(), state)}, self._file)
             self._writer = writer
         self._taken = True
 
@@ -216,7 +216,7 @@ def _put_back(optimizer: torch.optim.Optimizer, kept: Mapping[Any, Any]) -> None
     optimizer.state.clear()
     for key, value in kept.items():
         owner, group = trained.get(key, (key, {}))
-        optimizer.state[owner] = mapped(partial(_placed, owner, group), value, old.get(owner))
+        optimizer.state[owner] = map_tensors(partial(_placed, owner, group), value, old.get(owner))
 
 
 def _placed(owner: Any, group: Mapping[str, Any], tensor: Tensor, into: Any) -> Tensor:

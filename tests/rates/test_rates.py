@@ -214,3 +214,16 @@ def test_a_learned_rate_moves_along_its_gradient() -> None:
     noise_is_bad.backward()
     assert layer.rate.logit.grad is not None
     assert layer.rate.logit.grad.item() > 0
+
+
+def test_a_learned_rate_with_a_shape_has_a_p_for_each_unit_and_their_mean_as_p() -> None:
+    rate = ad.LearnedRate(0.25, shape=(3,))
+    with torch.no_grad():
+        rate.logit.copy_(torch.logit(torch.tensor([0.1, 0.2, 0.6])))
+    assert torch.allclose(rate.value, torch.tensor([0.1, 0.2, 0.6]))
+    assert rate.p == pytest.approx(0.3)
+    layer = ad.GaussianDropout(rate)
+    (layer(torch.ones(400, 3)) ** 2).sum().backward()
+    assert rate.logit.grad is not None
+    assert (rate.logit.grad > 0).all()
+    assert "p=0.3" in repr(layer)
