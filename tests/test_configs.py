@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import lightning.pytorch as L
@@ -31,7 +30,6 @@ SETTABLE = {"dropout/standard", "dropout/gaussian"}
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["adaptive-dropout"])
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from adaptive_dropout.cli.parser import command_parser
+from adaptive_dropout.cli.setup import command_parser
 
 __all__ = ["dashboard"]
 

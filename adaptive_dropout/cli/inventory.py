@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from adaptive_dropout.cli.parser import command_parser
+from adaptive_dropout.cli.setup import command_parser
 from adaptive_dropout.conversion import inventory as inventory_of
 
 __all__ = ["inventory"]

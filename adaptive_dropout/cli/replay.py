@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adaptive_dropout import controllers
-from adaptive_dropout.cli.parser import command_parser
+from adaptive_dropout.cli.setup import command_parser
 from adaptive_dropout.controllers import Controller, State, controller_from_dict
 from adaptive_dropout.plots import run_figure
 from adaptive_dropout.tracking import History, Point, Run, read_run, replay as replayed

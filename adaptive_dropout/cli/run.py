@@ -1,8 +1,7 @@
-"""The commands that train and evaluate: LightningCLI on any task and data, with what every run of ours has."""
+"""The commands that train and evaluate: LightningCLI for any task and data, with rates recorded and a summary."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 from adaptive_dropout.callbacks import DropoutProgressBar, DropoutRateMonitor
 from adaptive_dropout.callbacks.trainer import run_dir
-from adaptive_dropout.cli.quiet import quieten
-from adaptive_dropout.cli.sizes import check_sizes
+from adaptive_dropout.cli.setup import STRICT, check_sizes, given, lightning_settings, quieten, setting
 from adaptive_dropout.cli.summary import show_summary
 from adaptive_dropout.controllers import Controller, controller_to_dict
 from adaptive_dropout.rates import named_rates
@@ -29,20 +27,14 @@ def run(command: str, arguments: Sequence[str]) -> None:
         Exception: whatever is wrong with them, before any training where that can be known.
     """
     quieten()
-    sys.argv[1:] = [command, *arguments]  # LightningCLI warns of arguments given in any other way
     # Lightning's own default is TensorBoard, or a warning where that is missing.
     csv = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "runs"}}
-    strict = {"exit_on_error": False, "allow_abbrev": False}
-    DropoutCLI(
-        L.LightningModule,
-        L.LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        save_config_callback=SaveConfig,
-        seed_everything_default=0,
-        trainer_defaults={"default_root_dir": "runs", "logger": csv},
-        parser_kwargs=strict | dict.fromkeys(LightningCLI.subcommands(), strict),
-    )
+    with given([command, *arguments]):
+        DropoutCLI(
+            **lightning_settings(logger=csv),
+            save_config_callback=SaveConfig,
+            parser_kwargs=STRICT | dict.fromkeys(LightningCLI.subcommands(), STRICT),
+        )
 
 
 class SaveConfig(SaveConfigCallback):
@@ -62,15 +54,15 @@ class SaveConfig(SaveConfigCallback):
             logger.log_hyperparams(self.config.as_dict())
 
 
-def _spelled_out(value: Any) -> Any:
+def _spell_out(value: Any) -> Any:
     """Return a configuration with its controllers as class paths."""
     if isinstance(value, Controller):
         return dict_to_namespace(controller_to_dict(value))
     if isinstance(value, Namespace):
-        return Namespace({name: _spelled_out(part) for name, part in vars(value).items()})  # type: ignore[no-untyped-call]
+        return Namespace({name: _spell_out(part) for name, part in vars(value).items()})  # type: ignore[no-untyped-call]
     if isinstance(value, dict):
-        return {name: _spelled_out(part) for name, part in value.items()}
-    return [_spelled_out(part) for part in value] if isinstance(value, list) else value
+        return {name: _spell_out(part) for name, part in value.items()}
+    return [_spell_out(part) for part in value] if isinstance(value, list) else value
 
 
 class DropoutCLI(LightningCLI):
@@ -78,13 +70,13 @@ class DropoutCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Spell out the defaults that are objects, which neither a file nor a logger can hold."""
-        self.config = _spelled_out(self.config)
+        self.config = _spell_out(self.config)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Make the trainer, with our progress bar where the configuration has no other and does not refuse one."""
-        settings = self._get(self.config_init, "trainer")
-        given = settings["callbacks"] or []
-        callbacks = list(given) if isinstance(given, (list, tuple)) else [given]
+        settings = setting(self, self.config_init, "trainer")
+        configured = settings["callbacks"] or []
+        callbacks = list(configured) if isinstance(configured, (list, tuple)) else [configured]
         refused = settings["enable_progress_bar"] is False or settings["barebones"]
         if not refused and not any(isinstance(callback, ProgressBar) for callback in callbacks):
             kwargs["callbacks"] = [*callbacks, DropoutProgressBar()]
@@ -97,7 +89,7 @@ class DropoutCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Refuse a network that does not fit the data, and record the rates."""
-        check_sizes(self._get(self.config, "model"), self.datamodule)
+        check_sizes(setting(self, self.config, "model"), self.datamodule)
         self.before_test()
 
     def before_test(self) -> None:
@@ -107,7 +99,7 @@ class DropoutCLI(LightningCLI):
         if not monitored and any(named_rates(self.model)):
             # Behind the controls, to record what they decided; in front of the checkpoints, to be part of them.
             place = next(i for i, callback in enumerate(callbacks) if isinstance(callback, Checkpoint))
-            callbacks.insert(place, DropoutRateMonitor(self._get(self.config, "checkpoint.monitor")))
+            callbacks.insert(place, DropoutRateMonitor(setting(self, self.config, "checkpoint.monitor")))
 
     before_validate = before_predict = before_test
 

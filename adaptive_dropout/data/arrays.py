@@ -1,4 +1,4 @@
-"""Data of the user's own: one file of numbers, to tell classes apart or to predict numbers."""
+"""Data of the user's own: one file of numbers, for classification or regression."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Arrays(TensorDataModule):
     """A ``.npz`` file with the arrays ``x`` and ``y``, or a ``.csv`` or ``.tsv`` file with a header.
 
     **Integer targets are classes, floats are numbers to predict**; in text, ``3`` is an integer and ``3.0`` is not.
-    The file is read at construction, so the sizes that a network needs are known, and what is wrong is said, before
-    anything is trained.
+    The file is read at construction, so the sizes that a network needs are known, and errors are raised, before
+    training.
 
     A batch is float32 (batch, ...) and int64 classes (batch,), or float32 targets, (batch,) for one number and
     (batch, num_targets) for more. Each input value has mean 0 and variance 1 over the training part, and so has
-    each number to predict: on the file's scale it is ``y * y_std + y_mean``. What is constant there becomes 0.
+    each number to predict: on the file's scale it is ``y * y_std + y_mean``. A value that is constant there becomes 0.
 
     Args:
         path: the file.
@@ -37,7 +37,7 @@ class Arrays(TensorDataModule):
 
     Attributes:
         num_features: how many numbers one input holds.
-        classes: what stands in the file for class 0, 1, ...; empty for numbers to predict.
+        classes: the file's own numbers of class 0, 1, ...; empty for numbers to predict.
         num_classes: how many classes there are, 0 for numbers to predict.
         num_targets: how many numbers are predicted for one input, 0 for classes.
         y_mean: the training part's mean of the numbers to predict, 0-dim for one number, after `setup`.
@@ -45,7 +45,7 @@ class Arrays(TensorDataModule):
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is corrupt or holds what cannot be learned from, or a fraction is out of its range.
+        ValueError: the file is corrupt or its content cannot be learned from, or a fraction is out of its range.
     """
 
     y_mean: Tensor
@@ -73,7 +73,7 @@ class Arrays(TensorDataModule):
     def examples(self) -> tuple[Examples, Examples, Examples]:
         """Split by seed and standardise by the training part."""
         parts = three_way(self._table.y, self.val_fraction, self.test_fraction, self.seed)
-        x = _standardised(self._table.x, *_mean_and_std(self._table.x[parts[0]]))
+        x = _standardise(self._table.x, *_mean_and_std(self._table.x[parts[0]]))
         y = self._class_numbers() if self.classes else self._numbers(parts[0])
         train, val, test = (Examples(x[part], y[part]) for part in parts)
         return train, val, test
@@ -84,14 +84,14 @@ class Arrays(TensorDataModule):
     def _numbers(self, train: NDArray[np.intp]) -> Tensor:
         mean, std = _mean_and_std(self._table.y[train])
         self.y_mean, self.y_std = torch.as_tensor(mean).float(), torch.as_tensor(std).float()
-        return _standardised(self._table.y, mean, std)
+        return _standardise(self._table.y, mean, std)
 
 
 def _mean_and_std(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     std = values.std(axis=0)
-    # A constant's deviation can come out as 1e-17 instead of 0, so constancy is asked for directly.
+    # The deviation of a constant can come out as 1e-17 instead of 0, so the range is compared.
     return values.mean(axis=0), np.where(np.ptp(values, axis=0) == 0.0, 1.0, std)
 
 
-def _standardised(values: NDArray[np.float64], mean: NDArray[np.float64], std: NDArray[np.float64]) -> Tensor:
+def _standardise(values: NDArray[np.float64], mean: NDArray[np.float64], std: NDArray[np.float64]) -> Tensor:
     return torch.from_numpy((values - mean) / std).float()

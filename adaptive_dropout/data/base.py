@@ -1,4 +1,4 @@
-"""Data that fits in memory: a subclass gives the three sets, this module makes the batches.
+"""Data that fits in memory: a subclass gives the three sets, and this module makes the batches.
 
 A batch is one indexing operation on a tensor, so there is nothing for worker processes to do.
 """
@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from adaptive_dropout.data.advice import silence, unsilence
-from adaptive_dropout.data.folds import fold_indices
-from adaptive_dropout.data.loaders import SeededLoaders
+from adaptive_dropout.data.loaders import SeededLoaders, silence, unsilence
+from adaptive_dropout.data.splits import fold_indices
 
 __all__ = ["Examples", "TensorDataModule"]
 
@@ -29,15 +28,15 @@ class Examples(Dataset[Batch]):
     Args:
         x: the inputs as they are stored, shape (n, ...).
         y: the targets, shape (n, ...).
-        prepare: what a batch of stored inputs goes through each time it is read, (batch, ...) -> (batch, ...);
-            None leaves it as it is.
+        prepare: applied to a batch of stored inputs each time it is read, (batch, ...) -> (batch, ...); None leaves
+            it as it is.
 
     Raises:
         ValueError: ``x`` and ``y`` differ in length.
     """
 
     in_memory = True
-    """To read an example changes nothing but, in ``prepare``, torch's generator."""
+    """Reading an example has no side effect, except that ``prepare`` may draw from torch's generator."""
 
     def __init__(self, x: Tensor, y: Tensor, prepare: Callable[[Tensor], Tensor] | None = None) -> None:
         if len(x) != len(y):
@@ -62,15 +61,15 @@ class Examples(Dataset[Batch]):
 class TensorDataModule(L.LightningDataModule, ABC):
     """Training, validation and test batches from tensors in memory.
 
-    The training order is drawn from a generator of its own, whose state is part of the checkpoint. After `setup`
-    the sets are ``train_set``, ``val_set`` and ``test_set``, each an `Examples`.
+    The training order has a generator of its own, whose state is part of the checkpoint. After `setup` the sets are
+    ``train_set``, ``val_set`` and ``test_set``, each an `Examples`.
 
     Args:
         batch_size: examples in a batch, at least 1; the last batch of an epoch may be smaller.
-        seed: fixes the training order, and what a subclass splits or draws.
+        seed: fixes the training order, and the splits and draws of a subclass.
 
     Raises:
-        TypeError: ``batch_size`` is no integer.
+        TypeError: ``batch_size`` is not an integer.
         ValueError: ``batch_size`` is less than 1, or ``seed`` is outside 0 ... 2**32 - 1.
     """
 
@@ -81,7 +80,7 @@ class TensorDataModule(L.LightningDataModule, ABC):
     def __init__(self, batch_size: int = 64, seed: int = 0) -> None:
         super().__init__()
         self.seed = seed
-        self._loaders = SeededLoaders(batch_size, seed, collate_fn=_as_it_is)
+        self._loaders = SeededLoaders(batch_size, seed, collate_fn=_keep)
         self._is_read = False
 
     @property
@@ -102,17 +101,17 @@ class TensorDataModule(L.LightningDataModule, ABC):
             self._is_read = True
 
     def use_fold(self, fold: int, folds: int) -> None:
-        """Cut what trains and what validates, together, into parts; validate on one of them and train on the others.
+        """Cut the training and validation examples together into parts; validate on one and train on the others.
 
-        It reads the data, is called once, before training, and leaves the test set alone. Inputs stay as they were
-        standardised, and labels that a `TrainingPart` has made wrong stay wrong, in the part that validates too.
+        Call it once, before training; it reads the data and leaves the test set alone. Inputs stay standardised as they
+        were, and labels that a `TrainingPart` made wrong stay wrong, in the part that validates too.
 
         Args:
-            fold: which part validates, in 0 ... ``folds`` - 1.
-            folds: how many there are, at least 2; the cut depends on it and on ``seed``.
+            fold: the part that validates, in 0 ... ``folds`` - 1.
+            folds: how many parts there are, at least 2; the cut depends on it and on ``seed``.
 
         Raises:
-            TypeError, ValueError: as `fold_indices` does; or there is no such fold.
+            TypeError, ValueError: as in `fold_indices`; or there is no such fold.
         """
         self.setup()
         before, after = self.train_set, self.val_set
@@ -131,7 +130,7 @@ class TensorDataModule(L.LightningDataModule, ABC):
         unsilence()
 
     def on_exception(self, exception: BaseException) -> None:
-        """Do what `teardown` does, which Lightning leaves out when a run fails."""
+        """Do what `teardown` does, which Lightning skips when a run fails."""
         unsilence()
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -147,11 +146,11 @@ class TensorDataModule(L.LightningDataModule, ABC):
         return self._loaders.in_order(self.test_set)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """Return the test batches: their inputs are what is predicted on."""
+        """Return the test batches, to predict from their inputs."""
         return self.test_dataloader()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the sequence of training orders stands."""
+        """Return the place in the sequence of training orders."""
         return self._loaders.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -159,5 +158,5 @@ class TensorDataModule(L.LightningDataModule, ABC):
         self._loaders.load_state_dict(state_dict)
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _keep(batch: Batch) -> Batch:
     return batch

@@ -1,4 +1,4 @@
-"""The embedded default: real handwritten digits that come with scikit-learn, no download and no file."""
+"""The default data: real handwritten digits that come with scikit-learn, without a download or a file."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Digits(TensorDataModule):
         n_train: how many training images are used, at least 10; None uses all.
         label_noise: the fraction of training labels replaced by another class, in [0, 1].
         val_fraction: the part of all images that validates, in (0, 1).
-        test_fraction: the part of all images that tests, in (0, 1); depends on nothing but itself and ``seed``.
+        test_fraction: the part of all images that tests, in (0, 1); which ones depends only on it and on ``seed``.
         seed: fixes the split, the subset, the noise and the training order.
 
     Raises:
-        TypeError: a value is no number.
+        TypeError: a value is not a number.
         ValueError: a value is out of its range; ``n_train`` exceeds the training part (at `setup`).
 
     Source: Alpaydin and Kaynak (1998), Optical Recognition of Handwritten Digits, UCI: the test part.

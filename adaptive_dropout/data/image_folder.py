@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.data.loaders import SeededLoaders
 from adaptive_dropout.data.splits import check_fraction, split_off
-from adaptive_dropout.data.vision import torchvision
+from adaptive_dropout.data.torchvision_sets import torchvision
 
 __all__ = ["ImageFolder"]
 
@@ -29,8 +29,8 @@ class ImageFolder(L.LightningDataModule):
     """Images under ``train/<class>/`` and ``val/<class>/``, and under ``test/<class>/`` if there is such a folder.
 
     Without a ``test`` folder, as in ImageNet where the test labels are secret, ``val`` is the test set and validation
-    is split off ``train`` by seed; so what the rates are steered by is never what is reported. A batch is float32
-    (batch, 3, image_size, image_size), standardised by ImageNet's channel statistics, and int64 labels (batch,),
+    is split off ``train`` by seed, so that no rate is steered by the images that are reported on. A batch is float32
+    (batch, 3, image_size, image_size), standardised by ImageNet's channel statistics, and int64 labels (batch,), with
     the classes in the alphabetical order of their folders. Grey images become RGB.
 
     Args:
@@ -39,7 +39,7 @@ class ImageFolder(L.LightningDataModule):
         batch_size: images in a batch.
         val_fraction: the part of ``train`` that validates where there is no ``test``, in (0, 1).
         seed: fixes the split and the training order.
-        train_transform: what each training image, (3, image_size, image_size) in [0, 1], goes through before it is
+        train_transform: applied to each training image, (3, image_size, image_size) in [0, 1], before it is
             standardised.
         num_workers: processes that read images; None takes all cores but one, at most 8.
 
@@ -101,11 +101,11 @@ class ImageFolder(L.LightningDataModule):
         return self._loaders.in_order(self.test_set)
 
     def predict_dataloader(self) -> DataLoader[Any]:
-        """Return the test batches: their images are what is predicted on."""
+        """Return the test batches, to predict from their images."""
         return self.test_dataloader()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the sequence of training orders stands."""
+        """Return the place in the sequence of training orders."""
         return self._loaders.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -127,7 +127,7 @@ def _same_classes(root: Path) -> list[str]:
     parts = ["val", "test"] if (root / "test").is_dir() else ["val"]
     for part in parts:
         odd = sorted(set(classes).symmetric_difference(_classes(root / part)))
-        if odd:  # torchvision numbers the folders part by part: one more or less would shift the labels silently
+        if odd:  # torchvision numbers the folders of each part alone: one more would silently shift the labels
             raise ValueError(
                 f"{str(root)!r}: 'train' and {part!r} need the same class folders, but {odd[0]!r} is in one only"
             )

@@ -1,7 +1,7 @@
 """Image sets with an official test set: kept as bytes, turned into standardised floats batch by batch.
 
-Bytes take a quarter of the memory of floats (CIFAR-10: 184 MB), and an augmentation sees pixel values in [0, 1],
-which is what colour transforms expect.
+Bytes take a quarter of the memory of floats (CIFAR-10: 184 MB). An augmentation sees pixel values in [0, 1], as
+colour transforms expect.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class PixelsToInputs:
-    """Turn a batch of bytes into floats: scaled to [0, 1], transformed image by image, standardised by channel.
+    """Turns a batch of bytes into floats: scaled to [0, 1], transformed image by image, standardised by channel.
 
     Args:
         mean: each channel's mean on the scale [0, 1], shape (channels, 1, 1).
@@ -61,7 +61,7 @@ def official_split(
 ) -> tuple[Examples, Examples, Examples]:
     """Return the three sets: validation is split off ``train`` by ``part.seed``, ``test`` stays whole.
 
-    The mean and the standard deviation are those of the training images that remain, and serve all three sets.
+    All three sets are standardised by the mean and the standard deviation of the training images that remain.
     """
     stay, val = split_off(train.y, val_fraction, part.seed)
     chosen, labels = part.select(train.y[stay])
@@ -82,5 +82,5 @@ def _channel_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     weights = counts.double() / counts.sum(1, keepdim=True)
     mean = weights @ values
     std = (weights @ values.square() - mean.square()).clamp_min(0.0).sqrt()
-    std[std == 0.0] = 1.0  # a channel that never changes carries nothing to scale
+    std[std == 0.0] = 1.0  # a constant channel has nothing to scale
     return mean.float().reshape(-1, 1, 1), std.float().reshape(-1, 1, 1)

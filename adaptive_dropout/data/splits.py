@@ -1,14 +1,14 @@
-"""Which examples are held out: shuffled by a seed, with every class in its share where that is possible."""
+"""Which examples are held out: one part, or each part in turn, with every class in its share where possible."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
-from adaptive_dropout.checks import check_p
+from adaptive_dropout.checks import check_count, check_p
 
-__all__ = ["check_fraction", "split_off", "three_way"]
+__all__ = ["check_fraction", "fold_indices", "split_off", "three_way"]
 
 
 def check_fraction(value: object, name: str) -> float:
@@ -20,7 +20,7 @@ def check_fraction(value: object, name: str) -> float:
 
 
 def split_off(y: NDArray[np.generic], fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the indices that stay and the indices of the part held out, each in random order.
+    """Return the indices that stay and the indices that are held out, each in random order.
 
     Args:
         y: the targets, shape (n, ...). Integers are classes: each keeps its share in both parts, unless one
@@ -54,6 +54,27 @@ def three_way(
     rest, test = split_off(y, test_fraction, seed)
     train, val = split_off(y[rest], val_fraction / (1.0 - test_fraction), seed)
     return rest[train], rest[val], test
+
+
+def fold_indices(y: NDArray[np.generic], folds: int, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Return for each fold the indices that train and those that validate; each example validates in exactly one.
+
+    Args:
+        y: the targets, shape (n, ...). Integers of shape (n,) are classes: each has its share in every fold, to
+            within one example, unless one has fewer members than there are folds.
+        folds: how many, from 2 to n; where no class has to keep its share, their sizes differ by at most one.
+        seed: the same seed makes the same folds.
+
+    Raises:
+        TypeError: ``folds`` is not an integer.
+        ValueError: ``folds`` is less than 2 or more than there are examples.
+    """
+    if check_count(folds, "folds", least=2) > len(y):
+        raise ValueError(f"folds has to be at most {len(y)}, the number of examples, but got {folds}")
+    labelled = y.ndim == 1 and np.issubdtype(y.dtype, np.integer)
+    stratify = labelled and int(np.unique(y, return_counts=True)[1].min()) >= folds
+    cut = (StratifiedKFold if stratify else KFold)(folds, shuffle=True, random_state=seed)
+    return list(cut.split(y, y))
 
 
 def _can_stratify(y: NDArray[np.generic], n_out: int) -> bool:

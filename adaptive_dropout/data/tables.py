@@ -1,4 +1,4 @@
-"""Reading a table of the user's own, and saying in one line what is wrong with it."""
+"""Reading a table of the user's own; every error names the place and the value in one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_table(path: Path, target: str | None = None) -> Table:
     """Read a ``.npz``, ``.csv`` or ``.tsv`` file.
 
     Args:
-        path: the file; its suffix says how it is read.
+        path: the file; its suffix decides how it is read.
         target: the array, or the column, of the targets. None means the array ``y``; the column ``target``, else
             the last column.
 
@@ -60,7 +60,7 @@ def _read_npz(path: Path, target: str) -> tuple[NDArray[Any], NDArray[Any]]:
             x, y = (arrays[name] if name in found else None for name in ("x", target))
     except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).split("\n")[0]
-        raise ValueError(f"{path}: no readable .npz file ({reason}); numpy.savez writes one") from None
+        raise ValueError(f"{path}: not a readable .npz file ({reason}); numpy.savez writes one") from None
     if x is None or y is None:
         raise ValueError(f"{path}: arrays named 'x' and {target!r} are needed, but it holds {sorted(found)}")
     for name, array in (("x", x), (target, y)):
@@ -82,13 +82,13 @@ def _read_text(path: Path, target: str | None) -> tuple[NDArray[Any], NDArray[An
 
 
 def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header's cells, and for every other line that is not blank its number and its cells."""
+    """Return the cells of the header, and the number and the cells of every other line that is not blank."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=_DELIMITERS[path.suffix], strict=True)
             lines = [(reader.line_num, cells) for cells in reader if cells]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: no readable {path.suffix} text ({error})") from None
+        raise ValueError(f"{path}: not a readable {path.suffix} text ({error})") from None
     if len(lines) < 2:
         raise ValueError(f"{path}: a header and lines of numbers are needed, but it has {len(lines)} lines")
     return lines[0][1], lines[1:]

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.data.base import Batch, Examples, TensorDataModule
-from adaptive_dropout.data.draws import Draws
+from adaptive_dropout.data.loaders import Draws
 from adaptive_dropout.data.splits import check_fraction
 
 __all__ = ["Text"]
@@ -22,11 +22,11 @@ class Text(TensorDataModule):
 
     A batch is int64 (batch, context) and the same windows one character later, int64 (batch, context). The text is
     split in its own order: the first ``1 - val_fraction`` trains, **the first half of the rest validates, the second
-    half tests**. Training windows begin anywhere, drawn with replacement; those that validate or test lie side by
-    side, always the same, and leave out what does not fill a window at the end.
+    half tests**. Training windows begin anywhere, drawn with replacement. Windows that validate or test lie side by
+    side and are always the same; an incomplete one at the end is left out.
 
     The file is read at construction. Its characters are numbered in sorted order over the whole file, so every part
-    of it has the same vocabulary.
+    has the same vocabulary.
 
     Args:
         path: the file.
@@ -44,8 +44,8 @@ class Text(TensorDataModule):
 
     Raises:
         FileNotFoundError: there is no such file.
-        TypeError: a size is no integer, or ``val_fraction`` no number.
-        ValueError: the file is no UTF-8 text or is too short, or a value is out of its range.
+        TypeError: a size is not an integer, or ``val_fraction`` is not a number.
+        ValueError: the file is not UTF-8 text or is too short, or a value is out of its range.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Text(TensorDataModule):
         return self._windows(train, 1), self._windows(val, self.context), self._windows(test, self.context)
 
     def use_fold(self, fold: int, folds: int) -> None:
-        """Refuse: windows overlap, so those that validate would have been trained on."""
+        """Refuse: windows overlap, so validation would see characters of training."""
         raise TypeError("a text cannot be cut into folds, because its windows overlap; use data of separate examples")
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -111,7 +111,7 @@ class Text(TensorDataModule):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the sequence of training windows stands."""
+        """Return the place in the sequence of training windows."""
         return {"draws": self._draws.get_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -124,7 +124,7 @@ class Text(TensorDataModule):
         train, val, test = tokens.tensor_split((n_train, n_train + n_val))
         if min(len(train), len(val), len(test)) <= self.context:
             raise ValueError(
-                f"{path}: to train, validate and test needs {self.context + 1} characters each, one more than the "
+                f"{path}: training, validation and test need {self.context + 1} characters each, one more than the "
                 f"context, but {len(tokens)} characters give {len(train)}, {len(val)} and {len(test)}"
             )
         return train, val, test
@@ -140,7 +140,7 @@ def _read(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: no readable UTF-8 text ({error})") from None
+        raise ValueError(f"{path}: the text is not valid UTF-8 ({error})") from None
     if not text:
         raise ValueError(f"{path}: the file is empty")
     return text

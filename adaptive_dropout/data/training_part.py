@@ -1,7 +1,7 @@
-"""What a classifier is trained on: fewer examples, or labels that lie, to make overfitting visible.
+"""The examples that a classifier trains on: fewer of them, or with wrong labels, to make overfitting visible.
 
-Both grow from the same seeded order, so runs of different sizes compare: the 100 examples of a small run are among
-the 200 of a larger one, and a label that is wrong at noise 0.1 is the same wrong label at noise 0.2.
+Both come from one seeded order, so that runs of different sizes can be compared: the 100 examples of a small run are
+among the 200 of a larger one, and a label that is wrong at noise 0.1 is the same wrong label at noise 0.2.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ __all__ = ["TrainingPart", "flip_labels", "stratified_subset"]
 
 @dataclass(frozen=True)
 class TrainingPart:
-    """How many examples are trained on and which fraction of their labels is wrong.
+    """How many examples train, and which fraction of their labels is wrong.
 
     Args:
         n_train: how many, at least one for each class; None takes all.
         label_noise: the fraction of labels replaced by another class, in [0, 1]; rounded to whole labels.
-        seed: the same seed chooses the same examples and the same lies.
+        seed: the same seed chooses the same examples and the same wrong labels.
 
     Raises:
-        TypeError: a value is no number, or ``n_train`` is no integer.
+        TypeError: a value is not a number, or ``n_train`` is not an integer.
         ValueError: ``n_train`` is not positive, or ``label_noise`` is outside [0, 1].
     """
 
@@ -40,7 +40,7 @@ class TrainingPart:
             check_count(self.n_train, "n_train")
 
     def select(self, y: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-        """Return the indices into ``y``, shape (n,), that are trained on, and their labels, noise included."""
+        """Return the indices of the training examples in ``y``, (n,), and their labels, noise included."""
         chosen = np.arange(len(y)) if self.n_train is None else stratified_subset(y, self.n_train, self.seed)
         return chosen, flip_labels(y[chosen], self.label_noise, int(y.max()) + 1, self.seed)
 
@@ -48,8 +48,8 @@ class TrainingPart:
 def stratified_subset(y: NDArray[np.int64], n: int, seed: int) -> NDArray[np.intp]:
     """Return ``n`` indices into the labels ``y`` in which every class has its share, to within one example.
 
-    Member k of a class of size m gets the rank k / m, and the n lowest ranks are taken. So every class comes in
-    once before any comes in twice, and a smaller subset is contained in a larger one.
+    Member k of a class of size m gets the rank k / m, and the n lowest ranks are taken. So every class is there once
+    before any is there twice, and a larger subset contains every smaller one.
 
     Raises:
         ValueError: ``n`` is larger than ``y`` or smaller than the number of classes.

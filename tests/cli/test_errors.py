@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ RUN = [*config("data/digits", "dropout/standard", "trainer/quick"), "--trainer.l
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["adaptive-dropout"])
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
@@ -90,7 +88,7 @@ def test_a_missing_folder_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_corrupt_npz_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     Path("data.npz").write_bytes(b"PK\x03\x04 garbage")
-    assert "data.npz: no readable .npz file" in error_of(
+    assert "data.npz: not a readable .npz file" in error_of(
         ["fit", *config("data/table"), "--data.init_args.path", "data.npz"], capsys
     )
 

@@ -83,7 +83,6 @@ def test_the_configuration_beside_the_run_runs_again(
 
 def test_defaults_inside_of_a_partition_are_spelled_out_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["adaptive-dropout"])
     (tmp_path / "control.yaml").write_text(PARTITION)
     short = ["--trainer.max_epochs=20", "--trainer.limit_train_batches=1", "--trainer.logger=false"]
     arguments = [*config("data/digits", "dropout/standard", "trainer/quick"), "--config", "control.yaml", *short]
@@ -127,7 +126,6 @@ def test_a_run_without_a_logger_leaves_figure_and_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["adaptive-dropout"])
     arguments = [*config("data/digits", "dropout/linear_schedule", "trainer/quick"), "--trainer.logger=false"]
     assert main(["fit", *arguments, "--trainer.enable_progress_bar=false"]) == 0
     output = capsys.readouterr().out

@@ -55,7 +55,6 @@ def test_quiet_says_nothing_and_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["adaptive-dropout"])
     assert main(["fit", "--quiet", *RUN]) == 0
     assert capfd.readouterr().out == ""
     assert list(tmp_path.rglob("*.ckpt"))

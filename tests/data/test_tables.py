@@ -62,13 +62,13 @@ def test_an_unknown_suffix_is_refused(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no zip at all", b"PK\x03\x04 but no zip"])
 def test_what_is_no_npz_is_refused(tmp_path, content):
     (tmp_path / "a.npz").write_bytes(content)
-    refused(tmp_path / "a.npz", r"no readable \.npz file \(.+\)")
+    refused(tmp_path / "a.npz", r"not a readable \.npz file \(.+\)")
 
 
 def test_a_single_array_under_the_wrong_suffix_is_refused(tmp_path):
     with (tmp_path / "a.npz").open("wb") as file:
         np.save(file, X)
-    refused(tmp_path / "a.npz", r"no readable \.npz file \(.+\)")
+    refused(tmp_path / "a.npz", r"not a readable \.npz file \(.+\)")
 
 
 def test_an_npz_cut_short_or_with_flipped_bits_is_refused(tmp_path):
@@ -76,9 +76,9 @@ def test_an_npz_cut_short_or_with_flipped_bits_is_refused(tmp_path):
     np.savez_compressed(path, x=np.random.default_rng(0).random((200, 20)), y=np.arange(200) % 2)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    refused(path, r"no readable \.npz file \(.+\)")
+    refused(path, r"not a readable \.npz file \(.+\)")
     path.write_bytes(whole[:1000] + bytes(255 - byte for byte in whole[1000:1100]) + whole[1100:])
-    refused(path, r"no readable \.npz file \(.+\)")
+    refused(path, r"not a readable \.npz file \(.+\)")
 
 
 def test_an_unknown_compression_is_refused(tmp_path):
@@ -87,12 +87,12 @@ def test_an_unknown_compression_is_refused(tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(b"PK\x01\x02") + 10] = 99  # the compression method in the zip's directory
     path.write_bytes(content)
-    refused(path, r"no readable \.npz file \(.*compression.*\)")
+    refused(path, r"not a readable \.npz file \(.*compression.*\)")
 
 
 def test_pickled_objects_are_never_loaded(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([[object()]] * 4), y=Y)
-    refused(tmp_path / "a.npz", r"no readable \.npz file \(.*allow_pickle.*\)")
+    refused(tmp_path / "a.npz", r"not a readable \.npz file \(.*allow_pickle.*\)")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_arrays_that_cannot_be_learned_from_are_refused(tmp_path, arrays, messag
         ("a,y\n1,0\n2,1,5\n", "line 3 has 3 cells, but the header has 2$"),
         ("a;y\n1;0\n", r"a column 'a;y' and one more are needed, but the header is \['a;y'\]$"),
         ("a,y\n1,0\nnan,1\n3,0\n4,1\n", r"the inputs have to be finite, but hold nan at \[1, 0\]$"),
-        ('a,y\n"1,0\n', r"no readable \.csv text \(.+\)$"),
+        ('a,y\n"1,0\n', r"not a readable \.csv text \(.+\)$"),
     ],
 )
 def test_text_that_cannot_be_learned_from_is_refused(tmp_path, text, message):
@@ -142,4 +142,4 @@ def test_a_column_that_is_not_there_is_refused(tmp_path):
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"a,y\n\xff\xfe,0\n")
-    refused(tmp_path / "a.csv", r"no readable \.csv text \(.*decode.*\)$")
+    refused(tmp_path / "a.csv", r"not a readable \.csv text \(.*decode.*\)$")

@@ -174,8 +174,8 @@ def test_a_resumed_run_draws_as_the_unbroken_one_and_lightning_gives_no_wrong_ad
         ({"n_characters": 0}, ValueError, "^n_characters has to be at least 1, but got 0$"),
         ({"start": 150, "n_characters": 60}, ValueError, "50 characters follow start 150, but n_characters is 60$"),
         ({"start": 500, "n_characters": 60}, ValueError, "0 characters follow start 500, but n_characters is 60$"),
-        ({"context": 20}, ValueError, "needs 21 characters each, .* but 200 characters give 160, 20 and 20$"),
-        ({"start": 200}, ValueError, "needs 7 characters each, .* but 0 characters give 0, 0 and 0$"),
+        ({"context": 20}, ValueError, "need 21 characters each, .* but 200 characters give 160, 20 and 20$"),
+        ({"start": 200}, ValueError, "need 7 characters each, .* but 0 characters give 0, 0 and 0$"),
     ],
 )
 def test_settings_that_fit_no_text_are_refused_in_one_line(path, settings, error, message):
@@ -190,7 +190,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"", "the file is empty$"), (b"\xff\xfe\x00", r"no readable UTF-8 text \(.*decode.*\)$")]
+    ("content", "message"),
+    [(b"", "the file is empty$"), (b"\xff\xfe\x00", r"not valid UTF-8 \(.*decode.*\)$")],
 )
 def test_what_is_no_text_is_refused(tmp_path, content, message):
     (tmp_path / "a.txt").write_bytes(content)

@@ -8,9 +8,9 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from adaptive_dropout.cli.parser import command_parser
 from adaptive_dropout.cli.report.page import page
 from adaptive_dropout.cli.report.reported import Reported
+from adaptive_dropout.cli.setup import command_parser
 from adaptive_dropout.tracking import read_run
 
 __all__ = ["report"]

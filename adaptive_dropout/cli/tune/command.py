@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from adaptive_dropout.checks import check_count, check_p
-from adaptive_dropout.cli.quiet import quieten
+from adaptive_dropout.cli.setup import quieten
 from adaptive_dropout.cli.tune.choice import Choice, choose
 from adaptive_dropout.cli.tune.trial import Trial
 from adaptive_dropout.cli.tune.trials import Trials

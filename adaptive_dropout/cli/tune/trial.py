@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from adaptive_dropout.callbacks import DropoutRateControl
-from adaptive_dropout.cli.sizes import check_sizes
+from adaptive_dropout.cli.setup import STRICT, check_sizes, given, lightning_settings, setting
 from adaptive_dropout.data import TensorDataModule
 from adaptive_dropout.rates import Rate, SettableRate, named_rates, set_rates
 
@@ -34,18 +33,13 @@ class Trial(LightningCLI):
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        sys.argv[1:] = arguments  # LightningCLI warns of arguments given in any other way
-        super().__init__(
-            L.LightningModule,
-            L.LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            save_config_callback=None,
-            seed_everything_default=0,
-            trainer_defaults={"default_root_dir": "runs"},
-            parser_kwargs={"prog": "adaptive-dropout tune", "exit_on_error": False, "allow_abbrev": False},
-            run=False,
-        )
+        with given(arguments):
+            super().__init__(
+                **lightning_settings(),
+                save_config_callback=None,
+                parser_kwargs={"prog": "adaptive-dropout tune", **STRICT},
+                run=False,
+            )
         self._check()
 
     @property
@@ -82,8 +76,8 @@ class Trial(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Make the trainer without loggers, checkpoints and progress bars."""
-        given = self._get(self.config_init, "trainer")["callbacks"] or []
-        callbacks = given if isinstance(given, (list, tuple)) else [given]
+        configured = setting(self, self.config_init, "trainer.callbacks") or []
+        callbacks = configured if isinstance(configured, (list, tuple)) else [configured]
         kwargs["callbacks"] = [each for each in callbacks if not isinstance(each, (Checkpoint, ProgressBar))]
         off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
         return super().instantiate_trainer(**kwargs, **dict.fromkeys(off, False))

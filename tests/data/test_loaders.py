@@ -7,7 +7,7 @@ import warnings
 import pytest
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 
-from adaptive_dropout.data.advice import silence, unsilence
+from adaptive_dropout.data.loaders import silence, unsilence
 
 pytestmark = pytest.mark.filterwarnings("error")
 
