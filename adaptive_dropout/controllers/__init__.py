@@ -1,4 +1,16 @@
-"""Controllers: rules that turn signals into rates. Their memory is in a state. Standard library only."""
+"""Controllers: rules that turn signals into rates, each with its memory in a state. Standard library only.
+
+- `RewindController`, the default: raises or lowers by what validation lost, and goes back to the best weights.
+- `PlateauController` moves the rates when validation stalls: up where it is worse than training, down otherwise.
+- `GapController` keeps validation loss minus training loss in a band.
+- `HypergradientController` and `ResponseController` follow a derivative of the validation loss by each rate, measured
+  while training at 1.1 to 1.2 times the cost; put them into a rewind, as in
+  ``RewindController(HypergradientController())``.
+- `BalanceController` and `SlopeController` are the two rules that the default is made of.
+- `FixedController` leaves the rates alone.
+- `Clip` and `SpeedLimit` wrap any other, `Chain` runs several on the same rates, and
+  ``Partition({"encoder.*": ..., "*": ...})`` gives each part of a model its own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,27 @@
-"""Models that someone else wrote: what drops in them, made adjustable in place, and given back."""
+"""Models that someone else wrote: their dropout is made adjustable in place, and given back.
+
+Found, and what `convert` makes of it:
+
+- torch's dropout layers, at p = 0 too, the drop paths of timm and torchvision, and the identities that timm and PEFT
+  put where the rate is 0: a layer of ours.
+- Numbers that the code of a module hands to a function that drops, as in ``F.dropout(x, self.rate)``, whatever their
+  names are; and by their names those of torch, transformers, timm, torchvision and PEFT (``nn.LSTM``, attention,
+  activations, ``layerdrop``): an `AttributeRate`, which writes them in place.
+- Such numbers in a configuration, as in ``self.config.dropout``: the same, in a copy that the model gets. Your
+  configuration and ``hparams`` stay as written.
+- Numbers that only look like a rate, or that a probability is computed from, as in ``1 - self.keep_prob``: left alone,
+  and listed with the reason.
+- Numbers in the code, as in ``F.dropout(x, 0.1)``: listed, if `inventory` is given an example input.
+
+Keys of the ``state_dict``, hooks, devices and shared layers stay as they are. BERT, GPT-2, T5, ViT, Llama and Whisper
+of transformers, four families of timm and torch's own models are tested rate by rate.
+
+Numbers are written in hundredths: ``torch.compile`` compiles again for each new one, and gives up after
+``torch._dynamo.config.recompile_limit`` (8) of them. Raise that, or convert ``where=lambda name: not
+name.endswith("attn_drop")``. Layers never compile again, nor does
+``adaptive_dropout.functional.scaled_dot_product_attention(q, k, v, p)``, whose p may be a tensor that moves. Rules
+that follow derivatives leave numbers where they are.
+"""
 
 from adaptive_dropout.conversion.inventory import Inventory, Row, inventory
 from adaptive_dropout.conversion.swap import convert, revert

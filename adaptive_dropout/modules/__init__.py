@@ -1,4 +1,26 @@
-"""The dropout layers: each is a function of `adaptive_dropout.functional` plus a rate."""
+"""The dropout layers: each is a function of `adaptive_dropout.functional` plus a rate.
+
+Dropout, Dropout1d to Dropout3d, AlphaDropout and FeatureAlphaDropout replace torch's layers of the same name.
+GaussianDropout multiplies by Gaussian noise, DropPath drops whole examples at the end of a residual branch,
+WordDropout and PatchDropout drop whole words and patches. These layers learn:
+
+- ``ConcreteDropout.wrap(layer)``: a soft mask on the input of a dense layer or convolution; learns one p.
+- VariationalDropout: Gaussian noise on units; learns an alpha = p / (1 - p) for the layer, or for each unit.
+- VariationalLinear: Gaussian noise on weights; learns an alpha for each weight, row or column.
+- SparseLinear and SparseConv1d to SparseConv3d: Gaussian noise on weights; learn a variance for each weight. The
+  noisiest weights are 0 in eval mode, and ``prune(model)`` gives ordinary layers.
+- BernoulliDropout: true zeros and ones; learns p without bias by ``DisARM().loss(model, loss_fn)``, a second forward
+  pass without gradient. In Lightning, ``callbacks.BernoulliGradient`` runs each training step twice for it.
+- ContextualDropout and ContextualDropout2d: Gaussian noise on units or channels; learn a small network that gives each
+  example its own p.
+- ``Standout(layer, activation)``: true zeros and ones; learns nothing. The excitation of a unit decides how likely it
+  stays.
+
+``penalty(model, n)`` is the divergence that holds their rates above 0. In Lightning, ``callbacks.RatePenalty`` adds
+its gradient (Classifier and Regressor do without being asked), ``L1Penalty``, ``L2Penalty`` and ``MaxNorm`` limit
+weights beside any dropout, and ``LearnedRateMonitor`` logs alphas and sparsity, and warns of a rate without gradient,
+at its bound, or under weight decay.
+"""
 
 from adaptive_dropout.modules.base import NoiseLayer, Penalised
 from adaptive_dropout.modules.bernoulli import BernoulliDropout

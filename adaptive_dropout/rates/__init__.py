@@ -1,4 +1,14 @@
-"""Rates: each holds a drop probability and has exactly one writer; and the rates of a whole model by name."""
+"""Rates: each holds a drop probability and has exactly one writer; here are also the rates of a whole model, by name.
+
+- `SettableRate`, made from a number: written by you or by a controller; not in the ``state_dict``.
+- `ScheduledRate`, made from a schedule: written by its schedule, at the step that it is given; not in the
+  ``state_dict``.
+- `LearnedRate`: written by the optimizer; its parameter ``logit`` is in the ``state_dict``.
+- `AttributeRate`, made by `adaptive_dropout.convert` from a number in a module: as a `SettableRate`.
+
+A rate stays float32 when the model is cast, follows it between devices, and may be shared by several layers.
+Checkpoints load strictly with and without this library.
+"""
 
 from adaptive_dropout.rates.attribute import AttributeRate
 from adaptive_dropout.rates.effective import EffectiveRate

@@ -1,7 +1,11 @@
 """Schedules: the drop probability as a pure function of the step. Standard library only.
 
-A horizon is an ``int`` of optimizer steps or a ``float`` in (0, 1], a fraction of the training run.
-``DropoutRateScheduler`` turns fractions into steps when a run begins; anywhere else ``.over(total_steps)`` does.
+A horizon is an ``int`` of optimizer steps or a ``float`` in (0, 1], a fraction of the training run, which
+``DropoutRateScheduler`` resolves when a run begins, and ``.over(total_steps)`` anywhere else.
+
+Constant, Linear, Cosine, Exponential, Step and Cyclic schedules are shapes. CurriculumSchedule is of Morerio et al.
+(2017), AnnealedSchedule of Rennie et al. (2014), EarlySchedule and LateSchedule of Liu et al. (2023).
+SequentialSchedule puts schedules one after another.
 """
 
 from __future__ import annotations
