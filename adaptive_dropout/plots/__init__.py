@@ -7,6 +7,7 @@ in ``__init__.pyi`` and imported when first used: figures of a run wait for neit
 `comparison_figure` take the ``history`` of ``DropoutRateMonitor`` or of a run read back; `uncertainty_figure` takes
 groups of uncertainties.
 
+>>> from adaptive_dropout.plots import grid_figure, reliability_figure
 >>> grid = {0.0: [0.61], 0.3: [0.42, 0.44], 0.6: [0.55]}  # best validation losses at each fixed rate
 >>> way = [(0.1, 0.9), (0.2, 0.5), (0.35, 0.41)]  # mean rate and validation loss of an adaptive run
 >>> figure = grid_figure(grid, {"adaptive": way})
