@@ -26,9 +26,8 @@ def dashboard(arguments: Sequence[str]) -> None:
         raise ValueError(f"-o {given.output} is for the JSON of --dry-run; add that, or leave -o out")
     if find_spec("wandb_workspaces") is None:
         raise ModuleNotFoundError('dashboards need wandb-workspaces: pip install "adaptive-dropout[dashboards]"')
-    from adaptive_dropout.tracking.wandb.dashboard.report import report
+    from adaptive_dropout.tracking.wandb.dashboard.pages import report, workspace
     from adaptive_dropout.tracking.wandb.dashboard.saving import save_report, save_workspace, to_json
-    from adaptive_dropout.tracking.wandb.dashboard.workspace import workspace
 
     make, save = (report, save_report) if given.report else (workspace, save_workspace)
     if not given.dry_run:

@@ -137,7 +137,7 @@ def test_a_run_cut_off_is_shown_as_far_as_it_goes(capsys: pytest.CaptureFixture[
     file.write_text(file.read_text()[:-30])
     page = report(Path("a"))
     assert page.rows[-1][0] == "40"
-    assert "the 4 decisions before it are read" in page.text
+    assert "the 4 decisions before it were read" in page.text
     assert "adaptive-dropout: warning: " in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""`read_run`: a run of this library, read back from its own record, from W&B's file, or from W&B's server."""
+"""`read_run`: a run of this library, read back from its own file, from W&B's file, or from W&B's server."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["read_run"]
 
 
 def read_run(run: str | Path) -> Run:
-    """Return the rates, signals and decisions of a run; of a file that is cut off what it holds, with a warning.
+    """Return the rates, signals and decisions of a run. A file that is cut off gives what it holds, with a warning.
 
     Args:
         run: a folder with ``decisions.jsonl``, such a file, a ``.wandb`` file or its folder, or "entity/project/run".
 
     Raises:
         FileNotFoundError: there is no such run.
-        ValueError: `DropoutRateControl` did not record it, or the file is none of a run.
+        ValueError: the run has no decisions of this library, or the file is not the file of a run.
         ConnectionError: W&B's server cannot be reached, or nobody is logged in.
     """
     path = Path(run)
@@ -43,10 +43,10 @@ def _run_of(name: str, lines: Sequence[str]) -> Run:
     try:
         run, broken = Run.from_lines(lines)
     except ValueError as error:
-        raise ValueError(f"{name!r} holds no decisions of DropoutRateControl: {error}") from error
+        raise ValueError(f"{name!r} holds no decisions of this library: {error}") from error
     if broken is not None:
         decisions = len(run.decisions)
-        warnings.warn(f"{name} is broken in line {broken}: the {decisions} decisions before it are read", stacklevel=3)
+        warnings.warn(f"{name} is broken in line {broken}; the {decisions} decisions before it were read", stacklevel=3)
     return run
 
 

@@ -1,4 +1,4 @@
-"""What a run gives to W&B beside its metrics: axes, configuration, summary, table of decisions, figure."""
+"""The part of a run's record that only W&B can show: axes, configuration, summary, table of decisions, figure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from adaptive_dropout.tracking.names import (
-    AXIS,
-    CONFIG,
-    CONTROL,
-    FIGURE,
-    HISTOGRAM,
-    RATE,
-    TABLE,
-    TRACE,
-)
+from adaptive_dropout.tracking.names import AXIS, CONFIG, CONTROL, FIGURE, HISTOGRAM, RATE, TABLE, TRACE
 from adaptive_dropout.tracking.run import Run
 from adaptive_dropout.tracking.summary import decisions_table, run_summary
 
@@ -25,16 +16,16 @@ __all__ = ["begin_wandb", "decision_media", "finish_wandb"]
 
 
 def begin_wandb(experiment: Any, run: Run) -> None:
-    """Define the axes, and write down the controller, its settings and the rates at start.
+    """Define the axes, and log the controller, its settings and the initial rates.
 
     Args:
-        experiment: the run of W&B.
-        run: as it begins; a resumed one with its decisions so far.
+        experiment: the run in W&B.
+        run: the record so far; a resumed run has decisions already.
     """
     experiment.define_metric(AXIS)
     for names in (f"{RATE}/*", f"{CONTROL}/*"):
         experiment.define_metric(names, step_metric=AXIS)
-    # What is no number has no place in the summary, nor a panel of its own.
+    # The summary is for numbers, and text would get a panel of its own.
     experiment.define_metric(TRACE, step_metric=AXIS, summary="none", hidden=True)
     experiment.define_metric(HISTOGRAM, step_metric=AXIS, summary="none")
     settings = {"controller": run.controller, "monitor": run.monitor, "rates": dict(run.rates)}
@@ -43,14 +34,14 @@ def begin_wandb(experiment: Any, run: Run) -> None:
 
 
 def decision_media(rates: Mapping[str, float], line: str) -> dict[str, Any]:
-    """Return what is logged with the numbers of a decision: a histogram of the ``rates``, the ``line`` to read back."""
+    """Return what W&B logs beside the numbers of a decision: a histogram of ``rates``, and its ``line`` to read back."""
     import wandb
 
     return {HISTOGRAM: wandb.Histogram(list(rates.values())), TRACE: line}
 
 
 def finish_wandb(experiment: Any, run: Run, cost_ratio: float, figure: Figure) -> None:
-    """Write the summary, the table of decisions and the figure."""
+    """Log the table of decisions, the figure and the summary."""
     import wandb
     from PIL import Image
 

@@ -10,9 +10,8 @@ import pytest
 import yaml
 
 from adaptive_dropout.tracking.wandb.dashboard import panels
-from adaptive_dropout.tracking.wandb.dashboard.report import report
+from adaptive_dropout.tracking.wandb.dashboard.pages import report, workspace
 from adaptive_dropout.tracking.wandb.dashboard.saving import to_json
-from adaptive_dropout.tracking.wandb.dashboard.workspace import workspace
 
 SWEEPS = Path(__file__).parents[3] / "configs" / "sweeps"
 

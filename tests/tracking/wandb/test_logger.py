@@ -1,8 +1,14 @@
+"""The mode of the W&B logger, and the checkpoints that it uploads."""
+
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from adaptive_dropout.tracking import WandbLogger
 from adaptive_dropout.tracking.wandb import logger as wandb_logger
@@ -16,10 +22,6 @@ def _nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 def logged_in(monkeypatch: pytest.MonkeyPatch, answer: bool) -> None:
     monkeypatch.setattr("wandb.login", lambda **_: answer)
-
-
-def mode_of(logger: WandbLogger) -> str:
-    return str(logger._wandb_init["mode"])
 
 
 @pytest.mark.parametrize(
@@ -38,11 +40,11 @@ def test_it_is_offline_unless_logged_in_or_told(
     if wandb_mode is not None:
         monkeypatch.setenv("WANDB_MODE", wandb_mode)
     logged_in(monkeypatch, account)
-    assert mode_of(WandbLogger(save_dir=str(tmp_path / "runs"))) == expected
+    assert WandbLogger(save_dir=str(tmp_path / "runs")).mode == expected
 
 
 def test_nobody_is_logged_in_on_a_clean_machine(tmp_path: Path) -> None:
-    assert mode_of(WandbLogger(save_dir=str(tmp_path))) == "offline"
+    assert WandbLogger(save_dir=str(tmp_path)).mode == "offline"
 
 
 def test_online_without_an_account_is_told_before_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -61,3 +63,104 @@ def test_a_missing_wandb_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(wandb_logger, "find_spec", lambda _: None)
     with pytest.raises(ModuleNotFoundError, match="wandb is not installed; run `pip install wandb`"):
         WandbLogger()
+
+
+class Experiment:
+    """A run of W&B that remembers its artifacts."""
+
+    id = "1"
+
+    def __init__(self) -> None:
+        self.artifacts: list[tuple[Any, list[str]]] = []
+
+    def log_artifact(self, artifact: Any, aliases: list[str]) -> None:
+        self.artifacts.append((artifact, aliases))
+
+
+class Malicious:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self._marker = marker
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self._marker,))
+
+
+def saving(path: Path, **content: Any) -> ModelCheckpoint:
+    """A callback that has just saved ``content`` as its best checkpoint, with the score 0.5."""
+    torch.save(content, path)
+    saved = ModelCheckpoint(monitor="val_loss")
+    saved.best_model_path, saved.best_model_score = str(path), torch.tensor(0.5)
+    return saved
+
+
+def decided(step: int) -> dict[str, Any]:
+    run = {"decisions": [{"step": 5, "before": {"a": 0.1}, "after": {"a": 0.2}}]}
+    return {"callbacks": {"Control": {"loop": {"run": run}}, "Other": {"decisions": 3}}, "global_step": step}
+
+
+@pytest.mark.parametrize(("step", "rates"), [(5, {"a": 0.1}), (8, {"a": 0.2})])
+def test_the_artifact_of_the_best_checkpoint_has_its_score_and_the_rates_it_was_trained_with(
+    step: int, rates: dict[str, float], tmp_path: Path
+) -> None:
+    logger = WandbLogger(save_dir=str(tmp_path), log_model=True, experiment=Experiment())
+    logger.after_save_checkpoint(saving(tmp_path / "best.ckpt", **decided(step)))
+    assert logger.experiment.artifacts == []
+    logger.finalize("success")
+    ((artifact, aliases),) = logger.experiment.artifacts
+    assert (artifact.name, artifact.type, aliases) == ("model-1", "model", ["latest", "best"])
+    assert artifact.metadata == {"original_filename": "best.ckpt", "val_loss": 0.5, "dropout_rates": rates}
+    assert list(artifact.manifest.entries) == ["model.ckpt"]
+
+
+@pytest.mark.parametrize(("log_model", "status"), [(False, "success"), (True, "failed")])
+def test_nothing_is_uploaded_unasked_or_after_a_run_that_failed(
+    log_model: bool, status: str, tmp_path: Path
+) -> None:
+    logger = WandbLogger(save_dir=str(tmp_path), log_model=log_model, experiment=Experiment())
+    logger.after_save_checkpoint(saving(tmp_path / "best.ckpt", **decided(5)))
+    logger.finalize(status)
+    assert logger.experiment.artifacts == []
+
+
+def test_every_checkpoint_is_uploaded_once_when_it_is_saved(tmp_path: Path) -> None:
+    logger = WandbLogger(save_dir=str(tmp_path), log_model="all", checkpoint_name="mine", experiment=Experiment())
+    saved = saving(tmp_path / "first.ckpt", **decided(5))
+    logger.after_save_checkpoint(saved)
+    logger.after_save_checkpoint(saved)
+    saved.best_k_models = {saved.best_model_path: torch.tensor(0.5)}
+    torch.save(decided(8), tmp_path / "last.ckpt")
+    saved.last_model_path, saved.current_score = str(tmp_path / "last.ckpt"), torch.tensor(0.7)
+    logger.after_save_checkpoint(saved)
+    os.utime(tmp_path / "last.ckpt", (1e10, 1e10))  # saved again under the same name
+    logger.after_save_checkpoint(saved)
+    logger.finalize("success")
+    said = [(a.name, a.metadata["original_filename"], a.metadata["val_loss"]) for a, _ in logger.experiment.artifacts]
+    assert said == [("mine", "first.ckpt", 0.5), *[("mine", "last.ckpt", pytest.approx(0.7))] * 2]
+    assert [aliases for _, aliases in logger.experiment.artifacts] == [["latest", "best"], ["latest"], ["latest"]]
+
+
+def test_a_foreign_checkpoint_cannot_execute_code(tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+    logger = WandbLogger(save_dir=str(tmp_path), log_model=True, experiment=Experiment())
+    path = tmp_path / "best.ckpt"
+    logger.after_save_checkpoint(saving(path, callbacks=Malicious(marker), global_step=5))
+    with pytest.warns(UserWarning, match=f"^{path} holds more than tensors and plain values, or .* without the rates$") as said:
+        logger.finalize("success")
+    assert [str(warning.message).count("\n") for warning in said] == [0]
+    assert not marker.exists()
+    ((artifact, _),) = logger.experiment.artifacts
+    assert artifact.metadata["dropout_rates"] == {}
+    torch.load(path, weights_only=False)
+    assert marker.exists()  # as it would have
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04"])
+def test_a_file_that_is_not_a_checkpoint_is_a_warning(content: bytes, tmp_path: Path) -> None:
+    logger = WandbLogger(save_dir=str(tmp_path), log_model=True, experiment=Experiment())
+    saved = saving(tmp_path / "best.ckpt")
+    (tmp_path / "best.ckpt").write_bytes(content)
+    logger.after_save_checkpoint(saved)
+    with pytest.warns(UserWarning, match=r"is not a checkpoint \(\w+\): its artifact is uploaded without the rates"):
+        logger.finalize("success")

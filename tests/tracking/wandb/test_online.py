@@ -160,7 +160,7 @@ def test_an_unknown_run_a_foreign_one_and_no_network_are_one_line_each(
     unknown, foreign = said(server, code.format(asked), folder).splitlines()
     del server.runs["foreign"]
     assert unknown == f"FileNotFoundError no folder '{ENTITY}/demo/unknown' here, and no such run on W&B's server"
-    assert foreign.startswith(f"ValueError '{ENTITY}/demo/foreign' holds no decisions of DropoutRateControl")
+    assert foreign.startswith(f"ValueError '{ENTITY}/demo/foreign' holds no decisions of this library")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         dead = WandbServer()

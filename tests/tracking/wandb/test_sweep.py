@@ -157,8 +157,8 @@ def test_no_network_is_one_line(tmp_path: Path) -> None:
     dead = WandbServer()
     dead.url = "http://127.0.0.1:9"
     code = (
-        "import sys; from adaptive_dropout.cli import main; from adaptive_dropout.tracking.wandb.dashboard import saving; "
-        "saving.PATIENCE = 1; sys.exit(main(['dashboard', '--entity', 'e', '--project', 'p', '--quiet']))"
+        "import sys; from adaptive_dropout.cli import main; from adaptive_dropout.tracking.wandb import server; "
+        "server.PATIENCE = 1; sys.exit(main(['dashboard', '--entity', 'e', '--project', 'p', '--quiet']))"
     )
     (complaint,) = ran(dead, tmp_path, sys.executable, "-c", code, code=2).splitlines()
     assert complaint.startswith("adaptive-dropout: error: W&B's server did not take it: ")
