@@ -13,9 +13,9 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from adaptive_dropout import controllers
 from adaptive_dropout.cli.setup import command_parser
 from adaptive_dropout.controllers import Controller, State, controller_from_dict
+from adaptive_dropout.controllers.serialization import public_controllers
 from adaptive_dropout.plots import run_figure
 from adaptive_dropout.tracking import History, Point, Run, read_run, replay as replayed
 
@@ -44,7 +44,7 @@ def replay(arguments: Sequence[str]) -> None:
 
 def _parser() -> ArgumentParser:
     does = "Show what another controller would have decided on the signals of a run."
-    named = f"Controllers: {', '.join(_names())}, or the path of a class of yours."
+    named = f"Controllers: {', '.join(public_controllers())}, or the path of a class of yours."
     parser = command_parser("replay", does, epilog=named)
     parser.add_argument("run", help="folder of a run, its decisions.jsonl, a .wandb file, or entity/project/run")
     parser.add_subclass_arguments(
@@ -55,14 +55,10 @@ def _parser() -> ArgumentParser:
 
 
 def _check_controller_name(arguments: Sequence[str]) -> None:
+    known = public_controllers()
     for flag, name in pairwise(arguments):
-        if flag == "--controller" and "." not in name and name not in _names():
-            raise ValueError(f"no controller {name!r}; there are {', '.join(_names())}, and classes by their path")
-
-
-def _names() -> list[str]:
-    exported = (getattr(controllers, name) for name in controllers.__all__)
-    return [e.__name__ for e in exported if isinstance(e, type) and issubclass(e, Controller) and e is not Controller]
+        if flag == "--controller" and "." not in name and name not in known:
+            raise ValueError(f"no controller {name!r}; there are {', '.join(known)}, and classes by their path")
 
 
 def _read(name: str) -> Run:

@@ -76,7 +76,7 @@ class Controller(ABC):
     """
 
     def needs(self) -> frozenset[str]:
-        """Return the names of what the rule needs beyond free signals, because measuring or keeping it costs something.
+        """Return the names of the signals and snapshots that the rule needs and that cost something to have.
 
         ``"clean_loss"``: the signals of `adaptive_dropout.signals.CleanLoss`. ``"hypergradient"`` and ``"response"``:
         a derivative by each rate, as `adaptive_dropout.signals.hypergradient` and ``Response`` measure it.

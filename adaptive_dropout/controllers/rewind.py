@@ -178,7 +178,7 @@ class RewindController(Controller):
 
     @staticmethod
     def _raise(seen: RewindState, signals: Mapping[str, float]) -> dict[str, float]:
-        """Raise above the rates of the best weights, which were too low, and so were those of a fruitless rewind."""
+        """Return rates above those of the best weights and of the last fruitless rewind, since both were too low."""
         assert seen.best is not None
         low = dict(seen.best_rates)
         if seen.fruitless:

@@ -43,8 +43,8 @@ class Wrapper(Controller, ABC):
 class Clip(Wrapper):
     """Keeps the rates that another controller decides between ``low`` and ``high``.
 
-    The bounds hold from the first decision on, which brings in a rate that starts outside. The other controller goes
-    on from the bounded rates, so it cannot drive one further and further beyond a bound.
+    The first decision moves a rate that starts outside to the nearest bound. The other controller goes on from the
+    bounded rates, so it cannot drive one further and further beyond a bound.
 
     Args:
         controller: the rule to bound.
