@@ -34,7 +34,7 @@ def begin_wandb(experiment: Any, run: Run) -> None:
 
 
 def decision_media(rates: Mapping[str, float], line: str) -> dict[str, Any]:
-    """Return what W&B logs beside the numbers of a decision: a histogram of ``rates``, and its ``line`` to read back."""
+    """Return what W&B logs beside a decision's numbers: a histogram of ``rates``, and its ``line`` to read back."""
     import wandb
 
     return {HISTOGRAM: wandb.Histogram(list(rates.values())), TRACE: line}

@@ -115,9 +115,7 @@ def test_the_artifact_of_the_best_checkpoint_has_its_score_and_the_rates_it_was_
 
 
 @pytest.mark.parametrize(("log_model", "status"), [(False, "success"), (True, "failed")])
-def test_nothing_is_uploaded_unasked_or_after_a_run_that_failed(
-    log_model: bool, status: str, tmp_path: Path
-) -> None:
+def test_nothing_is_uploaded_unasked_or_after_a_run_that_failed(log_model: bool, status: str, tmp_path: Path) -> None:
     logger = WandbLogger(save_dir=str(tmp_path), log_model=log_model, experiment=Experiment())
     logger.after_save_checkpoint(saving(tmp_path / "best.ckpt", **decided(5)))
     logger.finalize(status)
@@ -146,9 +144,10 @@ def test_a_foreign_checkpoint_cannot_execute_code(tmp_path: Path) -> None:
     logger = WandbLogger(save_dir=str(tmp_path), log_model=True, experiment=Experiment())
     path = tmp_path / "best.ckpt"
     logger.after_save_checkpoint(saving(path, callbacks=Malicious(marker), global_step=5))
-    with pytest.warns(UserWarning, match=f"^{path} holds more than tensors and plain values, or .* without the rates$") as said:
+    warning = f"^{path} holds more than tensors and plain values, or .* without the rates$"
+    with pytest.warns(UserWarning, match=warning) as said:
         logger.finalize("success")
-    assert [str(warning.message).count("\n") for warning in said] == [0]
+    assert [str(told.message).count("\n") for told in said] == [0]
     assert not marker.exists()
     ((artifact, _),) = logger.experiment.artifacts
     assert artifact.metadata["dropout_rates"] == {}

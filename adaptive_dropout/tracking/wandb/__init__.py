@@ -1,0 +1,1 @@
+"""What only Weights & Biases can do: its logger, its panels and tables, its dashboards, and reading its runs back."""
