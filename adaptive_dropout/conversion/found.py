@@ -1,4 +1,4 @@
-"""What drops in a model: layers that can be swapped, numbers that can be written, and what is out of reach, and why."""
+"""Finding the dropout of a model: layers to swap, numbers to write, and what is out of reach, with the reason."""
 
 from __future__ import annotations
 
@@ -7,53 +7,53 @@ from typing import NamedTuple
 
 from torch import nn
 
-from adaptive_dropout.conversion.configs import why_not_written
+from adaptive_dropout.conversion.code import names_read
+from adaptive_dropout.conversion.config_copies import why_not_written
+from adaptive_dropout.conversion.counterparts import attribute_of, counterpart_of
 from adaptive_dropout.conversion.numbers import Missed, Number, given, numbers_of
 from adaptive_dropout.conversion.places import join, place_of
-from adaptive_dropout.conversion.reads import names_read
-from adaptive_dropout.conversion.twins import attribute_of, twin_of
 from adaptive_dropout.modules import NoiseLayer
 from adaptive_dropout.rates import AttributeRate, Rate
 
 __all__ = ["Found", "Layer", "Missed", "Number", "find"]
 
 NO_LAYER = "a rate of 0 left no layer here; build the model with a rate above 0"
-# timm's have room for a layer that its models never put there, 49 times in an EfficientNet-B0.
+# timm's norms have room for a dropout layer that its models never put there, 49 times in an EfficientNet-B0.
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 class Layer(NamedTuple):
-    """A dropout layer, for which a ``twin`` of ours can stand in; ``slots`` are the parents that call it, and how."""
+    """A dropout layer and our class for it; each of ``slots`` is a parent that holds it, and its name there."""
 
     name: str
     layer: nn.Module
-    twin: type[NoiseLayer]
+    counterpart: type[NoiseLayer]
     slots: list[tuple[nn.Module, str]]
 
 
 class Found(NamedTuple):
-    """All of a model, each in the order of its modules."""
+    """The dropout of a model; each list is in the order of its modules."""
 
     layers: list[Layer]
     numbers: list[Number]
     missed: list[Missed]
 
     def names(self) -> list[str]:
-        """Return the names of what can be made adjustable."""
+        """Return the names of the rates that can be made adjustable."""
         return [layer.name for layer in self.layers] + [number.name for number in self.numbers]
 
 
 def find(model: nn.Module) -> Found:
-    """Return what drops in ``model`` and is not adjustable yet."""
+    """Return the dropout of ``model`` that is not adjustable yet."""
     layers = _layers(model)
     swapped = {id(layer.layer) for layer in layers}
     rest = [(path, module) for path, module in _foreign(model) if id(module) not in swapped]
-    entries = [entry for path, module in rest for entry in (*numbers_of(path, module), *_left_out(path, module))]
+    entries = [entry for path, module in rest for entry in (*numbers_of(path, module), *_empty_places(path, module))]
     rates = [entry for entry in entries if isinstance(entry, Number)]
-    names = {number.name for number in rates}  # another module may read what its own does not
+    names = {number.name for number in rates}  # a number that its own module misses may be read by another
     missed = [entry for entry in entries if isinstance(entry, Missed) and entry.name not in names]
     numbers = []
-    for number in _together(model, rates):
+    for number in _merge_routes(model, rates):
         why = why_not_written(number.owner, number.attribute, number.routes) if number.routes else ""
         if why:
             p = float(getattr(number.owner, number.attribute))
@@ -72,11 +72,11 @@ def _layers(model: nn.Module) -> list[Layer]:
     layers: dict[int, Layer] = {}
     for path, module in _foreign(model):
         for slot, child in module._modules.items():
-            twin = twin_of(slot, child)
-            if twin is None and isinstance(module, nn.ModuleDict):
-                twin = twin_of(path.rpartition(".")[2], child)  # as PEFT has one for each adapter
-            if child is not None and twin and id(child) not in kept:
-                layers.setdefault(id(child), Layer("", child, twin, [])).slots.append((module, slot))
+            counterpart = counterpart_of(slot, child)
+            if counterpart is None and isinstance(module, nn.ModuleDict):
+                counterpart = counterpart_of(path.rpartition(".")[2], child)  # PEFT has one for each adapter
+            if child is not None and counterpart and id(child) not in kept:
+                layers.setdefault(id(child), Layer("", child, counterpart, [])).slots.append((module, slot))
     # named_modules() calls a shared layer as named_rates() will.
     return [layers[id(module)]._replace(name=path) for path, module in _foreign(model) if id(module) in layers]
 
@@ -84,21 +84,21 @@ def _layers(model: nn.Module) -> list[Layer]:
 def _read_by_others(model: nn.Module) -> set[int]:
     """Return the layers whose p their parent hands to fused attention, as in ``dropout_p=self.attn_drop.p``.
 
-    They keep the number: compiled code would break at the property of ours.
+    They are not swapped, because compiled code would break at the property ``p`` of our layers.
     """
     children = [
         (module, slot, child)
         for _, module in _foreign(model)
         for slot, child in module._modules.items()
-        if child is not None and twin_of(slot, child)
+        if child is not None and counterpart_of(slot, child)
     ]
     kept = {id(child) for module, slot, child in children if f"{slot}.{attribute_of(child)}" in names_read(module)}
     ways = [(module, place_of(path, module, name)) for path, module in _foreign(model) for name in given(module)]
     return kept | {id(place.module) for module, place in ways if place and place.module is not module}
 
 
-def _together(model: nn.Module, found: list[Number]) -> list[Number]:
-    """Return each number once, with the modules that read it; none that is adjustable already."""
+def _merge_routes(model: nn.Module, found: list[Number]) -> list[Number]:
+    """Return each number that is not adjustable yet once, with all modules that read it."""
     owned = {(id(rate.owner), rate.attribute) for rate in model.modules() if isinstance(rate, AttributeRate)}
     numbers: dict[tuple[int, str], Number] = {}
     for number in found:
@@ -108,12 +108,12 @@ def _together(model: nn.Module, found: list[Number]) -> list[Number]:
     return list(numbers.values())
 
 
-def _left_out(path: str, module: nn.Module) -> Iterator[Missed]:
-    """Yield the places for dropout in which there is nothing."""
+def _empty_places(path: str, module: nn.Module) -> Iterator[Missed]:
+    """Yield the places for a dropout layer that a rate of 0 left empty."""
     for name, value in vars(module).items():
         if value is None and "drop" in name and name in names_read(module):
             yield Missed(join(path, name), "None", 0.0, NO_LAYER)
     for slot, child in module._modules.items():
-        left = type(child) is nn.Identity and "drop" in slot and twin_of(slot, child) is None
+        left = type(child) is nn.Identity and "drop" in slot and counterpart_of(slot, child) is None
         if left and not isinstance(module, NORMS):
             yield Missed(join(path, slot), "Identity", 0.0, NO_LAYER)

@@ -1,4 +1,4 @@
-"""`inventory`: every rate of a model as a row, who writes it, and what is out of reach and why."""
+"""`inventory`: every rate of a model as a row: who writes it, and whether it is in reach, or why not."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from adaptive_dropout.conversion.counterparts import p_of
 from adaptive_dropout.conversion.found import find
+from adaptive_dropout.conversion.functional_calls import Forward, watch
 from adaptive_dropout.conversion.swap import check_plain
-from adaptive_dropout.conversion.trace import Trace, trace
-from adaptive_dropout.conversion.twins import p_of
 from adaptive_dropout.modules import NoiseLayer
 from adaptive_dropout.rates import AttributeRate, Rate, named_rates
 
@@ -21,12 +21,12 @@ class Row(NamedTuple):
     """One rate of a model.
 
     Args:
-        name: what `get_rates` calls it, or will once it is converted.
+        name: its name in `get_rates`, now or once it is converted.
         kind: the layer, attribute or function that it belongs to.
-        p: the drop probability now; None where a function draws a mask of its own.
+        p: the present drop probability; None if a function draws a mask of its own.
         writer: who moves it.
         reachable: whether it is adjustable, or `convert` makes it so.
-        why: how it is reached, or why it is not.
+        why: how it is reached, or why not.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Inventory(tuple[Row, ...]):
         return [row for row in self if not row.reachable]
 
     def cells(self) -> list[tuple[str, ...]]:
-        """Return the rows as text, under their heads."""
+        """Return the rows as text, below a row of headings."""
         shown = [
             (
                 row.name,
@@ -70,9 +70,9 @@ class Inventory(tuple[Row, ...]):
 def inventory(model: nn.Module, *args: Any, **kwargs: Any) -> Inventory:
     """Return every rate of ``model``: those that are adjustable, those that `convert` reaches, and those out of reach.
 
-    With an example input a copy of the model runs once on it in training mode: functional dropout whose p is a number
-    in the code is then listed too, with its count, and layers that are not called are out of reach. The model stays as
-    it is.
+    With an example input, a copy of the model runs on it once in training mode. Then functional dropout whose p is a
+    number in the code is listed too, with the number of calls, and layers that are not called are out of reach. The
+    model stays as it is.
 
     >>> print(inventory(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.3))))
     name  kind     p    writer      reachable  why
@@ -80,24 +80,24 @@ def inventory(model: nn.Module, *args: Any, **kwargs: Any) -> Inventory:
 
     Args:
         model: any module, converted or not.
-        *args: an example input, as the model is called with,
-        **kwargs: and its keywords.
+        *args: an example input: the positional arguments of a call of the model.
+        **kwargs: the keyword arguments of that call.
 
     Raises:
         TypeError: the model is scripted or compiled.
     """
     check_plain(model)
     rows = [*_ours(model), *_others(model)]
-    return Inventory(_traced(rows, model, trace(model, args, kwargs)) if args or kwargs else rows)
+    return Inventory(_watched(rows, model, watch(model, args, kwargs)) if args or kwargs else rows)
 
 
-def _traced(rows: list[Row], model: nn.Module, traced: Trace) -> Iterator[Row]:
+def _watched(rows: list[Row], model: nn.Module, forward: Forward) -> Iterator[Row]:
     layers = {layer.name for layer in find(model).layers}
     layers |= {name for name, module in model.named_modules() if isinstance(module, NoiseLayer)}
     for row in rows:
-        idle = row.name in layers - traced.modules
+        idle = row.name in layers - forward.modules
         yield row._replace(reachable=False, why="the model does not call it on this input") if idle else row
-    for call in traced.calls:
+    for call in forward.calls:
         why = f"called {call.times}x with a number in the code"
         yield Row(call.name, call.function, call.p, "its code", False, why)
 

@@ -1,7 +1,7 @@
-"""Which numbers of a module are rates, and of others that look like it why not.
+"""Which numbers of a module are rates; and for numbers that look like rates but are not, the reason.
 
-A number is a rate where the code is seen to give it to a function that drops. In a few packages, whose code is known,
-it is one where its name says so and forward reads it.
+A number is a rate if the code is seen to give it to a function that drops. In a few packages, whose code is known, it
+is also a rate if its name says so and forward reads it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 from torch import nn
 
-from adaptive_dropout.conversion.configs import HYPERPARAMETERS, Route
+from adaptive_dropout.conversion.code import Uses, names_read, uses
+from adaptive_dropout.conversion.config_copies import HYPERPARAMETERS, Route
 from adaptive_dropout.conversion.places import Place, as_p, join, place_of
-from adaptive_dropout.conversion.reads import names_read
-from adaptive_dropout.conversion.uses import Uses, uses
 from adaptive_dropout.rates import AttributeRate
 
 __all__ = ["Missed", "Number", "given", "numbers_of"]
@@ -24,25 +23,25 @@ __all__ = ["Missed", "Number", "given", "numbers_of"]
 COPIED = "forward does not read it: the layers took a copy when they were built"
 ONE_LAYER = "it drops between stacked layers, and there is one; build it with num_layers of 2 or more"
 NOT_GIVEN = "the code gives it to no function that drops, such as F.dropout"
-COMPUTED = "the code computes a probability from it; what moves has to be the probability"
+COMPUTED = "the code computes a probability from it; only the probability itself can be moved"
 WRITTEN = "the code writes it itself"
-NO_SOURCE = "the source is not there to see what it is for"
+NO_SOURCE = "without its source nobody can see what it is for"
 OTHER = "its name says that it is something else"
 INTEGER = "an integer may be a count; write it with a decimal point"
-HPARAMS = "hparams are what is saved, and stay; read a number of the module's own, as in self.dropout = dropout"
+HPARAMS = "hparams are saved, so they stay; read a number of the module's own, as in self.dropout = dropout"
 ON_CLASS = "a property, or a number of the class; read a number of the module's own, as in self.dropout = dropout"
 ITEM = "an item and no attribute; read a number of the module's own, as in self.dropout = dropout"
 
 TORCH = "torch.nn."
 KNOWN = (TORCH, "transformers.", "timm.", "torchvision.", "peft.")
-# Words of names with "drop" that are no rates: shares kept, guidance by class or condition, counts.
+# Words in names with "drop" that are not rates: fractions kept, guidance by class or condition, counts.
 OTHERS = re.compile(r"(^|_)(keep|class(es)?(_|$)|(un)?cond|label|num|count|threshold)", re.IGNORECASE)
 
 
 class Number(NamedTuple):
-    """A rate kept in ``owner.attribute``; as a rate of ours it is the submodule ``slot`` of ``home``.
+    """A rate kept in ``owner.attribute``; as one of our rates it becomes the submodule ``slot`` of ``home``.
 
-    Where the owner is a configuration, ``routes`` has every module that reads it.
+    If the owner is a configuration, ``routes`` lists every module that reads it.
     """
 
     name: str
@@ -54,7 +53,7 @@ class Number(NamedTuple):
 
 
 class Missed(NamedTuple):
-    """A rate that cannot be moved, or a number called like one that is none, and why; ``p`` where it is known."""
+    """A rate that cannot be moved, or a number that only looks like one, and why; ``p`` where it is known."""
 
     name: str
     kind: str
@@ -68,7 +67,7 @@ def given(module: nn.Module) -> frozenset[str]:
 
 
 def numbers_of(path: str, module: nn.Module) -> Iterator[Number | Missed]:
-    """Yield the numbers of ``module``, which the model calls ``path``, that are rates, and those that look like it."""
+    """Yield the numbers of ``module``, which the model calls ``path``, that are rates, or look like rates."""
     rates = given(module) | _called_rates(module)
     for dotted in sorted(rates):
         if place := place_of(path, module, dotted):
@@ -90,7 +89,7 @@ def _code(module: nn.Module) -> Uses:
 
 
 def _called_rates(module: nn.Module) -> set[str]:
-    """Return the names of rates that code of a known package reads."""
+    """Return the names of the rates that code of a known package reads."""
     read = {name for package in KNOWN for name in names_read(module, package)}
     return {name for name in read if _says_rate(name) or (name in ("p", "prob") and _is_all_dropout(module))}
 
@@ -116,7 +115,7 @@ def _number(place: Place) -> Number:
 
 
 def _why_missed(place: Place, module: nn.Module, dotted: str) -> str:
-    """Return why the rate in ``place`` cannot be moved; "" where it can, or where there is none."""
+    """Return why the rate in ``place`` cannot be moved; "" if it can, or if there is none."""
     code, way = _code(module), (*place.names, place.attribute)
     if way[0] in HYPERPARAMETERS:
         return HPARAMS
@@ -153,13 +152,13 @@ def _says_rate(dotted: str) -> bool:
 
 
 def _is_all_dropout(module: nn.Module) -> bool:
-    """Tell whether dropping is what the class is there for."""
+    """Tell whether the class has no other purpose than dropping."""
     classes = " ".join(base.__name__.lower() for base in type(module).__mro__)
     return "drop" in classes or "stochasticdepth" in classes
 
 
 def _free(place: Place, slot: str) -> bool:
-    """Tell whether the module has a place for a rate called ``slot``, or has the very rate there."""
+    """Tell whether the module has room for a rate called ``slot``, or holds this very rate there."""
     module = place.module
     rate = module._modules.get(slot)
     if isinstance(rate, AttributeRate) and rate.owner is place.owner and rate.attribute == place.attribute:

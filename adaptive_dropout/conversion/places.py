@@ -1,4 +1,4 @@
-"""Where a dotted name of the code leads: to a number of a module, or of a configuration that the module holds."""
+"""Where a dotted name in the code leads: to a number of a module, or of a configuration that the module holds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Place", "as_p", "join", "place_of"]
 
 
 class Place(NamedTuple):
-    """An attribute of a module, or of what its attributes lead to.
+    """An attribute of a module, or of a configuration that its attributes lead to.
 
     Args:
         path: the name of the module.
         module: the module.
-        names: the attributes that lead from it to a configuration; none where it holds the number itself.
+        names: the attributes that lead from it to a configuration; none if it holds the number itself.
         attribute: the name of the number there.
     """
 
@@ -30,11 +30,11 @@ class Place(NamedTuple):
 
     @property
     def owner(self) -> object | None:
-        """What has the attribute: the module, or a configuration that it holds as an object; None for anything else."""
+        """The module, or the configuration object that holds the attribute; None for anything else."""
         if not self.names:
             return self.module
         try:
-            # Its own dictionary: a property is computed from something else.
+            # From its own dictionary, because a property is computed from something else.
             owner = reduce(getattr, self.names[1:], vars(self.module).get(self.names[0]))
         except Exception:  # of any kind: it is other people's code that runs
             return None
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
     @property
     def value(self) -> object | None:
-        """What is there; None where nothing is."""
+        """The value of the attribute; None if there is none."""
         owner = self.owner
         if isinstance(owner, nn.Module):
             return vars(owner).get(self.attribute)
@@ -53,14 +53,14 @@ class Place(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What inventories call it."""
+        """Its name in inventories."""
         return join(self.path, "_".join((*self.names, self.attribute)).replace("[", "").replace("]", ""))
 
 
 def place_of(path: str, module: nn.Module, dotted: str) -> Place | None:
-    """Return the place that ``self.dotted`` is in the code of ``module``, which is called ``path``.
+    """Return the place of ``self.dotted`` in the code of ``module``, which the model calls ``path``.
 
-    Submodules on the way have their own names. None where one of them is not there, or is adjustable already.
+    Submodules on the way have their own names. None if one of them is missing, or is adjustable already.
     """
     *names, attribute = dotted.split(".")
     while names and names[0] in module._modules:
@@ -72,11 +72,11 @@ def place_of(path: str, module: nn.Module, dotted: str) -> Place | None:
 
 
 def as_p(value: object) -> float | None:
-    """Return ``value`` as a probability; None where it is no number in [0, 1]."""
+    """Return ``value`` as a probability; None if it is not a number in [0, 1]."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if number and 0.0 <= value <= 1.0 else None  # type: ignore[arg-type, operator]
 
 
 def join(path: str, name: str) -> str:
-    """Return the name of what is called ``name`` in the module ``path``."""
+    """Return the full name of ``name`` in the module ``path``."""
     return f"{path}.{name}" if path else name

@@ -1,4 +1,4 @@
-"""`convert` and `revert`: the rates of a model that someone else wrote, made adjustable in place, and given back."""
+"""`convert` and `revert`: make the rates of a model that someone else wrote adjustable in place, and undo it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from adaptive_dropout.contexts import is_compiled, is_scripted
-from adaptive_dropout.conversion.configs import Copies, give_back
+from adaptive_dropout.conversion.code import functions_called
+from adaptive_dropout.conversion.config_copies import Copies, give_back
+from adaptive_dropout.conversion.counterparts import counterpart_of, p_of
 from adaptive_dropout.conversion.found import Found, Layer, Number, find
-from adaptive_dropout.conversion.reads import functions_called
-from adaptive_dropout.conversion.twins import p_of, twin_of
 from adaptive_dropout.modules import Dropout, NoiseLayer
 from adaptive_dropout.modules.base import DropIn
 from adaptive_dropout.rates import AttributeRate, Rate, named_rates
@@ -22,7 +22,7 @@ __all__ = ["adapt", "check_plain", "convert", "revert"]
 
 Where = str | Callable[[str], bool]
 LEDGER = "_before_convert"
-"""Where a module keeps what `convert` took out of it: ``{slot: layer}``, None for a rate that was added."""
+"""Where a module keeps the layers that `convert` took out of it: ``{slot: layer}``, None for an added rate."""
 
 
 def convert(
@@ -30,15 +30,17 @@ def convert(
 ) -> dict[str, NoiseLayer | AttributeRate]:
     """Make the dropout of ``model`` adjustable, in place, and return what now holds each rate, by name.
 
-    Layers become ours: torch's ``nn.Dropout*`` and alpha dropout, the drop paths of timm and torchvision, and the
-    identities that a drop path of 0 leaves behind, or PEFT's ``lora_dropout``. Rates that modules keep as numbers and
-    read at each forward (in attention, recurrent layers, Hugging Face and other models) get an `AttributeRate`; so do
-    layers whose ``p`` is handed to fused attention. A number is a rate where the code is seen to give it to a function
-    that drops, whatever its name is. In a configuration that the model holds it is written in a copy, which the model
-    gets; the configuration itself stays as it is. `inventory` says what is found, and what is out of reach.
+    Layers are replaced by ours: torch's ``nn.Dropout*`` and alpha dropout, the drop paths of timm and torchvision, and
+    the identities that stand for a drop path, or for PEFT's ``lora_dropout``, of 0. Rates that modules keep as numbers
+    and read at each forward (in attention, recurrent layers, Hugging Face and other models) get an `AttributeRate`; so
+    do layers whose ``p`` is handed to fused attention. A number counts as a rate if the code is seen to give it to a
+    function that drops, whatever its name is. If it lies in a configuration that the model holds, the model gets a copy
+    of the configuration to be written to, and the original stays as it is. `inventory` lists the rates, and those out
+    of reach.
 
     Rates, devices, hooks, ``inplace``, training mode and shared layers stay as they are, and so do the keys of the
-    ``state_dict``. Everything is checked before the first layer is swapped. What is adjustable already is left alone.
+    ``state_dict``. Everything is checked before the first layer is swapped. Rates that are already adjustable are left
+    alone.
 
     >>> model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.3))
     >>> convert(model)
@@ -49,28 +51,28 @@ def convert(
     Args:
         model: any module; convert it before ``torch.compile``.
         where: which rates, as a glob on their names or a function of the name.
-        to: what ``nn.Dropout`` becomes, such as `GaussianDropout`. All else keeps its kind of noise.
+        to: the class for each ``nn.Dropout``, such as `GaussianDropout`. Other layers keep their kind of noise.
 
     Raises:
-        TypeError: the model is scripted or compiled, or ``to`` is no layer of ours.
-        ValueError: there is no dropout that can be reached, ``where`` matches none, the model itself is a dropout
-            layer, or ``to`` has no layer to replace or cannot start at its rate.
+        TypeError: the model is scripted or compiled, or ``to`` is not one of our layers.
+        ValueError: no dropout can be reached, ``where`` matches none, the model itself is a dropout layer, or ``to``
+            has no layer to replace or cannot start at its rate.
     """
     _check_layer(to)
     check_plain(model)
     found = _selected(model, where)
-    if to is not Dropout and found.names() and not any(layer.twin is Dropout for layer in found.layers):
+    if to is not Dropout and found.names() and not any(layer.counterpart is Dropout for layer in found.layers):
         raise ValueError(f"to={to.__name__} is for nn.Dropout, of which there is none among {found.names()}")
     return adapt(model, found, to)
 
 
 def adapt(model: nn.Module, found: Found, to: type[NoiseLayer] = Dropout) -> dict[str, NoiseLayer | AttributeRate]:
-    """Make what was ``found`` in ``model`` adjustable, were it nothing; compiled code notices, and compiles again.
+    """Make the dropout that was ``found`` in ``model`` adjustable; there may be none. Compiled code compiles again.
 
     Raises:
         ValueError: ``to`` cannot start at a rate of the model; nothing is changed.
     """
-    made = {layer.name: _twin(layer, to, model) for layer in found.layers}
+    made = {layer.name: _make(layer, to, model) for layer in found.layers}
     copies = Copies(route for number in found.numbers for route in number.routes)
     rates = {number.name: AttributeRate(_owner(number, copies), number.attribute) for number in found.numbers}
     copies.hand_out(model)
@@ -83,9 +85,9 @@ def adapt(model: nn.Module, found: Found, to: type[NoiseLayer] = Dropout) -> dic
 
 
 def revert(model: nn.Module) -> nn.Module:
-    """Put back the very layers and numbers that `convert` replaced, with the rates they had, and return ``model``.
+    """Put back the very layers and numbers that `convert` replaced, with their former rates, and return ``model``.
 
-    Training mode is that of now.
+    The layers that come back take over the present training mode.
 
     Raises:
         ValueError: nothing of ``model`` was converted.
@@ -106,7 +108,7 @@ def revert(model: nn.Module) -> nn.Module:
 
 
 def check_plain(model: nn.Module) -> None:
-    """Raise a TypeError where some of ``model`` is scripted or compiled: what it runs is no longer its modules."""
+    """Raise a TypeError if ``model`` is scripted or compiled, even in part: it no longer runs its modules."""
     for path, module in model.named_modules():
         where = f"{path or 'the model'} is "
         if is_scripted(module):
@@ -121,7 +123,7 @@ def _check_layer(to: object) -> None:
 
 
 def _selected(model: nn.Module, where: Where) -> Found:
-    if twin_of("", model) is not None:
+    if counterpart_of("", model) is not None:
         raise ValueError(f"the model itself is {model!r}, which has no place to be swapped in; put it in nn.Sequential")
     found = find(model)
     ours = [name for name, _ in named_rates(model)]
@@ -135,7 +137,7 @@ def _selected(model: nn.Module, where: Where) -> Found:
 
 
 def _nothing(model: nn.Module, found: Found) -> str:
-    """Say what there is instead of dropout that can be reached."""
+    """Return the error message for a ``model`` without dropout in reach: what it has instead."""
     name = type(model).__name__
     if found.missed:
         return f"{name} has no rate to adjust; {found.missed[0].name}: {found.missed[0].why}"
@@ -143,21 +145,32 @@ def _nothing(model: nn.Module, found: Found) -> str:
     if calling := {kind: names for kind, names in calls.items() if names}:
         kind, names = next(iter(calling.items()))
         return f"{name} has no rate to adjust: {kind} calls {names[0]} with a number in its code; give it nn.Dropout"
-    return f"{name} has no dropout; it is made of {sorted(calls)}"
+    return f"{name} has no dropout; its modules are {sorted(calls)}"
 
 
-def _twin(found: Layer, to: type[NoiseLayer], model: nn.Module) -> NoiseLayer:
+def _make(found: Layer, to: type[NoiseLayer], model: nn.Module) -> NoiseLayer:
     layer, (parent, _) = found.layer, found.slots[0]
-    kind = to if found.twin is Dropout else found.twin
+    kind = to if found.counterpart is Dropout else found.counterpart
     try:
-        twin = kind(p_of(layer))
+        ours = kind(p_of(layer))
     except ValueError as error:
         raise ValueError(f"{found.name} cannot become {kind.__name__}: {error}") from error
-    if isinstance(twin, DropIn):
-        twin.inplace = bool(getattr(layer, "inplace", False))
-    # The very dictionaries: the handles that users hold remove their hooks from them.
-    vars(twin).update({name: value for name, value in vars(layer).items() if "hook" in name})
-    return twin.to(_device(parent, model)).train(layer.training)
+    if isinstance(ours, DropIn):
+        ours.inplace = bool(getattr(layer, "inplace", False))
+    _share_hooks(layer, ours)
+    return ours.to(_device(parent, model)).train(layer.training)
+
+
+def _share_hooks(layer: nn.Module, ours: NoiseLayer) -> None:
+    """Give ``ours`` the very dictionaries that hold the hooks of ``layer``: users' handles remove hooks from them.
+
+    Raises:
+        RuntimeError: this version of torch keeps hooks elsewhere.
+    """
+    shared = {name: value for name, value in vars(layer).items() if "hook" in name}
+    if not {"_forward_hooks", "_forward_pre_hooks", "_backward_hooks"} <= shared.keys():
+        raise RuntimeError(f"torch {torch.__version__} keeps the hooks of a layer where convert does not find them")
+    vars(ours).update(shared)
 
 
 def _owner(number: Number, copies: Copies) -> object:

@@ -165,7 +165,7 @@ def test_code_without_source_is_left_alone() -> None:
     exec("class Typed(nn.Module):\n    def forward(self, x): return F.dropout(x, self.dropout)", scope)
     model = scope["Typed"]()
     model.dropout = 0.2
-    assert [row.why for row in ad.inventory(model)] == ["the source is not there to see what it is for"]
+    assert [row.why for row in ad.inventory(model)] == ["without its source nobody can see what it is for"]
 
 
 def test_a_number_that_is_none_of_0_to_1_is_not_even_listed() -> None:

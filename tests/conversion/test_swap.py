@@ -10,7 +10,7 @@ from torch import nn
 
 import adaptive_dropout as ad
 from adaptive_dropout import convert, revert
-from adaptive_dropout.conversion.twins import NAMES
+from adaptive_dropout.conversion.counterparts import NAMES
 
 
 class Attends(nn.Module):
@@ -178,7 +178,7 @@ class Functional(nn.Module):
 @pytest.mark.parametrize(
     ("model", "error", "says"),
     [
-        (nn.Sequential(nn.Linear(2, 2)), ValueError, r"no dropout; it is made of \['Linear', 'Sequential'\]"),
+        (nn.Sequential(nn.Linear(2, 2)), ValueError, r"no dropout; its modules are \['Linear', 'Sequential'\]"),
         (nn.Sequential(Functional()), ValueError, "Functional calls nn.functional.dropout with a number in its code"),
         (nn.LSTM(2, 2), ValueError, "no rate to adjust; dropout: it drops between stacked layers, and there is one"),
         (nn.Dropout(0.3), ValueError, r"the model itself is Dropout\(p=0.3.* put it in nn.Sequential"),
@@ -210,3 +210,11 @@ def test_a_scripted_model_is_refused() -> None:
 def test_a_bad_argument_names_what_there_is(call: partial[None], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         call(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1), ad.Dropout(0.2)))
+
+
+def test_a_torch_that_keeps_hooks_elsewhere_is_told() -> None:
+    model = nn.Sequential(nn.Dropout(0.3))
+    del model[0].__dict__["_forward_pre_hooks"]
+    with pytest.raises(RuntimeError, match="keeps the hooks of a layer where convert does not find them"):
+        convert(model)
+    assert type(model[0]) is nn.Dropout

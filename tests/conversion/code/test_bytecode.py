@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import adaptive_dropout as ad
-from adaptive_dropout.conversion.reads import functions_called, names_read
+from adaptive_dropout.conversion.code.bytecode import functions_called, names_read
 
 
 def decorated(function: Any) -> Any:

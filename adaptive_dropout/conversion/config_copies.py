@@ -1,7 +1,7 @@
-"""Configurations that modules read at each forward: the model gets copies of its own, which rates can be written to.
+"""Copies of the configurations that modules read at each forward, for a model to have rates written to.
 
-What the user holds, and what hyperparameters are saved as, stays as it was written. A copy is shallow, and there is one
-of each configuration, however many modules hold it.
+The user's own object, and the hyperparameters that are saved, stay as they are. A copy is shallow, and each
+configuration has one, however many modules hold it.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from adaptive_dropout.rates.attribute import write
 __all__ = ["HYPERPARAMETERS", "Copies", "Route", "give_back", "why_not_written"]
 
 Route = tuple[nn.Module, tuple[str, ...]]
-"""A module, and the attributes that lead from it to a configuration, as ``("config", "text")``."""
+"""A module, and the attributes that lead from it to a configuration, such as ``("config", "text")``."""
 
 LEDGER = "_configs_before_convert"
-"""Where a module keeps the configurations that it had: ``{attribute: configuration}``."""
+"""The attribute in which a module keeps its former configurations: ``{attribute: configuration}``."""
 
 HYPERPARAMETERS = ("_hparams", "_hparams_initial")
-"""Where Lightning's modules keep what checkpoints say."""
+"""The attributes in which Lightning's modules keep what checkpoints store."""
 
 
 class Copies:
     """The copies of the configurations on ``routes``.
 
     Raises:
-        Exception: of any kind; they cannot be copied.
+        Exception: of any kind, if a configuration cannot be copied.
     """
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.made: dict[int, tuple[object, object]] = {}
-        # The longest first: OmegaConf's copy all below them, and what lies there has to be the same for all.
+        # The longest first: a copy of OmegaConf's copies all parts too, and modules have to share the copies of parts.
         for route in sorted(routes, key=lambda route: -len(route[1])):
             self.at_end(route)
 
     def at_end(self, route: Route) -> object:
-        """Return the copy of what ``route`` leads to, to which the copy of its beginning leads."""
+        """Return the copy of the configuration at the end of ``route``; the copy at its beginning leads to it."""
         module, (name, *names) = route
         held = vars(module)[name]
         config = vars(module).get(LEDGER, {}).get(name, held)
-        made = self._copy(config) if config is held else held  # a copy of ours already
+        made = self._copy(config) if config is held else held  # already a copy of ours
         for name in names:
             inner = getattr(config, name)
             if getattr(made, name) is inner:
@@ -68,20 +68,21 @@ class Copies:
 
 
 def give_back(model: nn.Module) -> None:
-    """Put the configurations back that modules of ``model`` held before they got copies."""
+    """Give the modules of ``model`` back the configurations that they held before they got copies."""
     for module in model.modules():
         vars(module).update(vars(module).pop(LEDGER, {}))
 
 
 def why_not_written(owner: object, attribute: str, routes: Sequence[Route]) -> str:
-    """Return why ``attribute`` of the configuration ``owner`` cannot be written in a copy; "" where it can.
+    """Return why ``attribute`` of the configuration ``owner`` cannot be written in a copy; "" if it can.
 
-    It is tried, on copies that nobody gets.
+    This is tried on copies that are thrown away.
     """
     kind, found = type(owner).__name__, getattr(owner, attribute)
     try:
         made = list(map(Copies(routes).at_end, routes))
-        tried = copy.copy(owner) if made[0] is owner else made[0]  # which is a copy of ours already
+        # If the first is the owner, that is already a copy of ours.
+        tried = copy.copy(owner) if made[0] is owner else made[0]
         write(tried, attribute, 0.5)
         why = "" if getattr(tried, attribute) == 0.5 else "it stays as it is"
     except Exception as error:  # of any kind: other people's code runs here

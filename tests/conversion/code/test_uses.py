@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 import adaptive_dropout as ad
 from adaptive_dropout import functional as ours
-from adaptive_dropout.conversion.uses import uses
+from adaptive_dropout.conversion.code.uses import uses
 
 
 def thinned(x: Any, share: float, training: bool) -> Any:

@@ -1,7 +1,7 @@
-"""One forward, watched: which modules it calls, and which functional dropout no rate reaches, its p being in the code.
+"""Watching one forward: which modules it calls, and which calls of functional dropout no rate can reach.
 
-Told apart by experiment: in a copy of the model every number that can be reached gets a value of its own, and a call
-with another value is out of reach.
+This is an experiment: in a copy of the model every number in reach gets a unique value, so a call with another value
+is out of reach, because its p is in the code.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from adaptive_dropout.conversion.droppers import CALLS
+from adaptive_dropout.conversion.code.drop_functions import CALLS
+from adaptive_dropout.conversion.counterparts import attribute_of
 from adaptive_dropout.conversion.found import Found, find
-from adaptive_dropout.conversion.twins import attribute_of
 from adaptive_dropout.modules import NoiseLayer
 from adaptive_dropout.rates import AttributeRate, named_rates
 from adaptive_dropout.rates.attribute import write
 
-__all__ = ["Call", "Trace", "trace"]
+__all__ = ["Call", "Forward", "watch"]
 
 MASKS = (torch.bernoulli, Tensor.bernoulli, Tensor.bernoulli_)
 
 
 class Call(NamedTuple):
-    """Where a function was called, with which p (None where it draws a mask of its own), and how often."""
+    """A call of a function by the module ``name``, its p (None if it draws a mask of its own), and how often."""
 
     name: str
     function: str
@@ -36,34 +36,34 @@ class Call(NamedTuple):
     times: int
 
 
-class Trace(NamedTuple):
-    """The names of the modules called, and the calls of functional dropout out of reach."""
+class Forward(NamedTuple):
+    """The names of the modules that a forward called, and its calls of functional dropout out of reach."""
 
     modules: set[str]
     calls: list[Call]
 
 
-def trace(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Trace:
+def watch(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Forward:
     """Run a copy of ``model`` once in training mode on ``(*args, **kwargs)`` and return what it calls."""
-    twin = copy.deepcopy(model).train()
-    found = find(twin)
-    values = _given_values_of_their_own(twin, found)
-    # Layers draw their masks themselves: what happens inside one that is reached is reached.
+    copied = copy.deepcopy(model).train()
+    found = find(copied)
+    values = _give_unique_values(copied, found)
+    # A layer draws its mask itself, so calls inside a layer in reach are in reach.
     inside = {id(layer.layer) for layer in found.layers}
     inside |= {id(number.home) for number in found.numbers if number.slot == "rate"}
-    inside |= {id(module) for module in twin.modules() if isinstance(module, NoiseLayer)}
-    stack: list[tuple[str, bool]] = [("", id(twin) in inside)]
+    inside |= {id(module) for module in copied.modules() if isinstance(module, NoiseLayer)}
+    stack: list[tuple[str, bool]] = [("", id(copied) in inside)]
     entered: set[str] = set()
-    for path, module in twin.named_modules():
+    for path, module in copied.named_modules():
         _follow(stack, entered, (path, id(module) in inside), module)
     listener = _Listener(values, stack)
     with torch.random.fork_rng(), torch.no_grad(), listener:
-        twin(*args, **kwargs)
-    return Trace(entered, [Call(*call, times) for call, times in listener.calls.items()])
+        copied(*args, **kwargs)
+    return Forward(entered, [Call(*call, times) for call, times in listener.calls.items()])
 
 
 class _Listener(TorchFunctionMode):
-    """Notes each call whose p is none of ``values``, under the innermost module of ``stack``."""
+    """Records each call whose p is not one of ``values``, under the innermost module of ``stack``."""
 
     def __init__(self, values: set[float], stack: list[tuple[str, bool]]) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class _Listener(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Note the call, and make it."""
+        """Record the call, and make it."""
         kwargs = kwargs or {}
         path, reached = self.stack[-1]
         if func in MASKS and not reached and not any(_is_of(self.values, p) for p in (*args[1:], kwargs.get("p"))):
@@ -109,11 +109,11 @@ def _follow(stack: list[tuple[str, bool]], entered: set[str], place: tuple[str, 
     module.register_forward_hook(leave)
 
 
-def _given_values_of_their_own(model: nn.Module, found: Found) -> set[float]:
+def _give_unique_values(model: nn.Module, found: Found) -> set[float]:
     places: list[tuple[object, str]] = [(layer.layer, attribute_of(layer.layer)) for layer in found.layers]
     places += [(number.owner, number.attribute) for number in found.numbers]
     places += [(rate.owner, rate.attribute) for _, rate in named_rates(model, AttributeRate)]
-    values = [0.25 + (number + 1) * 2.0**-30 for number in range(len(places))]  # no number that someone would choose
+    values = [0.25 + (number + 1) * 2.0**-30 for number in range(len(places))]  # numbers that nobody would choose
     for (owner, attribute), value in zip(places, values, strict=True):
         if attribute:
             write(owner, attribute, value)

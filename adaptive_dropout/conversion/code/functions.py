@@ -1,4 +1,4 @@
-"""Functions of other people's code: those behind the names of a class, and the syntax tree of one."""
+"""Functions in code that someone else wrote: those behind the names of a class, and their syntax trees."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ __all__ = [
 ]
 
 ENTRIES = ("forward", "training_step", "message", "edge_update")
-"""What runs a module: its own forward, Lightning's step, and what torch_geometric calls by name."""
+"""The methods that run a module: its own forward, Lightning's step, and those that torch_geometric calls by name."""
 
-# Modules whose methods a forward names and which hold no dropout.
+# Their methods are named in a forward, but have no dropout.
 FRAMEWORKS = ("torch.nn.modules.module", "lightning.", "pytorch_lightning.")
 LIBRARIES = {"torch", "numpy", "einops"}  # whose functions hold no number of a model
 
 
 class Method(NamedTuple):
-    """A function of a class, or any other, without its decorators.
+    """A function, of a class or not, without its decorators.
 
     Args:
         function: the function.
-        kind: the class of its first argument, where that is known.
+        kind: the class of its first argument, if that is known.
         home: the class that defines it.
         bound: whether it is called without its first argument.
     """
@@ -47,27 +47,27 @@ class Method(NamedTuple):
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The names of its arguments that have a place."""
+        """The names of its positional arguments."""
         names: tuple[str, ...] = self.function.__code__.co_varnames
         return names[: self.function.__code__.co_argcount]
 
 
 def function_behind(found: Any) -> FunctionType | None:
-    """Return the plain function behind a method, a property, or what decorates them."""
+    """Return the plain function behind a method, a property, or their decorators."""
     found = found.fget if isinstance(found, property) else getattr(found, "__func__", found)
     found = inspect.unwrap(found) if callable(found) else None
     return found if inspect.isfunction(found) else None
 
 
 def is_of_framework(function: FunctionType) -> bool:
-    """Return whether ``function`` is one that frameworks give to every module."""
+    """Return whether ``function`` is one that a framework gives to every module."""
     return (function.__module__ or "").startswith(FRAMEWORKS)
 
 
 def named(kind: type, name: str, after: type | None = None) -> Iterator[tuple[type, Any]]:
-    """Yield what the bases of ``kind`` call ``name``, the nearest first, each with the base that does.
+    """Yield each base of ``kind`` that defines ``name``, with its definition, the nearest base first.
 
-    With ``after`` only bases behind that one count, as for its ``super()``.
+    With ``after``, only the bases behind that one count, as for its ``super()``.
     """
     bases = kind.__mro__
     for base in bases[bases.index(after) + 1 :] if after in bases else bases:
@@ -76,7 +76,7 @@ def named(kind: type, name: str, after: type | None = None) -> Iterator[tuple[ty
 
 
 def method_of(kind: type, name: str, after: type | None = None) -> Method | None:
-    """Return the method that ``self.name`` is, or ``super().name`` in the class ``after``; None for frameworks' own."""
+    """Return the method ``self.name``, or ``super().name`` in the class ``after``; None if a framework defines it."""
     for home, found in named(kind, name, after):
         function = None if isinstance(found, property) else function_behind(found)
         if function is None or is_of_framework(function):
@@ -87,7 +87,7 @@ def method_of(kind: type, name: str, after: type | None = None) -> Method | None
 
 
 def getter_of(kind: type, name: str) -> Method | None:
-    """Return the function behind the property ``name``; None where there is none, and for frameworks' own."""
+    """Return the function behind the property ``name``; None if there is none, or a framework defines it."""
     for home, found in named(kind, name):
         function = function_behind(found) if isinstance(found, property) else None
         own = function is not None and not is_of_framework(function)
@@ -96,7 +96,7 @@ def getter_of(kind: type, name: str) -> Method | None:
 
 
 def helper(found: Any, kind: type | None) -> Method | None:
-    """Return a function of someone's own, which may be called with a ``kind`` first; None for anything else."""
+    """Return ``found`` as a function to be read, perhaps called with a ``kind`` first; None if a library defines it."""
     function = inspect.unwrap(found) if inspect.isfunction(found) else None
     if function is None or (function.__module__ or "").partition(".")[0] in LIBRARIES:
         return None
@@ -111,10 +111,10 @@ def entries(kind: type) -> list[Method]:
 
 @functools.cache
 def tree_of(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    """Return the syntax tree of ``function``; None where its source is not there."""
+    """Return the syntax tree of ``function``; None if its source is missing."""
     try:
         source = inspect.getsource(function)
-        # Indented as it is, under a line that allows for it: a string in it may begin at the margin.
+        # Below a line that allows its indentation, not dedented: a string in it may begin at the margin.
         tree = ast.parse(f"if True:\n{source}" if source[:1].isspace() else source).body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
         return None

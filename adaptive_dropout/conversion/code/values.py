@@ -1,11 +1,11 @@
-"""What an expression is made of: dotted names that it is, and dotted names that it is computed from."""
+"""What an expression may be: the dotted names that it may stand for, and those that it is computed from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-__all__ = ["Value", "joined"]
+__all__ = ["Value", "union"]
 
 DEEPEST = 5  # attributes of attributes: ``node = node.next`` would have no end
 
@@ -14,7 +14,7 @@ class Value(NamedTuple):
     """The names below a function's parameters that an expression may be, such as ``self.config.dropout``.
 
     Args:
-        given: it is one of these; of a constant there are none.
+        given: it is one of these; a constant has none.
         computed: it is computed from these.
     """
 
@@ -22,22 +22,22 @@ class Value(NamedTuple):
     computed: frozenset[str] = frozenset()
 
     def attribute(self, name: str) -> Value:
-        """Return what the attribute ``name`` of it is."""
+        """Return the value of its attribute ``name``."""
         return Value(frozenset(f"{given}.{name}" for given in self.given if given.count(".") < DEEPEST), self.computed)
 
     def mixed(self) -> Value:
-        """Return what is computed from it."""
+        """Return the value of something that is computed from it."""
         return Value(frozenset(), self.given | self.computed)
 
     def decided(self) -> Value:
-        """Return the same with a name that is both, as after ``p *= 2`` under a condition, computed only."""
+        """Return the same, but a name in both, as after ``p *= 2`` under a condition, only as computed."""
         return Value(self.given - self.computed, self.computed)
 
     def where(self, bound: Mapping[str, Value]) -> Value:
-        """Return what it is to a caller who gave the parameters these values; others have their defaults."""
+        """Return its value for a caller whose arguments are ``bound``; the other parameters have their defaults."""
         parts = [_bound(name, bound) for name in self.given]
         parts += [_bound(name, bound).mixed() for name in self.computed]
-        return joined(parts)
+        return union(parts)
 
     def below(self, root: str) -> Value:
         """Return the names below ``root``, without it."""
@@ -47,8 +47,8 @@ class Value(NamedTuple):
         return Value(given, computed)
 
 
-def joined(values: Iterable[Value]) -> Value:
-    """Return what one of ``values`` is, whichever."""
+def union(values: Iterable[Value]) -> Value:
+    """Return the value of something that may be any of ``values``."""
     given: frozenset[str] = frozenset()
     computed: frozenset[str] = frozenset()
     for value in values:

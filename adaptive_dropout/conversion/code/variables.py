@@ -1,4 +1,4 @@
-"""The variables of a function: what is assigned to those of its own, and what the others mean."""
+"""The variables of a function: what is assigned to its local ones, and what the others stand for."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ NOTHING = ast.Constant(None)
 class Variables:
     """The variables of ``function``, whose statements and expressions are ``nodes``.
 
-    ``assigned`` has all expressions that are assigned to a local one, wherever, and whether only a part or a change of
-    the expression is.
+    ``assigned`` lists for each local variable every expression that is assigned to it anywhere, and whether the
+    variable is only a part of the expression, or computed from it.
     """
 
     def __init__(self, function: FunctionType, nodes: list[ast.AST]) -> None:
@@ -30,7 +30,7 @@ class Variables:
             self._note(node)
 
     def needed(self, name: str) -> set[str]:
-        """Return the local variables that ``name`` is made of, and itself."""
+        """Return the local variables from which ``name`` is made, and itself."""
         found, waiting = {name}, [name]
         while waiting:
             inside = [node for value, _ in self.assigned.get(waiting.pop(), ()) for node in ast.walk(value)]
@@ -40,7 +40,7 @@ class Variables:
         return found
 
     def meaning(self, name: str) -> Any:
-        """Return the object that ``name`` stands for outside the function, or imported in it; None if there is none."""
+        """Return the object of this ``name`` outside the function, or imported in it; None if there is none."""
         if name in self.imported:
             return self.imported[name]
         cells = dict(zip(self.function.__code__.co_freevars, self.function.__closure__ or (), strict=True))
@@ -99,7 +99,7 @@ class Variables:
                 self.assigned.setdefault(node.id, []).append((value, True))
 
     def _hide(self, names: Iterable[str]) -> None:
-        """Take note that functions inside have variables of these names, with values that are not known."""
+        """Note that functions inside the function have variables of these ``names``, whose values are unknown."""
         for name in names:
             self.assigned.setdefault(name, []).append((NOTHING, True))
 

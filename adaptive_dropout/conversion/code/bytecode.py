@@ -1,4 +1,4 @@
-"""What the forward of a class reads from itself, told from its byte code: no source and no input is needed."""
+"""Which names the forward of a class mentions, read from its byte code: neither source nor input is needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from adaptive_dropout.conversion.source import ENTRIES, function_behind, is_of_framework, named
+from adaptive_dropout.conversion.code.functions import ENTRIES, function_behind, is_of_framework, named
 
 __all__ = ["functions_called", "names_read"]
 
@@ -25,7 +25,7 @@ def names_read(module: nn.Module, by: str = "") -> frozenset[str]:
 
     Args:
         module: only its class counts.
-        by: only what methods mention that are defined in this package.
+        by: count only methods that are defined in this package.
     """
     kind: type = type(module)
     return _names(kind, by)
@@ -53,7 +53,7 @@ class Name(NamedTuple):
 
 @functools.cache
 def _mentioned(kind: type) -> frozenset[Name]:
-    """Return all dotted names that the methods reachable from what runs a module mention."""
+    """Return all dotted names in the methods that run a module of the class ``kind``, and in those that they call."""
     names: set[Name] = set()
     seen: set[str] = set()
     waiting = set(ENTRIES)
@@ -80,7 +80,7 @@ def _names_in(kind: type, method: str) -> Iterator[Name]:
 
 
 def _chains(code: CodeType) -> Iterator[str]:
-    """Yield every ``name.attribute.attribute`` of ``code``, each with its beginnings, nested functions included."""
+    """Yield every ``name.attribute.attribute`` in ``code`` and every beginning of it, in nested functions too."""
     chain = ""
     for instruction in dis.get_instructions(code):
         if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
@@ -88,7 +88,7 @@ def _chains(code: CodeType) -> Iterator[str]:
         elif "LOAD_" in instruction.opname and "CONST" not in instruction.opname:
             value = instruction.argval  # a pair where two names are loaded at once
             chain = str(value[-1] if isinstance(value, tuple) else value)
-        elif instruction.opname not in ("COPY", "DUP_TOP"):  # of self, in self.p += 1
+        elif instruction.opname not in ("COPY", "DUP_TOP"):  # which copy self, in self.p += 1
             chain = ""
         if chain:
             yield chain

@@ -237,6 +237,6 @@ def test_hyperparameters_themselves_are_no_place_to_write() -> None:
     model = Hyper()
     rows = ad.inventory(model)
     assert {row.name for row in rows} == {"hparams_dropout"}
-    assert all(row.why.startswith("hparams are what is saved, and stay; ") for row in rows)
+    assert all(row.why.startswith("hparams are saved, so they stay; ") for row in rows)
     assert adapt(model, find(model)) == {}
     assert model.hparams.dropout == 0.3

@@ -1,8 +1,8 @@
-"""One function of other people's code, read from its source: which numbers it hands to functions that drop.
+"""How the code of a class uses the numbers of its instances: read from the source of the methods that run it.
 
-What is followed are names, attributes, local variables, ``a if b else c``, ``float``, and helpers: the methods of the
-module and other functions, for the arguments that they are given. The order of statements does not count: a local
-variable is all that is ever assigned to it.
+The code is read, not run. It follows names, attributes, local variables, ``a if b else c``, ``float``, and helpers: the
+methods of the module and other functions, with the arguments that they get. It ignores the order of statements: a local
+variable stands for everything that is ever assigned to it.
 """
 
 from __future__ import annotations
@@ -15,23 +15,56 @@ from typing import Any, Literal, NamedTuple
 
 from torch.utils.checkpoint import checkpoint
 
-from adaptive_dropout.conversion.droppers import probability_of
-from adaptive_dropout.conversion.source import Method, getter_of, helper, method_of, tree_of
-from adaptive_dropout.conversion.values import Value, joined
-from adaptive_dropout.conversion.variables import Variables
+from adaptive_dropout.conversion.code.drop_functions import probability_of
+from adaptive_dropout.conversion.code.functions import Method, entries, getter_of, helper, method_of, tree_of
+from adaptive_dropout.conversion.code.values import Value, union
+from adaptive_dropout.conversion.code.variables import Variables
 
-__all__ = ["Read", "read"]
+__all__ = ["Uses", "uses"]
 
+DEPTH = 6  # of helpers that call helpers
 PASSED_ON = (functools.partial, checkpoint)  # which call their first argument with the others
 
 
-class Read(NamedTuple):
-    """What a function does with the names below its parameters.
+class Uses(NamedTuple):
+    """Dotted names below ``self``, sorted by how the code uses them.
 
     Args:
-        dropped: they, or what is computed from them, are the probability that a function drops with.
-        returned: it returns them.
-        written: it assigns to them.
+        given: a function that drops gets them as its probability, unchanged.
+        computed: the probability of such a function is computed from them.
+        written: the code assigns to them.
+        known: whether the source is there.
+    """
+
+    given: frozenset[str]
+    computed: frozenset[str]
+    written: frozenset[str]
+    known: bool
+
+
+@functools.cache
+def uses(kind: type) -> Uses:
+    """Return how a module of the class ``kind`` uses its numbers.
+
+    >>> from torch import nn
+    >>> uses(nn.Dropout).given
+    frozenset({'p'})
+    """
+    methods = entries(kind)
+    reads = [read(method, DEPTH) for method in methods]
+    own = [method.parameters[0] if method.bound and method.parameters else "" for method in methods]
+    dropped = union(done.dropped.below(me) for done, me in zip(reads, own, strict=True))
+    written = union(done.written.below(me) for done, me in zip(reads, own, strict=True))
+    return Uses(dropped.given, dropped.computed - dropped.given, written.given, all(done.known for done in reads))
+
+
+class Read(NamedTuple):
+    """How one function uses the names below its parameters.
+
+    Args:
+        dropped: the probability of a function that drops is one of these, or is computed from them.
+        returned: it returns these.
+        written: it assigns to these.
         known: whether the source is there.
     """
 
@@ -42,7 +75,7 @@ class Read(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A call as it is written: what is called, a `Method` if it can be read, and the arguments up to a ``*``."""
+    """A call in the source: the object called, a `Method` if it can be read, and the arguments up to a ``*``."""
 
     called: Any
     args: list[ast.expr]
@@ -51,7 +84,7 @@ class Call(NamedTuple):
 
 @functools.cache
 def read(method: Method, depth: int) -> Read:
-    """Return what ``method`` does, its helpers followed ``depth`` deep."""
+    """Return how ``method`` uses its names, following helpers to the given ``depth``."""
     tree = tree_of(method.function)
     return Read(known=False) if tree is None or not depth else _Reader(method, tree, depth).read()
 
@@ -66,20 +99,20 @@ class _Reader:
         self.values: dict[str, Value] = {}
 
     def read(self) -> Read:
-        """Return what the function does."""
+        """Return how the function uses its names."""
         calls = [self._call(node) for node in self.nodes if isinstance(node, ast.Call)]
-        # A method may be handed on, and called elsewhere.
+        # A method that is only mentioned may be handed on, and called elsewhere.
         calls += [Call(method, [], {}) for node in self.nodes if (method := self._method(node))]
         stored = [n for n in self.nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
         returned = [node.value for node in self.nodes if isinstance(node, ast.Return) and node.value]
         return Read(
-            joined(map(self._dropped, calls)),
-            joined(map(self._value, returned)),
-            joined([*map(self._value, stored), *(self._from(call, "written") for call in calls)]),
+            union(map(self._dropped, calls)),
+            union(map(self._value, returned)),
+            union([*map(self._value, stored), *(self._from(call, "written") for call in calls)]),
         )
 
     def _dropped(self, call: Call) -> Value:
-        """Return what functions that drop get as their probability through ``call``."""
+        """Return the probabilities that functions that drop get through ``call``."""
         method = call.called if isinstance(call.called, Method) else None
         probability = probability_of(method.function if method else call.called)
         if probability is None:
@@ -90,7 +123,7 @@ class _Reader:
         return Value() if given is None else self._value(given).decided()
 
     def _from(self, call: Call, part: Literal["dropped", "returned", "written"]) -> Value:
-        """Return a part of what the method called does, in the names of this function."""
+        """Return one part of what the called method does, in the names of this function."""
         method = call.called
         value: Value = getattr(read(method, self.depth - 1), part) if isinstance(method, Method) else Value()
         needed = {name.partition(".")[0] for names in value for name in names}
@@ -111,14 +144,14 @@ class _Reader:
             case ast.Subscript(value=owner, slice=ast.Constant(value=str(key))):
                 return self._value(owner).attribute(f"[{key}]")
             case ast.IfExp(body=one, orelse=other):
-                return joined([self._value(one), self._value(other)])
+                return union([self._value(one), self._value(other)])
             case ast.BoolOp(values=values):
-                return joined(map(self._value, values))
+                return union(map(self._value, values))
             case ast.NamedExpr(value=inner):
                 return self._value(inner)
             case ast.Call():
                 return self._result(node)
-        return joined(map(self._value, ast.iter_child_nodes(node))).mixed()
+        return union(map(self._value, ast.iter_child_nodes(node))).mixed()
 
     def _result(self, node: ast.Call) -> Value:
         call = self._call(node)
@@ -129,11 +162,11 @@ class _Reader:
                 return self._attribute(self._value(owner), name)
             case Method() as method, _ if read(method, self.depth - 1).known:
                 return self._from(call, "returned")
-        return joined(map(self._value, ast.iter_child_nodes(node))).mixed()
+        return union(map(self._value, ast.iter_child_nodes(node))).mixed()
 
     def _variable(self, name: str) -> Value:
         if name not in self.values:
-            # What it is made of may be made of it in turn: all of them grow until nothing does.
+            # Variables may be made from each other: all of them grow until none does.
             names = [each for each in self.variables.needed(name) if each not in self.values]
             self.values.update((each, Value(frozenset({each} & self.parameters))) for each in names)
             while any(self._grows(each) for each in names):
@@ -143,7 +176,7 @@ class _Reader:
     def _grows(self, name: str) -> bool:
         assigned = [(self._value(node), part) for node, part in self.variables.assigned.get(name, ())]
         before = self.values[name]
-        self.values[name] = joined([before, *(value.mixed() if part else value for value, part in assigned)])
+        self.values[name] = union([before, *(value.mixed() if part else value for value, part in assigned)])
         return self.values[name] != before
 
     def _attribute(self, owner: Value, name: str) -> Value:
@@ -154,7 +187,7 @@ class _Reader:
         return self._from(Call(getter, [], {}), "returned") if getter else owner.attribute(name)
 
     def _method(self, node: ast.AST) -> Method | None:
-        """Return the method that ``node`` is, of the first argument or of ``super()``."""
+        """Return the method of the first argument, or of ``super()``, that ``node`` stands for."""
         kind = self.method.kind
         match node:
             case ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr=name) if kind:
@@ -191,7 +224,7 @@ class _Reader:
 
 
 def _member(found: Any, name: str) -> Any:
-    """Return what a module or a class calls ``name``; nothing is imported for it."""
+    """Return the member ``name`` of a module or a class; nothing is imported for it."""
     if isinstance(found, ModuleType):
         return vars(found).get(name)
     return getattr(found, name, None) if isinstance(found, type) else None

@@ -1,4 +1,4 @@
-"""Functions that drop, and which of their arguments is the probability."""
+"""The functions that drop, and which of their arguments is the probability."""
 
 from __future__ import annotations
 
@@ -32,16 +32,15 @@ OTHERS = {
     "flash_attn": ("flash_attn_func", "flash_attn_qkvpacked_func", "flash_attn_varlen_func"),
     "xformers.ops": ("memory_efficient_attention",),
 }
-# Repositories copy timm's function or torchvision's, and keep its name.
+# Many repositories hold a copy of timm's or torchvision's function, under the same name.
 COPIED = ("drop_path", "stochastic_depth")
 NAMES = ("p", "drop_prob", "dropout_p")
 
 
 def probability_of(function: Any) -> tuple[str, int] | None:
-    """Return the name of the argument of ``function`` that is a drop probability, and its place; None if it has none.
+    """Return the name and the place of the argument of ``function`` that is a drop probability; None if there is none.
 
-    Known are torch's functions, those of this library, of timm, torchvision, flash_attn and xformers, and copies
-    of drop paths.
+    It knows the functions of torch, this library, timm, torchvision, flash_attn and xformers, and copies of drop paths.
     """
     if isinstance(function, Hashable) and callable(function) and function in CALLS:
         return CALLS[function]
