@@ -1,4 +1,4 @@
-"""What the callbacks share: they need rates to work on, and keep the rates' tensors true."""
+"""The base of callbacks that work on rates: it checks that there are some, and keeps their tensors true."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ __all__ = ["RateCallback"]
 
 
 class RateCallback(Callback):
-    """A callback that works on the rates of one kind, and says so before training where the model has none.
+    """A callback that works on rates of one kind, and raises before training where the model has none.
 
-    Whoever averages or broadcasts over a model's buffers can overwrite the tensor of a rate; it is filled again from
-    its p where every epoch begins and where fitting ends. What a checkpoint holds is taken over to go on fitting, not
-    when the best checkpoint is loaded to be tested: the record of the run would end there.
+    Averaging or broadcasting the buffers of a model can overwrite the tensor of a rate; it is filled again from its p
+    at the start of each epoch and at the end of fitting. The state in a checkpoint is loaded to go on fitting, but not
+    when the best checkpoint is loaded for a test: the record of the run would end there.
     """
 
     kind: ClassVar[type[Rate]]
     """The rates that this callback works on."""
 
     remedy: ClassVar[str]
-    """What to do about a model without such rates."""
+    """The advice for a model without such rates."""
 
     _goes_on = True
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Remember whether a checkpoint loaded now is to be gone on from."""
+        """Remember whether training goes on from a checkpoint that is loaded now."""
         self._goes_on = stage == "fit"
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Raise where there is nothing to work on, or where a schedule would never be driven."""
+        """Raise where there is nothing to work on, or where nothing drives a schedule."""
         rates: dict[str, Rate] = dict(named_rates(pl_module))
         found = {name: type(rate).__name__ for name, rate in rates.items()}
         if not any(named_rates(pl_module, self.kind)):

@@ -37,7 +37,7 @@ def check_alone(trainer: L.Trainer, kind: type[Callback]) -> None:
 
 
 def check_surroundings(trainer: L.Trainer, control: Callback) -> None:
-    """Raise a ValueError where the strategy or another callback of ``trainer`` goes against rewinds."""
+    """Raise a ValueError where the strategy or another callback of ``trainer`` does not work with rewinds."""
     name = type(control).__name__
     if isinstance(trainer.strategy, SHARDED):
         sharded = type(trainer.strategy).__name__
@@ -65,7 +65,7 @@ def check_validated(trainer: L.Trainer, control: Callback) -> None:
 
 
 def check_pace(trainer: L.Trainer) -> None:
-    """Raise a ValueError where the run has no known end; warn where it is over too soon for a rule that rewinds."""
+    """Raise a ValueError where the run has no known end; warn where it is too short for a rule that rewinds."""
     _check_length(trainer)
     _warn_of_early_stopping(trainer)
 
@@ -95,7 +95,7 @@ def warn_of_decay(trainer: L.Trainer, pl_module: L.LightningModule) -> None:
 
 
 def _check_length(trainer: L.Trainer) -> None:
-    """Raise where there is no known end to pace a rule by; warn where the run validates seldom."""
+    """Raise where there is no known end to pace a rule by; warn where the run rarely validates."""
     steps, validations = known_steps(trainer), expected_validations(trainer)
     if steps is None:
         raise ValueError(
@@ -110,7 +110,7 @@ def _check_length(trainer: L.Trainer) -> None:
 
 
 def _warn_of_early_stopping(trainer: L.Trainer) -> None:
-    """Warn where training stops before a stall can be rewound from."""
+    """Warn where early stopping leaves no time to rewind from a stall."""
     # A rewind waits for half the age of the best weights: at most a third of the run for the first one.
     enough = max(2 * SHORTEST_STALL, math.ceil((expected_validations(trainer) or 0) / 3))
     for stopping in callbacks_of(trainer, EarlyStopping):

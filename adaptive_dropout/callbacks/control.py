@@ -193,7 +193,7 @@ class DropoutRateControl(RateCallback):
             return
         logged = logged_metrics(trainer)
         if trainer.sanity_checking:
-            self._search.sanity_checked(logged)
+            self._search.after_sanity_check(logged)
             return
         if (missing := self._search.at_validation(trainer, logged)) and not self._warned_of_monitor:
             self._warned_of_monitor = True
@@ -224,11 +224,11 @@ class DropoutRateControl(RateCallback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Leave the model as it was, but for its rates."""
         super().on_fit_end(trainer, pl_module)
-        self._stop_measuring(pl_module)
+        self._stop_measuring()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Leave the model as it was, but for its rates; checkpoints saved now hold the rewind that waits."""
-        self._stop_measuring(pl_module)
+        self._stop_measuring()
         self._close(trainer)
 
     def state_dict(self) -> dict[str, Any]:
@@ -282,8 +282,8 @@ class DropoutRateControl(RateCallback):
             self.loop.close()
             finish_logs(trainer, self.loop.run, self.stopwatch.ratio())
 
-    def _stop_measuring(self, pl_module: L.LightningModule) -> None:
-        self._batches.unwatch(pl_module)
+    def _stop_measuring(self) -> None:
+        self._batches.unwatch()
         for meter in self._meters:
             meter.on_fit_end()
 

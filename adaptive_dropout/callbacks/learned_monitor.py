@@ -1,4 +1,4 @@
-"""`LearnedRateMonitor`: how strong learned noise is, and whether anything keeps its rate from learning."""
+"""`LearnedRateMonitor`: logs how strong learned noise is, and warns where a rate cannot learn."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class LearnedRateMonitor(RateCallback):
 
     ``dropout_alpha/<rate>`` is p / (1 - p), the variance of noise that multiplies; of a rate with a shape, the median.
     ``dropout_sparsity/<layer>`` is the part of its weights that a sparse layer drops. `DropoutRateMonitor` logs the p
-    of every rate; the two stand beside each other.
+    of every rate; both can be used together.
 
-    Each warning names the rate and what to do, and comes once a run: an optimizer's weight decay moves the rate; no
-    gradient reached it in a whole epoch; all of it is below 0.001 or above 0.999 where an epoch ends.
+    Each warning names the rate and the remedy, and comes once a run: an optimizer's weight decay moves the rate; no
+    gradient reached it in a whole epoch; at the end of an epoch all of it is below 0.001 or above 0.999.
 
     Raises:
         ValueError: at the start of ``fit``: the model has no learned rate.
@@ -84,7 +84,7 @@ class LearnedRateMonitor(RateCallback):
     ) -> None:
         """Log where the trainer logs."""
         if logs_now(trainer):
-            log_numbers(trainer, _named(ALPHA, _alphas(pl_module)) | _named(SPARSITY, _dropped(pl_module)))
+            log_numbers(trainer, _by_key(ALPHA, _alphas(pl_module)) | _by_key(SPARSITY, _sparsities(pl_module)))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Warn of rates without a gradient, and of those at a bound."""
@@ -94,7 +94,7 @@ class LearnedRateMonitor(RateCallback):
                 self._warn(name, "got no gradient in a whole epoch", fix)
             p = rate.value.detach()
             if (p < BOUND).all():
-                fix = "the data alone wants no noise: add a penalty that rewards it, or use a fixed rate"
+                fix = "the data alone want no noise: add a penalty that rewards it, or use a fixed rate"
                 self._warn(name, f"sits at its bound, p = {rate.p:.2g}", fix)
             if (p > 1 - BOUND).all():
                 fix = "its penalty drops all there is: let it grow from 0, or lower the rate_lr of rate_param_groups"
@@ -116,11 +116,11 @@ def _alphas(model: nn.Module) -> dict[str, Tensor]:
         return {name: rate.logit.median().exp() for name, rate in _learned(model).items()}
 
 
-def _dropped(model: nn.Module) -> dict[str, Tensor]:
+def _sparsities(model: nn.Module) -> dict[str, Tensor]:
     layers = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, SparseLayer)]
     return {path: 1 - layer.kept().float().mean() for path, layer in layers}
 
 
-def _named(prefix: str, numbers: dict[str, Tensor]) -> dict[str, float]:
+def _by_key(prefix: str, numbers: dict[str, Tensor]) -> dict[str, float]:
     keys = metric_keys(prefix, numbers)
     return {keys[name]: float(number) for name, number in numbers.items()}

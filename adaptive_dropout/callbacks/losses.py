@@ -56,7 +56,7 @@ class ValidationLosses:
         self._values: list[Tensor] = []
 
     def add(self, trainer: L.Trainer) -> None:
-        """Read what the batch that has just been validated added."""
+        """Read the loss of the batch that has just been validated."""
         results = private(trainer, "_results")
         for item in results.values():
             if self.monitor in _names(results, item) and not item.has_reset:
@@ -73,7 +73,7 @@ class ValidationLosses:
             self._sums.append((item.value, item.cumulated_batch_size))
 
     def losses(self) -> list[float]:
-        """Return them, without batches that logged none; waits for the device."""
+        """Return the losses of all batches that logged one; waits for the device."""
         found, total, count = [float(value) for value in self._values], 0.0, 0.0
         for new_total, new_count in ((float(value), float(examples)) for value, examples in self._sums):
             if new_count > count:

@@ -79,7 +79,7 @@ class MCDropoutPredictor(Callback):
         self._sample(pl_module)
 
     def on_test_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any) -> None:
-        """Forget the batch before."""
+        """Forget the previous batch."""
         self._heard = {}
 
     def on_test_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any) -> None:

@@ -1,4 +1,4 @@
-"""`DropoutRateMonitor`: logs every rate, whoever writes it, and remembers the run for its table and figure."""
+"""`DropoutRateMonitor`: logs every rate, whatever moves it, and remembers the run for its table and figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`DropoutProgressBar`: Lightning's rich progress bar with what matters of a run that is steered."""
+"""`DropoutProgressBar`: Lightning's rich progress bar with the rates, the gap and the decisions of a run."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["DropoutProgressBar"]
 class DropoutProgressBar(RichProgressBar):
     """Shows the mean rate, the gap at the last validation and the last decision; a rewind gets a line that stays.
 
-    The mean rate and the gap come from a `DropoutRateMonitor`, the decisions from a `DropoutRateControl`, behind which
-    it has to stand; without these it is `RichProgressBar`. Colours and moving lines are left out where the output is no
-    terminal.
+    The mean rate and the gap come from a `DropoutRateMonitor`, the decisions from a `DropoutRateControl`, which has to
+    come before it in the callbacks; without these it is `RichProgressBar`. Colours and moving lines are left out where
+    the output is not a terminal.
 
     Args:
         refresh_rate, leave: as in `RichProgressBar`.
@@ -58,7 +58,7 @@ class DropoutProgressBar(RichProgressBar):
         self._decision = ""
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take up what was decided."""
+        """Show what was decided."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             for control in callbacks_of(trainer, DropoutRateControl):
                 self._follow(control, steps_done(trainer))

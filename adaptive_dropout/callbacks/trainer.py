@@ -29,7 +29,6 @@ __all__ = [
     "private",
     "run_dir",
     "steps_done",
-    "with_averages",
 ]
 
 
@@ -126,12 +125,6 @@ def averages(trainer: L.Trainer) -> list[nn.Module]:
     """
     models = [private(callback, "_average_model") for callback in callbacks_of(trainer, WeightAveraging)]
     return [model for model in models if model is not None]
-
-
-def with_averages(trainer: L.Trainer, pl_module: L.LightningModule) -> nn.Module:
-    """Return the trained model together with the averages of it."""
-    averaged = averages(trainer)
-    return nn.ModuleList([pl_module, *averaged]) if averaged else pl_module
 
 
 @contextmanager

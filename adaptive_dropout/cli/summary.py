@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from adaptive_dropout.callbacks import DropoutRateControl, DropoutRateMonitor
-from adaptive_dropout.callbacks.trainer import best_checkpoint, run_dir
+from adaptive_dropout.callbacks.packages import callbacks_of
+from adaptive_dropout.callbacks.trainer import best_checkpoint, log_numbers, run_dir
 from adaptive_dropout.plots import run_figure
 from adaptive_dropout.tracking import History, WandbLogger, names
 
@@ -28,7 +29,7 @@ def show_summary(trainer: L.Trainer, model: L.LightningModule, data: L.Lightning
     places = {"run": run_dir(trainer)}
     if checkpoint is not None:
         places["checkpoint"] = checkpoint
-    history = next((c.history for c in trainer.callbacks if isinstance(c, DropoutRateMonitor)), None)  # type: ignore[attr-defined]
+    history = next((monitor.history for monitor in callbacks_of(trainer, DropoutRateMonitor)), None)
     if history is not None and history.points:
         tables.append(_rates_table(history))
         places["figure"] = save_figure(trainer, history)
@@ -52,8 +53,7 @@ def evaluate(
     (val,) = trainer.validate(model, data, ckpt_path=path, verbose=False)
     (test,) = trainer.test(model, data, ckpt_path=path, verbose=False)
     trainer.loggers = loggers
-    for logger in loggers:
-        logger.log_metrics(dict(test), step=trainer.fit_loop.epoch_loop._batches_that_stepped)
+    log_numbers(trainer, test)
     return (
         {name.removeprefix("val_"): value for name, value in val.items()},
         {name.removeprefix("test_"): value for name, value in test.items()},
@@ -64,7 +64,7 @@ def save_figure(trainer: L.Trainer, history: History) -> Path:
     """Write the figure of the run as PNG next to it, and log it to W&B as an image."""
     path = run_dir(trainer) / FIGURE
     path.parent.mkdir(parents=True, exist_ok=True)
-    steered = [c.run for c in trainer.callbacks if isinstance(c, DropoutRateControl)]  # type: ignore[attr-defined]
+    steered = [control.run for control in callbacks_of(trainer, DropoutRateControl)]
     run_figure(history, rewinds=[step for run in steered if run for step in run.rewinds()]).savefig(path, dpi=150)
     if steered:
         return path  # which gave W&B its own

@@ -96,7 +96,7 @@ def test_a_resumed_run_of_two_optimizers_follows_the_same_curve(tmp_path: Path) 
 def test_the_steps_of_the_monitor_and_of_the_control_are_the_same_under_two_optimizers(tmp_path: Path) -> None:
     control, monitor = DropoutRateControl(ad.FixedController()), DropoutRateMonitor()
     fit(Adversaries(ad.Dropout(0.3)), tmp_path, [control, monitor])
-    run = control.record.run
+    run = control.run
     assert run is not None
     assert [decision.step for decision in run.decisions] == [4, 8, 12]
     assert [step for step, _, _ in monitor.history.losses()] == [4, 8, 12]

@@ -3,8 +3,8 @@
 from adaptive_dropout.callbacks.isolated.validation import (
     IsolatedValidation,
     Validated,
-    log_metrics_aside,
+    find_logged_metrics,
     losses_of_batches,
 )
 
-__all__ = ["IsolatedValidation", "Validated", "log_metrics_aside", "losses_of_batches"]
+__all__ = ["IsolatedValidation", "Validated", "find_logged_metrics", "losses_of_batches"]

@@ -1,4 +1,4 @@
-"""A copy of a module that shares nothing with it: what its steps do to the copy, they do not do to the run.
+"""A copy of a module that shares nothing with it: steps of the copy change nothing in the run.
 
 Deep copies alone do not go far enough: tensors that carry a graph cannot be copied, functions keep the module that they
 were made for, and data sets would be copied whole.
@@ -39,11 +39,11 @@ COMPILED = ("forward", "training_step", "validation_step", "test_step", "predict
 def copy_module(module: M, memo: Memo) -> M:
     """Return a copy of ``module`` with its weights, buffers, metrics, lists and hooks, not compiled, without trainer.
 
-    Data sets, loaders, data modules and callbacks that it holds are shared, what it writes to is a file in memory.
+    Data sets, loaders, data modules and callbacks that it holds are shared; an open file becomes one in memory.
 
     Args:
         module: stays as it is.
-        memo: is filled; what stands in it already is taken as it is.
+        memo: is filled; what it already holds is used as it is.
 
     Raises:
         Exception: whatever ``copy.deepcopy`` raises for what cannot be copied, such as a lock.
@@ -110,7 +110,7 @@ def _prepare(value: Any, memo: Memo) -> None:
 
 
 def _prepare_callable(value: Any, memo: Memo) -> None:
-    """Copy what a callable holds; share one that cannot be copied, as the optimizer's factory of a command line."""
+    """Copy what a callable holds; share one that cannot be copied, such as LightningCLI's factory of an optimizer."""
     tried = dict(memo)
     try:
         copy.deepcopy(value, tried)
@@ -121,7 +121,7 @@ def _prepare_callable(value: Any, memo: Memo) -> None:
 
 
 def _detach(module: nn.Module, memo: Memo) -> None:
-    """Let the copy ``module`` forget what was made for its original."""
+    """Remove from the copy ``module`` what was made for its original."""
     held = vars(module)
     held.pop("_compiled_call_impl", None)
     if isinstance(module, both(L.LightningModule)):
@@ -152,7 +152,7 @@ def _own_class_lists(module: nn.Module, memo: Memo) -> None:
 def _rebind(function: FunctionType, memo: Memo) -> FunctionType:
     """Return ``function`` with the copies of what its closure holds; itself where nothing of that was copied.
 
-    Lists and dictionaries in a closure are copied as well, as those are to which a hook appends what it has seen.
+    Lists and dictionaries in a closure are copied as well: a hook may append to them what it has seen.
     """
     contents = [_content(cell) for cell in function.__closure__ or ()]
     if not any(id(content) in memo or isinstance(content, (list, dict, set)) for content in contents):

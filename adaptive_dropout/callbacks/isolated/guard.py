@@ -1,7 +1,7 @@
-"""What a measurement must not do outside the memory of the process: write files, open connections, start processes.
+"""Guards a run against its measurements: no files, no connections, no processes, and no draws from its generators.
 
-A step that does so is stopped before it has, and the measurement is given up. What is printed, warned of or logged
-meanwhile is dropped: the user has seen it from the validation itself.
+A step that tries one of the first three is stopped, and the measurement is given up. Output, warnings and log records
+of a measurement are dropped: the user has seen them from the validation itself.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ _installed = False
 
 
 class SideEffectError(RuntimeError):
-    """A validation does what cannot be undone."""
+    """A validation would do something that cannot be undone."""
 
 
 @contextmanager
 def without_side_effects() -> Iterator[None]:
-    """Let this thread write no file, open no connection and print nothing for a while.
+    """Temporarily keep this thread from writing files, opening connections and printing.
 
     Raises:
-        SideEffectError: by whatever tries to; what reads is let through.
+        SideEffectError: by code that tries to; reading is allowed.
     """
     _install()
     thread = threading.get_ident()
@@ -58,12 +58,14 @@ def without_side_effects() -> Iterator[None]:
         stack.enter_context(redirect_stdout(io.StringIO()))
         stack.enter_context(redirect_stderr(io.StringIO()))
         # Not catch_warnings, which has every warning of the run shown anew.
-        stack.enter_context(mock.patch.multiple(warnings, warn=_nothing, showwarning=_nothing))
+        stack.enter_context(mock.patch.multiple(warnings, warn=_do_nothing, showwarning=_do_nothing))
         # Lightning says some things once: it has to say them of the run.
-        stack.enter_context(mock.patch.multiple(WarningCache, warn=_nothing, deprecation=_nothing, info=_nothing))
+        stack.enter_context(
+            mock.patch.multiple(WarningCache, warn=_do_nothing, deprecation=_do_nothing, info=_do_nothing)
+        )
         stack.enter_context(mock.patch.object(torch, "save", _refuse_to_save))  # writes without Python's knowledge
         for owner in _wandb():
-            stack.enter_context(mock.patch.object(owner, "log", _nothing))
+            stack.enter_context(mock.patch.object(owner, "log", _do_nothing))
         stack.callback(logging.disable, disabled)
         stack.callback(_guarded.discard, thread)
         logging.disable(logging.CRITICAL)
@@ -73,9 +75,9 @@ def without_side_effects() -> Iterator[None]:
 
 @contextmanager
 def fixed_seed() -> Iterator[None]:
-    """Let torch's, numpy's and Python's global generators start from the same seed, and put them back afterwards.
+    """Temporarily let torch's, numpy's and Python's global generators start from the same seed.
 
-    Lightning's ``isolate_rng`` does not put them back after an exception.
+    They are put back afterwards, also after an exception, after which Lightning's ``isolate_rng`` leaves them moved.
     """
     cpu, numpy, python = torch.get_rng_state(), np.random.get_state(), random.getstate()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
@@ -132,4 +134,4 @@ def _refuse_to_save(*_: Any, **__: Any) -> None:
     raise SideEffectError("it saves a file by torch.save")
 
 
-def _nothing(*_: Any, **__: Any) -> None: ...
+def _do_nothing(*_: Any, **__: Any) -> None: ...

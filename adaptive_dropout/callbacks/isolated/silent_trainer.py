@@ -1,6 +1,6 @@
-"""A trainer beside the run's: it knows all that the run's knows, and has no callbacks, no logger and no other process.
+"""A second trainer in the state of the run's own, but without callbacks, loggers and other processes.
 
-The parts that a validation writes to are its own; what it only reads, as the epoch, is the run's.
+Each part that a validation writes to is its own; parts that are only read, such as the epoch, are the run's.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ PACKAGES = ("lightning.pytorch.", "pytorch_lightning.")
 def silent_trainer(trainer: L.Trainer, pl_module: L.LightningModule, moments: bool = False) -> L.Trainer:
     """Return a trainer whose ``lightning_module`` is a copy of ``pl_module``, ready to validate it as in ``fit``.
 
-    ``trainer`` and ``pl_module`` stay as they are. It writes nothing down: in place of each logger is one that takes
-    everything and does nothing. Its optimizers are of the copied weights, with ``moments`` of their own or with none.
+    ``trainer`` and ``pl_module`` stay as they are. Each logger is replaced by one that does nothing. The optimizers
+    are those of the copied weights, with copies of their ``moments`` or with none.
     """
     run: Any = trainer
     ours: Any = copy.copy(trainer)
-    silent = _class(run, "loggers.logger", "DummyLogger")
+    silent = _find_class(run, "loggers.logger", "DummyLogger")
     memo: Memo = {id(trainer): ours} | {id(logger): silent() for logger in run.loggers}
     ours.datamodule = None if run.datamodule is None else copy_data_module(run.datamodule, memo)
     module = copy_module(pl_module, memo)
     ours.callbacks = []
-    validating = _class(run, "trainer.states", "RunningStage").VALIDATING
+    validating = _find_class(run, "trainer.states", "RunningStage").VALIDATING
     ours.state = type(run.state)(fn=run.state.fn, status=run.state.status, stage=validating)
-    ours.profiler = _class(run, "profilers", "PassThroughProfiler")()
+    ours.profiler = _find_class(run, "profilers", "PassThroughProfiler")()
     ours._loggers = [memo[id(logger)] for logger in run.loggers]
     ours._logger_connector = type(run._logger_connector)(ours)
     ours._logger_connector._callback_metrics = dict(run._logger_connector._callback_metrics)
     ours.limit_val_batches, ours.overfit_batches, ours.fast_dev_run = 1.0, 0, False
     ours.reload_dataloaders_every_n_epochs = 0
     ours._accelerator_connector = copy.copy(run._accelerator_connector)
-    ours._accelerator_connector.strategy = _strategy(run, module, memo, moments)
+    ours._accelerator_connector.strategy = _make_strategy(run, module, memo, moments)
     if ours.datamodule is not None:
         ours.datamodule.trainer = ours
     ours._data_connector = copy.copy(run._data_connector)
@@ -63,10 +63,10 @@ def _reset_metrics(run: Any, memo: Memo) -> None:
             memo[id(item.value)].reset()
 
 
-def _strategy(run: Any, module: L.LightningModule, memo: Memo, moments: bool) -> Any:
+def _make_strategy(run: Any, module: L.LightningModule, memo: Memo, moments: bool) -> Any:
     """Return one process on the device of the run, in its precision, with optimizers of the copied weights."""
     theirs = run.strategy
-    strategy = _class(run, "strategies", "SingleDeviceStrategy")(
+    strategy = _find_class(run, "strategies", "SingleDeviceStrategy")(
         theirs.root_device, accelerator=theirs.accelerator, precision_plugin=theirs.precision_plugin
     )
     strategy._lightning_module = strategy.model = module
@@ -76,8 +76,8 @@ def _strategy(run: Any, module: L.LightningModule, memo: Memo, moments: bool) ->
     return strategy
 
 
-def _class(run: Any, module: str, name: str) -> Any:
-    """Return a class of the package that the trainer ``run`` is of: there are two by the same names."""
+def _find_class(run: Any, module: str, name: str) -> Any:
+    """Return a class of the package that the trainer ``run`` comes from: both packages have one of that name."""
     modules = (kind.__module__ for kind in type(run).__mro__)  # a user's own trainer may be first
     ours = next(name for name in modules if name.startswith(PACKAGES))
     return getattr(import_module(f"{ours.removesuffix('.trainer.trainer')}.{module}"), name)

@@ -16,21 +16,21 @@ from adaptive_dropout.callbacks.trainer import as_validated
 from adaptive_dropout.contexts import eager
 from adaptive_dropout.inference.mc_mode import noise_on
 
-__all__ = ["IsolatedValidation", "Validated", "log_metrics_aside", "losses_of_batches"]
+__all__ = ["IsolatedValidation", "Validated", "find_logged_metrics", "losses_of_batches"]
 
 
 class IsolatedValidation:
     """A copy of the module of a run, with the weights that the run would validate now, for one validation.
 
-    What its ``validation_step`` and hooks do to the module, its metrics, the trainer, the loggers, the batches and
-    torch's, numpy's and Python's generators stays in here. What they would do to files or connections is refused.
+    Effects of its ``validation_step`` and hooks on the module, its metrics, the trainer, the loggers, the batches and
+    torch's, numpy's and Python's generators do not reach the run. Effects on files or connections are refused.
 
     Args:
         trainer: of the run, which stays as it is.
         pl_module: likewise.
 
     Raises:
-        Exception: by every method too, whatever the user's code raises when it is run on other batches.
+        Exception: from every method: whatever the user's code raises when it runs on other batches.
     """
 
     def __init__(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -46,12 +46,12 @@ class IsolatedValidation:
     def run(self, batches: Sequence[Any], monitor: str, loader: int = 0, noise: bool = False) -> Validated:
         """Validate on ``batches``, without gradient, as if they were the validation data.
 
-        The generators start from the same seed each time, so that what a step draws is the same in two measurements.
+        The generators start from the same seed each time, so that a step draws the same in two measurements.
 
         Args:
             batches: as they left their loader; each is copied before it is used.
             monitor: the metric to be read for each batch.
-            loader: as which of the validation loaders they come, where there are several.
+            loader: the number of the validation loader that they stand for, where there are several.
             noise: leave dropout on; all else is in eval mode.
         """
         observer = _Observer(monitor, noise)
@@ -106,12 +106,12 @@ def losses_of_batches(
     return [metrics[monitor] for metrics in alone if monitor in metrics]
 
 
-def log_metrics_aside(
+def find_logged_metrics(
     trainer: L.Trainer, pl_module: L.LightningModule, batches: Sequence[Any], loader: int
 ) -> dict[str, Any]:
     """Return what a validation on ``batches`` of training data logs, by name; nothing where it cannot be run on them.
 
-    The batches come as those of the validation loader with the number ``loader``.
+    The batches stand for those of the validation loader with the number ``loader``.
     """
     try:
         return IsolatedValidation(trainer, pl_module).run(batches, "", loader).logged if batches else {}

@@ -1,5 +1,5 @@
-"""What is measured in a Lightning run for a controller that asks for it, one meter a file."""
+"""The signals that a controller is given in a Lightning run, one meter a file."""
 
-from adaptive_dropout.callbacks.meters.meters import Meters
+from adaptive_dropout.callbacks.meters.signals import Meters
 
 __all__ = ["Meters"]

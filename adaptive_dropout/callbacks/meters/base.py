@@ -1,4 +1,4 @@
-"""What a meter is: it measures, in a Lightning run, the signals that a controller asks for."""
+"""`Meter`: measures, in a Lightning run, a signal that a controller asks for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Meter(ABC):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:  # noqa: B027
         """Training begins, or goes on from a checkpoint, which is loaded by now.
 
-        ``batches`` keep the first ones of the run, as soon as they come: as many as a meter asks for here.
+        ``batches`` will keep the first batches of the run, as many as a meter asks for here.
 
         Raises:
             ValueError, TypeError: this run cannot be measured.
@@ -40,7 +40,7 @@ class Meter(ABC):
         """``batch``, on its device, is about to be trained on."""
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:  # noqa: B027
-        """A batch was trained on; ``outputs`` is what Lightning says of it."""
+        """A batch was trained on; ``outputs`` is what Lightning hands over."""
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: B027
         """A validation of ``fit`` begins; not the sanity check."""
@@ -55,7 +55,7 @@ class Meter(ABC):
     def signals(
         self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
     ) -> Mapping[str, float | None]:
-        """Return what was measured since the last decision; asked only where the validation loss is finite.
+        """Return what was measured since the last decision; called only where the validation loss is finite.
 
         None withdraws a signal that is known, but does not mean what it seems to.
 
@@ -66,10 +66,10 @@ class Meter(ABC):
         """
 
     def on_decision(self, state: State) -> None:  # noqa: B027
-        """A decision was made and carried out; what is measured from now on is for the next."""
+        """A decision was made and carried out; later measurements are for the next one."""
 
     def on_fit_end(self) -> None:  # noqa: B027
-        """Training ends, by itself or by an exception; what was begun and is not over ends too."""
+        """Training ends, normally or by an exception: undo what is still in place."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

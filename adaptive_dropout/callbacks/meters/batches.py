@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import lightning.pytorch as L
@@ -24,6 +25,7 @@ from torch.utils.data import (
 )
 
 from adaptive_dropout.callbacks.isolated.guard import fixed_seed
+from adaptive_dropout.contexts import replaced
 
 __all__ = ["KeptBatches", "RunBatches", "batch_size", "batches_in_memory", "loader_in_memory"]
 
@@ -65,30 +67,31 @@ class KeptBatches:
 
 
 class RunBatches:
-    """The first batches that a run trains on and validates on, before its hooks of transfer have had them.
+    """The first batches that a run trains on and validates on, before the hooks that transfer them to a device.
 
-    ``train`` and ``val`` keep them, ``loader`` is the validation loader that counts where there are several, and
-    ``error`` says why nothing can be kept.
+    ``train`` and ``val`` keep them. ``loader`` is the number of the validation loader that counts, where there are
+    several, and ``error`` says why nothing can be kept.
     """
 
     def __init__(self) -> None:
         self.train, self.val = KeptBatches(1), KeptBatches(0)
         self.loader = 0
         self.error = ""
+        self._watching = ExitStack()
 
     def watch(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Keep what comes from now on, until there is enough."""
+        """Keep batches from now on, until there are enough."""
         passed_on: Any = getattr(type(pl_module), HOOK)
 
         def hook(batch: Any, dataloader_idx: int = 0) -> Any:
             self._take(trainer, pl_module, batch, dataloader_idx)
             return passed_on(pl_module, batch, dataloader_idx)
 
-        vars(pl_module)[HOOK] = hook
+        self._watching.enter_context(replaced(pl_module, **{HOOK: hook}))
 
-    def unwatch(self, pl_module: L.LightningModule) -> None:
-        """End what `watch` began, if it did."""
-        vars(pl_module).pop(HOOK, None)
+    def unwatch(self) -> None:
+        """End what `watch` began, if anything."""
+        self._watching.close()
 
     def _take(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, dataloader_idx: int) -> None:
         try:
@@ -99,7 +102,7 @@ class RunBatches:
         except Exception as error:  # of a class that cannot be copied
             self.error = f"a batch cannot be copied ({error})"
         if self.error or (self.train.full and self.val.full):
-            self.unwatch(pl_module)
+            self.unwatch()
 
 
 def batch_size(batch: Any) -> int | None:

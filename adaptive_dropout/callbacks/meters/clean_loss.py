@@ -1,4 +1,4 @@
-"""Measures the clean loss in any LightningModule: its own validation, aside, on a fixed part of the training data."""
+"""Measures the clean loss in any LightningModule: runs its own validation on a fixed part of the training data."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ Copies = Callable[[], IsolatedValidation]
 class CleanLossMeter(Meter):
     """The signals of `CleanLoss` in a Lightning run, and ``trivial_loss``, the loss before any training.
 
-    The fixed part of the training data are whole batches: spread over data that lies in memory, else the first ones of
-    the run as they left their loader, and then others after a resume. They are validated as Lightning would, on a copy
-    of the module in a trainer of its own (`callbacks.isolated`), so that the run does not notice.
+    The fixed part of the training data is made of whole batches. They are spread over the data where it lies in memory;
+    else they are the first batches of the run as they left their loader, and other batches after a resume. Lightning's
+    own loop validates them on a copy of the module in a trainer of its own (`callbacks.isolated`), so that the run is
+    not affected.
 
-    The losses are compared only where they can be (`signals.footing`, `OwnTrainLoss`). Where nothing can be measured,
-    the training loss with dropout on stands in for the clean one, and that is said once.
+    Losses are compared only where they are comparable (`signals.footing`, `OwnTrainLoss`). Where nothing can be
+    measured, the training loss with dropout on stands in for the clean one, with one warning.
 
     Args:
         monitored: as in `Meter`.
@@ -68,7 +69,7 @@ class CleanLossMeter(Meter):
         loader = loader_in_memory(trainer)
         if loader is not None:
             size, rank = loader.batch_size, trainer.global_rank
-            found = self._try(lambda: batches_in_memory(loader, _enough(most, size), rank)) or []
+            found = self._try(lambda: batches_in_memory(loader, _batches_needed(most, size), rank)) or []
             batches.train.batches = found if len(found) > 1 else []
         if not batches.train.batches and self._saved is not None:
             self._saved = None
@@ -79,7 +80,7 @@ class CleanLossMeter(Meter):
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         """Keep a copy of the untrained network, to be measured at the first decision."""
         kept = self._batches.train
-        kept.most = _enough(kept.most, kept.size)
+        kept.most = _batches_needed(kept.most, kept.size)
         if self._trivial is None and self._untrained is None and not self.lacks:
             self._untrained = self._try(lambda: IsolatedValidation(trainer, pl_module))
 
@@ -93,7 +94,7 @@ class CleanLossMeter(Meter):
         self._losses = ValidationLosses(self.monitored.name or "")
 
     def on_validation_batch_end(self, trainer: L.Trainer) -> None:
-        """Take in the loss of this batch."""
+        """Read the loss of this batch."""
         self._losses.add(trainer)
 
     def signals(
@@ -102,10 +103,10 @@ class CleanLossMeter(Meter):
         """Return the signals, measured now."""
         self._stand_in.take(known)
         found = None if self.lacks else self._try(lambda: self._measure(trainer, pl_module, known))
-        return self._in_place(known["val_loss"]) if found is None else found
+        return self._stand_in_signals(known["val_loss"]) if found is None else found
 
     def on_decision(self, state: State) -> None:
-        """Compare with the losses of the best validation."""
+        """Remember the losses of the best validation, to compare later ones with."""
         if state.rewind or state.restart:
             self._own.forget()
         if state.improved:
@@ -113,7 +114,7 @@ class CleanLossMeter(Meter):
             self._stand_in.mark()
 
     def on_fit_end(self) -> None:
-        """Let the copy go."""
+        """Drop the copy of the untrained network."""
         self._untrained = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -141,37 +142,38 @@ class CleanLossMeter(Meter):
             if len(kept.batches) < min(2, kept.most) and self._waited < FEWEST:
                 self._waited += 1  # few batches between two validations: the next one comes
                 return {}
-            self._choose(pl_module, copies)
-        losses = self._losses_of(copies, kept.batches)
+            self._choose(copies)
+        losses = self._measure_losses(copies, kept.batches)
         train = self._stand_in.train
         if self._trivial and len(losses) == len(self._trivial) and train and self._first is not None:
             self.monitored.observe(self._trivial, losses, (self._first, train[0]))
-        signals = self._compared(losses, known)
+        signals = self._compare(losses, known)
         if not self.monitored.comparable(self._trivial or [], self._first):  # a score, perhaps: soon it will be known
             return {"clean_loss": signals["clean_loss"], "train_loss": None}
         return {**signals, **self._training_loss(copies, losses, known)}
 
-    def _choose(self, pl_module: L.LightningModule, copies: Copies) -> None:
-        """Leave it at the batches kept so far; measure the loss before any training, on validation data too."""
+    def _choose(self, copies: Copies) -> None:
+        """Stop collecting batches; measure the loss before any training, on validation data too."""
         kept, val = self._batches.train, self._batches.val
-        self._batches.unwatch(pl_module)
-        first = self._losses_of(copies if self._untrained is None else self._untrained.copy, kept.batches)
-        fine = [math.isfinite(loss) for loss in first]  # what has no loss at first, such as a broken example, never has
+        self._batches.unwatch()
+        first = self._measure_losses(copies if self._untrained is None else self._untrained.copy, kept.batches)
+        # A batch that has no loss at first, as with a broken example, never has one.
+        fine = [math.isfinite(loss) for loss in first]
         kept.batches = [batch for batch, is_fine in zip(kept.batches, fine, strict=True) if is_fine]
         if not kept.batches:
             raise ValueError("no batch of training data has a finite validation loss")
         if self._untrained is not None:
             self._trivial = [loss for loss, is_fine in zip(first, fine, strict=True) if is_fine]
             if val.batches:
-                validated = self._losses_of(self._untrained.copy, val.batches)
-                _check_not_constant([*self._trivial, *validated])
+                validated = self._measure_losses(self._untrained.copy, val.batches)
+                _check_varies([*self._trivial, *validated])
                 self.footing = compare_untrained(self._trivial, validated, (kept.size, val.size))
-                self._tell_footing(validated)
+                self._tell_that_levels_differ(validated)
         elif self._saved and len(self._saved["last"] or ()) == len(kept.batches):
             self.clean.load_state_dict(self._saved)
         val.batches, self._untrained, self._chosen = [], None, True
 
-    def _compared(self, losses: Sequence[float], known: Mapping[str, float]) -> dict[str, float | None]:
+    def _compare(self, losses: Sequence[float], known: Mapping[str, float]) -> dict[str, float | None]:
         scale = self.monitored.sign * self.footing.factor
         val = [self.monitored.loss(loss) for loss in self._losses.losses()] or [known["val_loss"]]
         signals: dict[str, float | None] = {**self.clean.signals([scale * loss for loss in losses], val)}
@@ -184,23 +186,23 @@ class CleanLossMeter(Meter):
     def _training_loss(
         self, copies: Copies, losses: Sequence[float], known: Mapping[str, float]
     ) -> dict[str, float | None]:
-        """Return the training loss in validation's units, if it has to be measured; None where it means nothing."""
+        """Return the training loss in units of validation, if it has to be measured; None where it is meaningless."""
         if not self.footing.levels:
             return {"train_loss": None}
         batches, scale = self._batches.train.batches, self.monitored.sign * self.footing.factor
         known = {} if self.monitored.sign < 0 else known
         own = self._own.signals(
-            losses, lambda places: self._losses_of(copies, [batches[place] for place in places], True), known
+            losses, lambda places: self._measure_losses(copies, [batches[place] for place in places], True), known
         )
         return {name: scale * value for name, value in own.items()}
 
-    def _in_place(self, val_loss: float) -> Mapping[str, float | None]:
-        """Return the signals of what stands in; a loss says nothing of a score."""
+    def _stand_in_signals(self, val_loss: float) -> Mapping[str, float | None]:
+        """Return the signals of the stand-in; a loss says nothing about a score."""
         if self.monitored.sign < 0:
             return {"train_loss": None}
         return self._stand_in.signals(val_loss, self._losses.losses())
 
-    def _losses_of(self, copies: Copies, batches: Sequence[Any], noise: bool = False) -> list[float]:
+    def _measure_losses(self, copies: Copies, batches: Sequence[Any], noise: bool = False) -> list[float]:
         assert self.monitored.name is not None
         return losses_of_batches(copies, batches, self.monitored.name, self._batches.loader, noise)
 
@@ -209,7 +211,7 @@ class CleanLossMeter(Meter):
         """The loss of the first training step."""
         return None if self._first_train is None else float(self._first_train)
 
-    def _tell_footing(self, validated: Sequence[float]) -> None:
+    def _tell_that_levels_differ(self, validated: Sequence[float]) -> None:
         if not self.footing.levels and self._trivial:
             rank_zero_info(
                 f"{self.monitored.name} of the untrained network is {mean_and_error(validated)[0]:.4g} on validation "
@@ -218,7 +220,7 @@ class CleanLossMeter(Meter):
             )
 
     def _try(self, measure: Callable[[], Any]) -> Any:
-        """Return what ``measure`` does; where it raises, say so once and do without from now on."""
+        """Return what ``measure`` does; where it raises, warn once and measure nothing from then on."""
         try:
             return measure()
         except Exception as error:  # the user's own code runs in there
@@ -231,12 +233,12 @@ class CleanLossMeter(Meter):
         return None
 
 
-def _check_not_constant(losses: Sequence[float]) -> None:
+def _check_varies(losses: Sequence[float]) -> None:
     """Raise where an untrained network has one loss for all data; an accuracy may be 0, or 1, everywhere."""
     if max(losses) - min(losses) <= 1e-6 * abs(losses[0]) and losses[0] not in (0.0, 1.0):
         raise ValueError("validation_step gives the same loss whichever data it gets, as with masks of one graph")
 
 
-def _enough(most: int, size: int | None) -> int:
+def _batches_needed(most: int, size: int | None) -> int:
     """Return how many batches of ``size`` are measured, at most ``most``."""
     return most if not size else min(most, max(FEWEST, math.ceil(EXAMPLES / size)))

@@ -24,8 +24,8 @@ class HypergradientMeter(Meter):
     """The signals ``hypergradient/<rate>``: means of `adaptive_dropout.signals.hypergradient` since the last decision.
 
     Measured every 30 batches or more often, on as many examples as 12 % of the run's gradient evaluations pay for. The
-    first batch of a run is measured before it is trained on, so that a model that cannot be differentiated twice is
-    told at once. A run that is measured, but not steered, is the same to the last bit.
+    first batch of a run is measured before it is trained on, so that a model that cannot be differentiated twice raises
+    at once. A run that is measured but not steered is the same to the last bit.
 
     Args:
         monitored: as in `Meter`.
@@ -43,7 +43,7 @@ class HypergradientMeter(Meter):
         self._names = list(get_rates(pl_module, SettableRate))
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
-        """Measure, if it is the turn of this batch."""
+        """Measure, if this batch is one to measure on."""
         self._window.measure(trainer, batch, lambda train, val: self._measure(trainer, pl_module, train, val))
 
     def _measure(self, trainer: L.Trainer, pl_module: L.LightningModule, train: Any, val: Any) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Which metric a run is steered by, and whether less of it is better: as the user says, others do, or its values."""
+"""Which metric steers a run, and whether less of it is better: from the user, other callbacks, or its values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 
-from adaptive_dropout.callbacks.isolated import log_metrics_aside
+from adaptive_dropout.callbacks.isolated import find_logged_metrics
 from adaptive_dropout.callbacks.meters.batches import RunBatches
 from adaptive_dropout.callbacks.packages import callbacks_of
 
@@ -47,7 +47,7 @@ class Monitored:
     def find(self, trainer: L.Trainer, logged: Mapping[str, Any]) -> None:
         """Take the name from what a validation logged, if it is not known yet, and see whether it is to be maximised.
 
-        The loss that is validated: the one that ModelCheckpoint or EarlyStopping watch in mode "min", else "val_loss",
+        It is the metric that ModelCheckpoint or EarlyStopping watch in mode "min", else "val_loss",
         else the only one whose name says that it is a loss, else the only metric.
 
         Args:
@@ -58,7 +58,7 @@ class Monitored:
             KeyError: the metric that the user named is not logged.
             ValueError: there are several that could be meant, or none.
         """
-        watched = _watched(trainer)
+        watched = _find_watched(trainer)
         if self.name is None:
             self.name = _choose(list(logged), watched)
         elif self.name not in logged:
@@ -141,19 +141,19 @@ class MonitorSearch:
     """Looks for the monitored metric in what validations log.
 
     Args:
-        monitored: is told where it is found.
+        monitored: takes the name that is found.
     """
 
     def __init__(self, monitored: Monitored) -> None:
         self._monitored = monitored
         self._logged: dict[str, Any] = {}
 
-    def sanity_checked(self, logged: dict[str, Any]) -> None:
-        """The sanity check logged these; a module that names metrics after the stage logs others later."""
+    def after_sanity_check(self, logged: dict[str, Any]) -> None:
+        """Remember what the sanity check logged; a module that names metrics by the stage logs others later."""
         self._logged = logged
 
     def before_training(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
-        """Look in the sanity check, and in a validation of a copy on the first training batch where need be.
+        """Look in the sanity check, and, if it is not there, in a validation of a copy on the first training batch.
 
         Raises:
             KeyError: the metric that the user named is not logged.
@@ -162,13 +162,13 @@ class MonitorSearch:
         monitored = self._monitored
         if not monitored.found:
             if monitored.name is None or monitored.name not in self._logged:
-                self._logged |= log_metrics_aside(trainer, pl_module, batches.train.batches[:1], monitored.loader)
+                self._logged |= find_logged_metrics(trainer, pl_module, batches.train.batches[:1], monitored.loader)
             if self._logged:
                 monitored.find(trainer, self._logged)
         batches.loader = monitored.loader
 
     def at_validation(self, trainer: L.Trainer, logged: dict[str, Any]) -> str:
-        """Look in what a validation logged; return what is wrong where it is not found, else ""."""
+        """Look in what a validation logged; return why it is not found, or ""."""
         if not self._monitored.found:
             try:
                 self._monitored.find(trainer, logged)
@@ -177,7 +177,7 @@ class MonitorSearch:
         return ""
 
 
-def _watched(trainer: L.Trainer) -> list[tuple[str, str]]:
+def _find_watched(trainer: L.Trainer) -> list[tuple[str, str]]:
     """Return ``(metric, mode)`` of the callbacks that choose by one."""
     choosing: list[Any] = callbacks_of(trainer, ModelCheckpoint, EarlyStopping)
     return [(callback.monitor, callback.mode) for callback in choosing if callback.monitor]

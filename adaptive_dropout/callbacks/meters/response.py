@@ -25,7 +25,7 @@ class ResponseMeter(Meter):
     """The signals ``response/<rate>``: means of what `adaptive_dropout.signals.Response` measures since a decision.
 
     Measured every ten batches or more often, on as many examples as a tenth of the run's gradient evaluations pays for.
-    A rewind leaves the learned response as it is: it goes on learning behind the weights that came back.
+    A rewind leaves the learned response as it is: it goes on learning from the weights that came back.
 
     Args:
         monitored: as in `Meter`.
@@ -39,7 +39,7 @@ class ResponseMeter(Meter):
         self._saved: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
-        """Let each example have rates of its own from here on; raise where the run cannot be measured."""
+        """Give each example rates of its own from here on; raise where the run cannot be measured."""
         check_differentiable(trainer, pl_module, "response")
         self._names = list(get_rates(pl_module, SettableRate))
         self._response = Response(pl_module)
@@ -48,7 +48,7 @@ class ResponseMeter(Meter):
         self._response.install()
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
-        """Measure, if it is the turn of this batch; draw the rates of its examples."""
+        """Measure, if this batch is one to measure on; draw the rates of its examples."""
         assert self._response is not None
         self._window.measure(trainer, batch, lambda _, val: self._measure(trainer, pl_module, val))
         self._response.draw(extract_batch_size(batch))

@@ -26,7 +26,7 @@ from adaptive_dropout.signals.footing import differs, mean_and_error
 __all__ = ["OwnTrainLoss", "StandIn", "TrainLossMeter"]
 
 CHECKED = (1, 2, 3, 10, 11, 12, 30, 31, 32, 80, 81, 82)
-"""The decisions at which the two are compared: most runs pay for these alone."""
+"""The decisions at which the two losses are compared: most runs pay for these alone."""
 
 
 class TrainLossMeter(Meter):
@@ -41,7 +41,7 @@ class TrainLossMeter(Meter):
         self._running = RunningLoss()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
-        """Take in the loss of this batch."""
+        """Add the loss of this batch."""
         add_batch_loss(self._running, pl_module, outputs)
 
     def signals(self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]) -> dict[str, float]:
@@ -65,10 +65,10 @@ class TrainLossMeter(Meter):
 
 
 class OwnTrainLoss:
-    """Finds out whether ``train_loss`` is on validation's terms, and measures it with dropout on where it is not.
+    """Finds out whether ``train_loss`` is the loss that validation logs, and measures that one, dropout on, where not.
 
-    It has to differ over two intervals in a row. Training's is a mean over an interval, so it differs where it lies
-    outside what is measured before and after.
+    The two have to differ over two intervals in a row. ``train_loss`` is a mean over an interval, so it differs where
+    it lies outside of the losses measured at both ends of the interval.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,8 @@ class OwnTrainLoss:
 
         Args:
             losses: of each kept batch, with dropout off.
-            noisy: measures those at the given places with dropout on; half of them are enough, paired with the others.
+            noisy: measures the batches at the given places with dropout on; every other batch is enough, each paired
+                with its loss without dropout.
             known: the signals; without ``train_loss`` it is always needed.
         """
         self._decisions += 1
@@ -100,7 +101,7 @@ class OwnTrainLoss:
         return {"train_loss": own} if self.needed or "train_loss" not in known else {}
 
     def forget(self) -> None:
-        """Weights were restored: what is measured next does not follow on what was measured last."""
+        """Weights were restored: the next measurement is not the end of an interval that the last one began."""
         self._before, self._differed = None, 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -133,7 +134,7 @@ class OwnTrainLoss:
 
 
 class StandIn:
-    """The signals ``gap_z`` and ``clean_drop_z`` of the training loss, which is above the clean one.
+    """The signals ``gap_z`` and ``clean_drop_z``, of the training loss instead of the clean one, which lies below it.
 
     ``train`` is that loss and its standard error since the last decision, None where there is none.
     """
@@ -143,12 +144,12 @@ class StandIn:
         self._marked: tuple[float, float] | None = None
 
     def take(self, known: Mapping[str, float]) -> None:
-        """Take in the training loss among the ``known`` signals."""
+        """Read the training loss from the ``known`` signals."""
         if "train_loss" in known:
             self.train = known["train_loss"], known.get("train_loss_error", 0.0)
 
     def mark(self) -> None:
-        """Compare with this training loss from now on: it is that of the best validation."""
+        """Remember this training loss, of the best validation, to compare later ones with."""
         self._marked = self.train
 
     def signals(self, val_loss: float, val_losses: Sequence[float]) -> dict[str, float]:

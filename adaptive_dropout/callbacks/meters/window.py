@@ -35,10 +35,11 @@ class Budget(NamedTuple):
 
 
 class Window:
-    """Says which batch is a turn to measure, and on what; keeps the mean of what was measured in this window.
+    """Chooses when to measure and on which examples, and keeps the mean of the measurements of this window.
 
-    The first batch of a window is always a turn. A validation example comes from the last validation, from another part
-    of it each time; before the first validation from the training batch, which the network has not seen yet.
+    The first batch of a window is always measured on. Validation examples come from the last validation, from another
+    part of it each time; before the first validation they come from the training batch, which the network has not been
+    trained on yet.
 
     Args:
         budget: how often and on how many examples.
@@ -59,10 +60,11 @@ class Window:
         self._sums: dict[str, float] = {}
         self._count = 0
 
-    def measure(self, trainer: L.Trainer, batch: Any, measured: Callable[[Any, Any], dict[str, float]]) -> None:
-        """Take in ``measured(train, val)`` of two pieces, if it is a turn; called once before every ``batch``.
+    def measure(self, trainer: L.Trainer, batch: Any, gradients: Callable[[Any, Any], dict[str, float]]) -> None:
+        """Add ``gradients(train, val)`` of two pieces, if it is time to measure; called once before every ``batch``.
 
-        Where it fails, which the first one of a run tells before anything is trained, no later one is tried.
+        The first measurement of a run comes before anything is trained, and may raise. After a later one that fails
+        there is a warning, and no other is tried.
 
         Raises:
             Exception: by the first measurement, whatever the user's code raises.
@@ -70,9 +72,9 @@ class Window:
         if self._lacks:
             return
         try:
-            pieces = self._turn(trainer, batch)
+            pieces = self._choose(trainer, batch)
             if pieces is not None:
-                self.add(measured(*pieces))
+                self.add(gradients(*pieces))
         except Exception as error:
             if not self._measured:
                 raise
@@ -82,8 +84,8 @@ class Window:
             )
         self._measured = True
 
-    def _turn(self, trainer: L.Trainer, batch: Any) -> tuple[Any, Any] | None:
-        """Return pieces to train and to validate on, or None."""
+    def _choose(self, trainer: L.Trainer, batch: Any) -> tuple[Any, Any] | None:
+        """Return pieces to train and to validate on; None where it is not time to measure."""
         interval = batches_between_validations(trainer)
         self._turns = math.ceil(interval / self.budget.every)
         stride = math.ceil(interval / self._turns)
@@ -116,7 +118,7 @@ class Window:
                 self._pieces.append(cut(batch, size, start, start + self._examples))
 
     def add(self, measured: dict[str, float]) -> None:
-        """Take in a measurement; one that is not finite tells nothing and is left out."""
+        """Add a measurement; one that is not finite says nothing and is left out."""
         if all(map(math.isfinite, measured.values())):
             self._sums = {name: self._sums.get(name, 0.0) + value for name, value in measured.items()}
             self._count += 1
@@ -142,8 +144,8 @@ class Window:
 def cut(batch: Any, size: int, start: int, end: int) -> Any:
     """Return a copy of the examples from ``start`` to ``end`` of a ``batch`` of ``size``.
 
-    Every tensor in it of that length is cut; what is no such tensor is for all examples. The copies may be trained on,
-    also those of a batch that was loaded in inference mode.
+    Every tensor in it of that length is cut; everything else belongs to all examples. The copies may be trained on,
+    even those of a batch that was loaded in inference mode.
     """
 
     def piece(leaf: Any) -> Any:

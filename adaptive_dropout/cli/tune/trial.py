@@ -84,7 +84,7 @@ class Trial(LightningCLI):
 
     def _check(self) -> None:
         check_sizes(self.config["model"], self.datamodule)
-        if any(isinstance(callback, DropoutRateControl) for callback in self.trainer.callbacks):  # type: ignore[attr-defined]
+        if callbacks_of(self.trainer, DropoutRateControl):
             raise TypeError(
                 "tune compares fixed rates, but DropoutRateControl would move them; leave that callback out"
             )
