@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from adaptive_dropout.callbacks import DropoutRateScheduler, RatePenalty
+from adaptive_dropout.callbacks.packages import callbacks_of
 from adaptive_dropout.modules import Penalised
 from adaptive_dropout.rates import ScheduledRate, named_rates, rate_param_groups
 
@@ -96,8 +97,7 @@ class Task(L.LightningModule, ABC):
         """Drive the schedules of a network that has any, and add the penalty of one that has learned noise."""
         callbacks: list[L.Callback] = [DropoutRateScheduler()] if any(named_rates(self, ScheduledRate)) else []
         if any(isinstance(module, Penalised) for module in self.modules()):
-            given = self.trainer.callbacks  # type: ignore[attr-defined]
-            callbacks += [] if any(isinstance(callback, RatePenalty) for callback in given) else [RatePenalty()]
+            callbacks += [] if callbacks_of(self.trainer, RatePenalty) else [RatePenalty()]
         return callbacks
 
     def _evaluate(self, batch: tuple[Tensor, Tensor], metrics: MetricCollection, name: str) -> None:

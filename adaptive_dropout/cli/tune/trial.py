@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from adaptive_dropout.callbacks import DropoutRateControl
+from adaptive_dropout.callbacks.packages import callbacks_of
 from adaptive_dropout.cli.setup import STRICT, check_sizes, given, lightning_settings, setting
 from adaptive_dropout.data import TensorDataModule
 from adaptive_dropout.rates import Rate, SettableRate, named_rates, set_rates
