@@ -1,4 +1,7 @@
-"""Linear models with dropout on their features, and the same models with what dropout comes to on average."""
+"""Linear models with dropout on their features, and the same models with the mean effect of dropout in closed form.
+
+Both penalties have the factor p / (1 - p), the variance of a mask scaled by 1 / (1 - p).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import adaptive_dropout as ad
-from benchmarks.beyond.penalties import feature_penalty, product_penalty
 
-__all__ = ["DroppedFactors", "DroppedLogistic", "PenalisedFactors", "PenalisedLogistic"]
+__all__ = [
+    "DroppedFactors",
+    "DroppedLogistic",
+    "PenalisedFactors",
+    "PenalisedLogistic",
+    "feature_penalty",
+    "product_penalty",
+]
 
 
 class Logistic(nn.Module):
@@ -86,3 +95,40 @@ class PenalisedFactors(Factors):
         left, right = self.left[row], self.right[column]
         errors = ((left * right).sum(-1) - value).square()
         return errors + product_penalty(left, right, self.rate.value) if self.training else errors
+
+
+def feature_penalty(x: Tensor, weight: Tensor, logits: Tensor, p: Tensor) -> Tensor:
+    """Return the mean effect of dropped features on each cross-entropy, to second order in the noise, (batch,).
+
+    It is 1/2 p / (1 - p) sum_j x_j^2 Var_k(w_kj), the variance of the weights of feature j under the predicted
+    probabilities of the classes: an L2 penalty that is weak on features that are rare or only seen where the model is
+    sure. For two classes that variance is pi (1 - pi) (w_1j - w_0j)^2.
+
+    Args:
+        x: (batch, features).
+        weight: (classes, features).
+        logits: (batch, classes), of the model without noise.
+        p: the probability of dropping a feature, in [0, 1), 0-dim.
+
+    Source: the quadratic approximation of Wager, Wang and Liang (2013), "Dropout training as adaptive regularization",
+    who write it for two classes; for more it follows from the same expansion, with the Hessian of the softmax.
+    """
+    classes = logits.softmax(-1)
+    variance = classes @ weight.square() - (classes @ weight).square()  # (batch, features)
+    return 0.5 * p / (1 - p) * (x.square() * variance).sum(-1)
+
+
+def product_penalty(left: Tensor, right: Tensor, p: Tensor) -> Tensor:
+    """Return the mean effect of dropped factors on the squared error of each entry of a matrix product, (batch,).
+
+    It is p / (1 - p) sum_k u_k^2 v_k^2, exactly. Over all entries of a matrix it sums to the squared norms of the two
+    columns of each factor, multiplied.
+
+    Args:
+        left: (batch, factors), the rows of one matrix.
+        right: (batch, factors), those of the other.
+        p: the probability of dropping a factor, in [0, 1), 0-dim.
+
+    Source: Cavazza et al. (2018), "Dropout as a low-rank regularizer for matrix factorization", for whole matrices.
+    """
+    return p / (1 - p) * (left * right).square().sum(-1)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import adaptive_dropout as ad
 from benchmarks.beyond.gradient import Examples, Fitting, GradientLearner
-from benchmarks.beyond.task import Task, entropy, rows_of, there
+from benchmarks.beyond.task import Task, check_file, entropy, split_rows
 
 __all__ = ["AveragingNetwork", "Passages", "known_words", "read_passages"]
 
@@ -59,12 +59,12 @@ class Passages(Task):
 
     def files(self, folder: Path) -> list[Path]:
         """Return the text."""
-        return there(folder / "tiny_shakespeare" / "input.txt")
+        return check_file(folder / "tiny_shakespeare" / "input.txt")
 
     def learner(self, folder: Path, seed: int, p: float) -> GradientLearner:
         """Return a network that knows the words which the training passages say more than once."""
         words, tenth = read_passages(self.files(folder)[0].read_text())
-        train, val, test, _ = rows_of((words, tenth), seed, self.train, 500, 2000)
+        train, val, test, _ = split_rows((words, tenth), seed, self.train, 500, 2000)
         numbers = known_words(train[0], int(words.max()) + 1)
         parts = [(numbers[part[0]], part[1]) for part in (train, val, test)]
         network = AveragingNetwork(int(numbers.max()), p)

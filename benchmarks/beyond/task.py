@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.beyond.gradient import Examples
 from benchmarks.beyond.learner import Learner
 
-__all__ = ["Task", "entropy", "rows_of", "there"]
+__all__ = ["Task", "check_file", "entropy", "split_rows"]
 
 
 class Task(ABC):
@@ -37,14 +37,14 @@ class Task(ABC):
         """
 
 
-def there(file: Path) -> list[Path]:
+def check_file(file: Path) -> list[Path]:
     """Return ``file`` in a list, or raise a FileNotFoundError that names it."""
     if not file.is_file():
         raise FileNotFoundError(f"no file {str(file)!r}; --data-dir has to be the folder that holds it")
     return [file]
 
 
-def rows_of(examples: Examples, seed: int, *sizes: int) -> list[Examples]:
+def split_rows(examples: Examples, seed: int, *sizes: int) -> list[Examples]:
     """Return parts of ``examples``, drawn without replacement and one after another; the last one takes what is left.
 
     Raises:

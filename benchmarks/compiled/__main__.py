@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,12 @@ from torch.nn import functional as F
 import adaptive_dropout as ad
 from adaptive_dropout.functional import scaled_dot_product_attention
 from benchmarks.compiled.models import MODELS, WAYS, Case
-from benchmarks.speed.results import here
+from benchmarks.report.markdown import table
 from benchmarks.speed.timing import cpu_clock, interleaved
-from benchmarks.study.lines import append
+from benchmarks.study.place import here
+from benchmarks.study.rows import append, read_cells
 
-__all__ = ["attention", "main", "measure", "table"]
+__all__ = ["attention", "main", "measure", "write_lines"]
 
 FOLDER = Path(__file__).parent
 SIZES = ((8, 2, 16), (4, 4, 64), (4, 3, 197), (2, 4, 512))  # batch, heads, time; 64 channels
@@ -72,7 +71,7 @@ def attention(size: tuple[int, int, int], backend: str, seconds: float) -> dict[
     return {f"{name}_ms": round(1e3 * statistics.median(times), 3) for name, times in taken.items()}
 
 
-def table(models: Sequence[dict[str, str]], sizes: Sequence[dict[str, str]]) -> Iterator[str]:
+def write_lines(models: Sequence[dict[str, str]], sizes: Sequence[dict[str, str]]) -> Iterator[str]:
     """Yield the last run as Markdown."""
     models, sizes = _last(models), _last(sizes)
     place = models[0]
@@ -83,26 +82,23 @@ def table(models: Sequence[dict[str, str]], sizes: Sequence[dict[str, str]]) -> 
     yield ""
     yield f"Forward and backward passes in training mode: one, and {place['changes']} with all rates moved by .01."
     yield ""
-    yield "| model | dropout in attention | graph breaks | graphs | recompiled | first, s | others, s | last, ms |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for row in models:
-        cells = ("model", "way", "breaks", "graphs", "recompiled", "first_s", "changes_s", "last_ms")
-        yield "| " + " | ".join(row[cell] for cell in cells) + " |"
+    counts = {"graph breaks": "breaks", "graphs": "graphs", "recompiled": "recompiled"}
+    times = {"first, s": "first_s", "others, s": "changes_s", "last, ms": "last_ms"}
+    columns = {"model": "model", "dropout in attention": "way", **counts, **times}
+    yield from table(list(columns), ([row[column] for column in columns.values()] for row in models))
     yield ""
     yield "One attention, forward and backward in ms, p = 0.1 and at rest; medians, rounds in random order."
     yield ""
-    yield "| batch, heads, time | torch | ours | torch compiled | ours compiled |"
-    yield "|---|---|---|---|---|"
-    for row in sizes:
-        cells = ("size", "torch_ms", "ours_ms", "torch_compiled_ms", "ours_compiled_ms")
-        yield "| " + " | ".join(row[cell] for cell in cells) + " |"
+    compiled = {"torch compiled": "torch_compiled_ms", "ours compiled": "ours_compiled_ms"}
+    columns = {"batch, heads, time": "size", "torch": "torch_ms", "ours": "ours_ms", **compiled}
+    yield from table(list(columns), ([row[column] for column in columns.values()] for row in sizes))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    place: dict[str, Any] = asdict(here(datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "cpu", "default"))
+    place: dict[str, Any] = asdict(here())
     place["backend"] = options.backend
     files = [options.out / "models.csv", options.out / "attention.csv"]
     for name in options.models:
@@ -112,16 +108,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for size in SIZES:
         shown = {"size": ", ".join(map(str, size))}
         append(files[1], place | shown | attention(size, options.backend, options.seconds))
-    (options.out / "table.md").write_text("\n".join(table(*map(_read, files))) + "\n")
+    (options.out / "table.md").write_text("\n".join(write_lines(*map(read_cells, files))) + "\n")
 
 
 def _last(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     return [row for row in rows if row["started"] == rows[-1]["started"]]
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _parser() -> argparse.ArgumentParser:

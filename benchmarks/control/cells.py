@@ -1,10 +1,11 @@
-"""A cell is one training run: a task, a seed and a method; it gives one row of the results."""
+"""A cell is one training run: the names of a task and a method, and a seed. It gives one row of the results."""
 
 from __future__ import annotations
 
 import math
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,43 +15,91 @@ import torch
 
 from adaptive_dropout.rates import get_rates
 from adaptive_dropout.tasks import Task
-from benchmarks.control.measures import BestWeights, GradientCost, Rewinds
-from benchmarks.control.methods import METHODS
-from benchmarks.control.results import Row
+from benchmarks.control.methods import METHODS, Method
 from benchmarks.control.study_task import VALIDATIONS
 from benchmarks.control.tasks import TASKS
-from benchmarks.study.provenance import commit
-from benchmarks.study.trainer import quiet_trainer
+from benchmarks.study.cells import find_commit
+from benchmarks.study.training import BestWeights, GradientCost, Rewinds, quiet_trainer
 
-__all__ = ["Cell", "run_cell"]
+__all__ = ["Cell", "Row", "run_cell"]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Names of a task and a method, and the seed of split, initial weights and order."""
+    """Names of a task and a method, and the seed of split, initial weights and order. It is its own key."""
 
     task: str
     seed: int
     method: str
 
+    @property
+    def key(self) -> Cell:
+        """Return this cell: names never change, so results are found by them."""
+        return self
+
     def __str__(self) -> str:
         return f"{self.task}, seed {self.seed}, {self.method}"
 
 
-def run_cell(cell: Cell, folder: Path | None = None) -> Row:
+@dataclass(frozen=True)
+class Row:
+    """One training run.
+
+    Args:
+        commit: of this repository; a plus means that files differed from it.
+        torch: its version.
+        lightning: its version.
+        task: a name in `tasks.TASKS`.
+        seed: of split, initial weights and order.
+        method: a name in `methods.METHODS`.
+        start: the p that training began with.
+        val_loss: the lowest validation loss, nats per example.
+        test_loss: of the weights that had it.
+        test_accuracy: in [0, 1]; None for a number to predict.
+        test_rmse: in standard deviations of the training targets; None for classes.
+        final_rate: the mean p of the layers at the last step.
+        gradient_examples: examples through forward and backward, one through forward alone counted 1/3.
+        seconds: process time of the training.
+        rewinds: the number of rewinds and restarts.
+    """
+
+    commit: str
+    torch: str
+    lightning: str
+    task: str
+    seed: int
+    method: str
+    start: float
+    val_loss: float
+    test_loss: float
+    test_accuracy: float | None
+    test_rmse: float | None
+    final_rate: float
+    gradient_examples: float
+    seconds: float
+    rewinds: int
+
+    @property
+    def key(self) -> Cell:
+        """Return the cell that gave this row."""
+        return Cell(self.task, self.seed, self.method)
+
+
+def run_cell(cell: Cell, folder: Path | None = None, methods: Mapping[str, Method] = METHODS) -> Row:
     """Train once and test the weights with the lowest validation loss.
 
     Args:
-        cell: what is trained; the same cell gives the same row, but for its seconds.
+        cell: the run; the same cell gives the same row, but for its seconds.
         folder: the data folder, for a task that needs files.
+        methods: by name.
     """
-    task, method = TASKS[cell.task], METHODS[cell.method]
+    task, method = TASKS[cell.task], methods[cell.method]
     L.seed_everything(cell.seed, verbose=False)
     data = task.data(folder, cell.seed)
     data.setup("fit")
     model = task.model(data, method.dropout)
     best, cost, rewinds = BestWeights(), GradientCost(), Rewinds()
-    with tempfile.TemporaryDirectory() as scratch:  # its decisions are not kept
+    with tempfile.TemporaryDirectory() as scratch:  # for its decisions, which are not kept
         trainer = quiet_trainer(
             task.fitting.every,
             VALIDATIONS,
@@ -63,9 +112,9 @@ def run_cell(cell: Cell, folder: Path | None = None) -> Row:
         seconds = time.process_time() - began
     assert best.validations == VALIDATIONS, f"{cell} was validated {best.validations} times"
     rates = get_rates(model)
-    tested = _tested(trainer, model, data, best)
+    tested = _test(trainer, model, data, best)
     return Row(
-        commit=commit(),
+        commit=find_commit(),
         torch=torch.__version__,
         lightning=lightning.__version__,
         task=cell.task,
@@ -83,7 +132,7 @@ def run_cell(cell: Cell, folder: Path | None = None) -> Row:
     )
 
 
-def _tested(trainer: L.Trainer, model: Task, data: L.LightningDataModule, best: BestWeights) -> dict[str, float]:
+def _test(trainer: L.Trainer, model: Task, data: L.LightningDataModule, best: BestWeights) -> dict[str, float]:
     best.restore(model)
     metrics = dict(trainer.test(model, data, verbose=False)[0])
     # A run that never had a finite validation loss has no weights worth testing.

@@ -1,7 +1,7 @@
-"""The statistics of the study: paired differences to what a grid search would have chosen, on plain rows.
+"""The statistics of the study, on plain rows: paired differences to the choice of a grid search.
 
 The reference of a task and a seed is the fixed rate with the lowest validation loss among all ten, trained with that
-seed: what ten runs and a choice by validation would give.
+seed: the result of ten runs and a choice by validation.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmarks.control.cells import Row
 from benchmarks.control.methods import GRID, REPEATS
-from benchmarks.control.results import Row
+from benchmarks.study.statistics import mean_and_error
 
 __all__ = [
     "Difference",
     "Summary",
-    "best_universal",
-    "by_cell",
-    "chosen_by_validation",
-    "cost_ratio",
-    "difference",
-    "mean_and_error",
-    "oracle_difference",
-    "repeat_difference",
-    "summary",
+    "choose_by_validation",
+    "compare",
+    "compare_cost",
+    "compare_oracle",
+    "compare_repeat",
+    "find_best_universal",
+    "index_rows",
+    "summarize",
 ]
 
 Cells = Mapping[tuple[str, int, str], Row]
@@ -65,7 +65,7 @@ class Summary:
     worse: int
 
 
-def by_cell(rows: Iterable[Row]) -> dict[tuple[str, int, str], Row]:
+def index_rows(rows: Iterable[Row]) -> dict[tuple[str, int, str], Row]:
     """Return the rows by (task, seed, method); of two of the same cell the first counts, as it does when resuming."""
     cells: dict[tuple[str, int, str], Row] = {}
     for row in rows:
@@ -73,36 +73,27 @@ def by_cell(rows: Iterable[Row]) -> dict[tuple[str, int, str], Row]:
     return cells
 
 
-def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and its standard error, s / sqrt(n) with n - 1 in s; NaN where one value cannot tell it."""
-    n = len(values)
-    mean = sum(values) / n
-    if n < 2 or not math.isfinite(mean):
-        return mean, math.nan
-    return mean, math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1) / n)
-
-
-def chosen_by_validation(cells: Cells, task: str, seed: int) -> Row | None:
+def choose_by_validation(cells: Cells, task: str, seed: int) -> Row | None:
     """Return the fixed rate with the lowest validation loss; None unless all ten have been trained."""
-    grid = _grid(cells, task, seed)
+    grid = _find_grid(cells, task, seed)
     return min(grid, key=lambda row: row.val_loss) if grid else None
 
 
-def difference(cells: Cells, task: str, method: str) -> Difference | None:
+def compare(cells: Cells, task: str, method: str) -> Difference | None:
     """Return how ``method`` compares to the reference over the seeds that have both; None where there is none."""
-    return _paired(cells, task, lambda seed: cells.get((task, seed, method)))
+    return _compare(cells, task, lambda seed: cells.get((task, seed, method)))
 
 
-def oracle_difference(cells: Cells, task: str) -> Difference | None:
+def compare_oracle(cells: Cells, task: str) -> Difference | None:
     """Return how the fixed rate with the lowest test loss of each seed compares: no choice of one rate does better."""
 
     def best_on_test(seed: int) -> Row | None:
-        return min(_grid(cells, task, seed), key=lambda row: row.test_loss, default=None)
+        return min(_find_grid(cells, task, seed), key=lambda row: row.test_loss, default=None)
 
-    return _paired(cells, task, best_on_test)
+    return _compare(cells, task, best_on_test)
 
 
-def repeat_difference(cells: Cells, task: str) -> Difference | None:
+def compare_repeat(cells: Cells, task: str) -> Difference | None:
     """Return how the reference's own rate compares when it is trained again with other noise.
 
     A choice among ten runs is partly a choice of luck: this is what is left of it, and how far two runs of one rate
@@ -110,23 +101,23 @@ def repeat_difference(cells: Cells, task: str) -> Difference | None:
     """
 
     def again(seed: int) -> Row | None:
-        chosen = chosen_by_validation(cells, task, seed)
+        chosen = choose_by_validation(cells, task, seed)
         return cells.get((task, seed, REPEATS[chosen.method])) if chosen else None
 
-    return _paired(cells, task, again)
+    return _compare(cells, task, again)
 
 
-def best_universal(cells: Cells, tasks: Sequence[str]) -> str | None:
+def find_best_universal(cells: Cells, tasks: Sequence[str]) -> str | None:
     """Return the fixed rate with the lowest mean difference over ``tasks``, in hindsight; None without a grid."""
     means = {}
     for method in GRID:
-        found = [d.mean for d in (difference(cells, task, method) for task in tasks) if d]
+        found = [d.mean for d in (compare(cells, task, method) for task in tasks) if d]
         if found:
             means[method] = sum(found) / len(found)
     return min(means, key=means.__getitem__) if means else None
 
 
-def summary(differences: Mapping[str, Difference | None], tolerance: Mapping[str, float]) -> Summary | None:
+def summarize(differences: Mapping[str, Difference | None], tolerance: Mapping[str, float]) -> Summary | None:
     """Return one method's summary from its difference on each task; tasks without one are left out."""
     found = {task: d for task, d in differences.items() if d}
     if not found:
@@ -141,7 +132,7 @@ def summary(differences: Mapping[str, Difference | None], tolerance: Mapping[str
     )
 
 
-def cost_ratio(cells: Cells, tasks: Sequence[str], method: str, measure: Callable[[Row], float]) -> float:
+def compare_cost(cells: Cells, tasks: Sequence[str], method: str, measure: Callable[[Row], float]) -> float:
     """Return ``measure`` of ``method`` over the mean of the fixed rates of the same task and seed, averaged over cells.
 
     Args:
@@ -158,15 +149,15 @@ def cost_ratio(cells: Cells, tasks: Sequence[str], method: str, measure: Callabl
     return sum(ratios) / len(ratios) if ratios else math.nan
 
 
-def _grid(cells: Cells, task: str, seed: int) -> list[Row]:
+def _find_grid(cells: Cells, task: str, seed: int) -> list[Row]:
     rows = [cells[task, seed, method] for method in GRID if (task, seed, method) in cells]
     return rows if len(rows) == len(GRID) else []
 
 
-def _paired(cells: Cells, task: str, candidate: Callable[[int], Row | None]) -> Difference | None:
+def _compare(cells: Cells, task: str, candidate: Callable[[int], Row | None]) -> Difference | None:
     pairs = []
     for seed in sorted({seed for name, seed, _ in cells if name == task}):
-        row, reference = candidate(seed), chosen_by_validation(cells, task, seed)
+        row, reference = candidate(seed), choose_by_validation(cells, task, seed)
         if row and reference:
             pairs.append((row, reference))
     if not pairs:

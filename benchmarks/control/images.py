@@ -16,8 +16,8 @@ from adaptive_dropout.data import Digits
 from adaptive_dropout.data.base import Examples
 from adaptive_dropout.data.images import PixelsToInputs, official_split
 from adaptive_dropout.data.training_part import TrainingPart
-from benchmarks.control.windows import Split
 from benchmarks.study.images import read_cifar10, read_mnist
+from benchmarks.study.windows import Split
 
 __all__ = ["CropsAndFlips", "cifar10", "digits", "mnist"]
 

@@ -15,7 +15,7 @@ import torch
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import DropoutRateControl
 from adaptive_dropout.networks import DropoutFactory
-from benchmarks.control.concrete import ConcretePenalty
+from benchmarks.study.training import ConcretePenalty
 
 __all__ = ["GRID", "METHODS", "REPEATS", "STARTS", "Method"]
 

@@ -16,7 +16,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from adaptive_dropout.data import Text
 from adaptive_dropout.networks import GPT, DropoutFactory
 from adaptive_dropout.tasks import Classifier, LanguageModel, Regressor, Task
-from benchmarks.control.windows import Split, Windows
+from benchmarks.study.windows import Split, Windows
 
 __all__ = ["VALIDATIONS", "ArrayTask", "Fitting", "StudyTask", "TextTask"]
 

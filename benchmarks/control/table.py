@@ -1,4 +1,4 @@
-"""Write what ``results.csv`` says as Markdown: losing cases first, held-out tasks apart, and what was not run.
+"""The results as Markdown: losing cases first, held-out tasks apart, and the cells that were not run.
 
 ``python -m benchmarks.control.table [results.csv]`` prints it.
 """
@@ -9,23 +9,25 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmarks.control.cells import Row
 from benchmarks.control.compare import (
     Cells,
     Difference,
     Summary,
-    best_universal,
-    by_cell,
-    cost_ratio,
-    difference,
-    oracle_difference,
-    repeat_difference,
-    summary,
+    compare,
+    compare_cost,
+    compare_oracle,
+    compare_repeat,
+    find_best_universal,
+    index_rows,
+    summarize,
 )
 from benchmarks.control.methods import GRID, METHODS, REPEATS
-from benchmarks.control.results import read
 from benchmarks.control.tasks import TASKS
+from benchmarks.report.markdown import show, table
+from benchmarks.study.rows import read
 
-__all__ = ["RESULTS", "markdown"]
+__all__ = ["RESULTS", "write_tables"]
 
 RESULTS = Path(__file__).with_name("results.csv")
 RULES = [method for method in METHODS if method not in {*GRID, *REPEATS.values()}]
@@ -38,7 +40,7 @@ Process time is measured apart, in cost.md."""
 AGAIN = "the grid's choice again"
 
 
-def markdown(cells: Cells) -> str:
+def write_tables(cells: Cells) -> str:
     """Return all tables as one Markdown text."""
     tasks = [task for task in TASKS if any(name == task for name, _, _ in cells)]
     compared = _compared(cells, tasks)
@@ -58,7 +60,7 @@ def markdown(cells: Cells) -> str:
 def _compared(cells: Cells, tasks: Sequence[str]) -> list[str]:
     """Return the rules that have run, then the best universal rate, none and one half."""
     rules = [m for m in RULES if any(name == m for _, _, name in cells)]
-    universal = best_universal(cells, tasks)
+    universal = find_best_universal(cells, tasks)
     return rules + [m for m in GRID if m in {universal, *NAMED}]
 
 
@@ -66,7 +68,7 @@ def _losses(cells: Cells, tasks: Sequence[str]) -> str:
     lost = []
     for method in RULES:
         for task in tasks:
-            d = difference(cells, task, method)
+            d = compare(cells, task, method)
             if d and (d.is_worse or not d.mean <= TASKS[task].tolerance):
                 lost.append((d, task, method))
     if not lost:
@@ -76,43 +78,43 @@ def _losses(cells: Cells, tasks: Sequence[str]) -> str:
         [method, _task_name(task), _nats(d), _points(d), str(d.seeds), "yes" if d.is_worse else ""]
         for d, task, method in lost
     )
-    return _table(["method", "task", "nats", "accuracy, points", "seeds", "> 2 se"], rows)
+    return _join(["method", "task", "nats", "accuracy, points", "seeds", "> 2 se"], rows)
 
 
 def _methods(cells: Cells, tasks: Sequence[str], compared: Sequence[str]) -> str:
     tolerance = {task: TASKS[task].tolerance for task in tasks}
     rows = []
-    again = summary({task: repeat_difference(cells, task) for task in tasks}, tolerance)
+    again = summarize({task: compare_repeat(cells, task) for task in tasks}, tolerance)
     if again:
-        rows.append((again.mean, [AGAIN, *_judged(again), "1.00"]))
+        rows.append((again.mean, [AGAIN, *_show(again), "1.00"]))
     for method in compared:
-        s = summary({task: difference(cells, task, method) for task in tasks}, tolerance)
+        s = summarize({task: compare(cells, task, method) for task in tasks}, tolerance)
         if s:
-            gradients = cost_ratio(cells, tasks, method, lambda row: row.gradient_examples)
-            rows.append((s.mean, [_method_name(cells, method), *_judged(s), f"{gradients:.2f}"]))
+            gradients = compare_cost(cells, tasks, method, lambda row: row.gradient_examples)
+            rows.append((s.mean, [_method_name(cells, method), *_show(s), f"{gradients:.2f}"]))
     if not rows:
         return "No task here has a complete grid."
     rows.sort(key=lambda row: -row[0])
     header = ["method", "mean (se)", "worst task", "within .02 (.04 CNN) or better", "worse by > 2 se"]
-    return _table([*header, "gradient cost"], (cells_of_row for _, cells_of_row in rows))
+    return _join([*header, "gradient cost"], (cells_of_row for _, cells_of_row in rows))
 
 
-def _judged(s: Summary) -> list[str]:
+def _show(s: Summary) -> list[str]:
     return [f"{s.mean:+.3f} ({s.error:.3f})", f"{s.worst:+.3f}", f"{s.within} of {s.tasks}", str(s.worse)]
 
 
 def _tasks(cells: Cells, tasks: Sequence[str], compared: Sequence[str]) -> str:
     rows = []
     for task in tasks:
-        oracle = oracle_difference(cells, task)
+        oracle = compare_oracle(cells, task)
         if oracle:
-            each = [_nats(difference(cells, task, method)) for method in compared]
-            again = _nats(repeat_difference(cells, task))
+            each = [_nats(compare(cells, task, method)) for method in compared]
+            again = _nats(compare_repeat(cells, task))
             rows.append([_task_name(task), str(oracle.seeds), _nats(oracle), again, *each])
     if not rows:
         return "No task has a complete grid."
     names = [_method_name(cells, method) for method in compared]
-    return _table(["task", "seeds", "oracle rate", AGAIN, *names], rows)
+    return _join(["task", "seeds", "oracle rate", AGAIN, *names], rows)
 
 
 def _not_run(cells: Cells) -> str:
@@ -137,7 +139,7 @@ def _task_name(task: str) -> str:
 
 def _method_name(cells: Cells, method: str) -> str:
     known = [NAMED[method]] if method in NAMED else [method]
-    if method == best_universal(cells, sorted({task for task, _, _ in cells})):
+    if method == find_best_universal(cells, sorted({task for task, _, _ in cells})):
         known.append("the best universal rate")
     return ", ".join(known)
 
@@ -145,16 +147,15 @@ def _method_name(cells: Cells, method: str) -> str:
 def _nats(d: Difference | None) -> str:
     if d is None:
         return "not run"
-    return f"{d.mean:+.3f} ({d.error:.3f})" if d.seeds > 1 else f"{d.mean:+.3f}"
+    return show((d.mean, d.error), 3, "+")
 
 
 def _points(d: Difference) -> str:
     return "" if d.accuracy is None else f"{d.accuracy:+.1f}"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def _join(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(table(header, rows))
 
 
 def main() -> None:
@@ -162,13 +163,13 @@ def main() -> None:
     if not file.exists():
         sys.exit(f"no file {str(file)!r}: python -m benchmarks.control writes one")
     try:
-        rows = read(file)
+        rows = read(file, Row)
     except ValueError as error:
         sys.exit(str(error))
     unknown = sorted({row.task for row in rows} - TASKS.keys() | {row.method for row in rows} - METHODS.keys())
     if unknown:
         print(f"left out, because no task or method has that name: {', '.join(unknown)}", file=sys.stderr)
-    print(markdown(by_cell(rows)), end="")
+    print(write_tables(index_rows(rows)), end="")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from adaptive_dropout.data.base import Examples
 from adaptive_dropout.data.splits import split_off, three_way
-from benchmarks.control.windows import Split
+from benchmarks.study.windows import Split
 
 __all__ = ["breast_cancer", "diabetes", "tabular", "uci"]
 

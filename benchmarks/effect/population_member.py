@@ -6,6 +6,7 @@ import copy
 import math
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,25 +15,62 @@ import lightning.pytorch as L
 import torch
 from ray import tune
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from adaptive_dropout.processes import one_quiet_thread
 from adaptive_dropout.rates import get_rates, set_rates
-from benchmarks.control.measures import BestWeights
 from benchmarks.effect.population import Start
-from benchmarks.effect.population_batches import ResumableBatches
-from benchmarks.study.trainer import quiet_trainer
-from benchmarks.supervised.curves import Curves
-from benchmarks.supervised.run import Run
+from benchmarks.study.training import BestWeights, quiet_trainer
+from benchmarks.supervised.run import Curves, Run
 
-__all__ = ["Member", "seen_in"]
+__all__ = ["Member", "load_results"]
+
+
+class ResumableBatches:
+    """The batches of a loader; the place in the epoch is part of Lightning's checkpoint.
+
+    Resuming reads the batches again that the epoch has had.
+
+    Args:
+        loader: shuffles by a generator of its own.
+    """
+
+    def __init__(self, loader: DataLoader[Any]) -> None:
+        self._loader = loader
+        self._order = loader.generator
+        self._begin: Tensor = self._order.get_state()
+        self._given = self._skipped = 0
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._begin, self._given = self._order.get_state(), 0
+        skipped, self._skipped = self._skipped, 0
+        for batch in self._loader:
+            self._given += 1
+            if self._given > skipped:
+                yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the generator's state before the epoch, and how many batches it has had."""
+        if self._given == len(self):
+            return {"begin": self._order.get_state(), "given": 0}
+        return {"begin": self._begin, "given": self._given}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on behind the batches that ``state`` counts."""
+        self._order.set_state(state["begin"])
+        self._skipped = state["given"]
+
 
 _RUN, _SEEN = "run.ckpt", "seen.pt"
 
 
 class Member(tune.Trainable):
-    """A run that goes on from Lightning's own checkpoint, with the p that it is given whenever it begins or goes on.
+    """A run that continues from Lightning's own checkpoint, with the p that it gets whenever it begins or continues.
 
-    Where p stays the same it is, bit by bit, the run of a fixed p.
+    If p never changes it equals, bit for bit, the run of a fixed p.
     """
 
     _run: Run
@@ -45,12 +83,12 @@ class Member(tune.Trainable):
         self._begin(config["p"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin anew as another member; what it has behind it is loaded next."""
+        """Begin again as another member, whose checkpoint is loaded next."""
         self._begin(new_config["p"])
         return True
 
     def step(self) -> dict[str, float]:
-        """Train up to the next validation; a loss that is not finite counts as infinite, so that nobody copies it."""
+        """Train up to the next validation; a loss that is not finite counts as infinite, and is never copied."""
         began = time.process_time()
         run, done, file = self._run, len(self._run.curves.val_losses), Path(self.logdir) / _RUN
         callbacks = [run.best, run.curves, _Checkpoint(file)]
@@ -64,12 +102,12 @@ class Member(tune.Trainable):
         return {"val_loss": loss if math.isfinite(loss) else math.inf, "seconds": time.process_time() - began}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write into the folder what `load_checkpoint` and `seen_in` read."""
+        """Write into the folder what `load_checkpoint` and `load_results` read."""
         shutil.copy(Path(self.logdir) / _RUN, checkpoint_dir)
         torch.save((self._run.best, self._run.curves, self._noise), Path(checkpoint_dir) / _SEEN)
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Go on where the member that wrote the folder was, whichever it is."""
+        """Continue from the member that wrote the folder, whichever it is."""
         shutil.copy(Path(checkpoint) / _RUN, self.logdir)
         best, curves, self._noise = _read(checkpoint)
         self._run = replace(self._run, best=best, curves=curves)
@@ -77,18 +115,18 @@ class Member(tune.Trainable):
     def _begin(self, p: float) -> None:
         self._run = copy.deepcopy(self._start.run)
         set_rates(self._run.model, dict.fromkeys(get_rates(self._run.model), p))
-        torch.manual_seed(self._start.seed)  # for GPUs: in a new process they have a seed of chance
+        torch.manual_seed(self._start.seed)  # for GPUs: a new process seeds them at random
         self._noise = [self._start.noise]
 
 
-def seen_in(folder: str) -> tuple[BestWeights, Curves]:
-    """Return what a member that wrote ``folder`` had behind it: the best weights and the curves."""
+def load_results(folder: str) -> tuple[BestWeights, Curves]:
+    """Return the best weights and the curves of the member that wrote ``folder``."""
     best, curves, _ = _read(folder)
     return best, curves
 
 
 class _Checkpoint(L.Callback):
-    """Writes a checkpoint at each validation: later, when training stops, Lightning takes the epoch for finished."""
+    """Writes a checkpoint at each validation; when training stops, Lightning would regard the epoch as finished."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""A whole population, by Ray Tune on a small Ray of its own that ends with it; nothing comes on the screen.
+"""A whole population, by Ray Tune on a small Ray of its own, which ends with it; nothing is printed.
 
 The same start gives the same population on the same machine: Tune compares when all members have arrived, and each
 decision draws from the seed and the time alone.
@@ -19,12 +19,12 @@ import ray
 from ray import tune
 from ray.tune.schedulers import PopulationBasedTraining
 
-from benchmarks.control.measures import BestWeights
 from benchmarks.effect.population import HIGHEST, Population, Start
-from benchmarks.effect.population_member import Member, seen_in
-from benchmarks.supervised.curves import Curves
+from benchmarks.effect.population_member import Member, load_results
+from benchmarks.study.training import BestWeights
+from benchmarks.supervised.run import Curves
 
-__all__ = ["Found", "bounded", "searched"]
+__all__ = ["Found", "limit", "search"]
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -52,12 +52,12 @@ class Found:
     seconds: float
 
 
-def searched(population: Population, folder: str, start: Start) -> Found:
+def search(population: Population, folder: str, start: Start) -> Found:
     """Train ``population`` from ``start`` on, and return its best member.
 
     Args:
         population: the settings.
-        folder: where everything is written; its path is short, for Ray has sockets there.
+        folder: for all files; its path is short, because Ray has sockets there.
         start: of every member.
 
     Raises:
@@ -82,14 +82,14 @@ def searched(population: Population, folder: str, start: Start) -> Found:
 
 
 class _Meetings(PopulationBasedTraining):
-    """Tune's rule, which draws from Python's generator; Ray draws from it too, at moments of its own."""
+    """Tune's rule, seeded before each decision: it draws from Python's generator, which Ray uses at any time."""
 
     def __init__(self, seed: int, **settings: Any) -> None:
         super().__init__(**settings)
         self._seed = seed
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Decide as always."""
+        """Decide as Tune does."""
         random.seed(f"{self._seed} {result['training_iteration']}")
         return super().on_trial_result(tune_controller, trial, result)
 
@@ -113,14 +113,14 @@ def _meetings(population: Population, seed: int) -> _Meetings:
         mode="min",
         perturbation_interval=population.interval,
         hyperparam_mutations={"p": functools.partial(random.uniform, population.low, population.high)},
-        custom_explore_fn=bounded,
+        custom_explore_fn=limit,
         log_config=False,
         synch=True,
     )
 
 
-def bounded(config: dict[str, Any]) -> dict[str, Any]:
-    """Return what a copy goes on with, its p at most `HIGHEST`."""
+def limit(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration of a copy, with its p limited to `HIGHEST`."""
     return config | {"p": min(config["p"], HIGHEST)}
 
 
@@ -130,7 +130,7 @@ def _run_config(folder: str, validations: int, spent: _Spent) -> tune.RunConfig:
         storage_path=folder,
         stop={"training_iteration": validations},
         callbacks=[spent],
-        # Three: those that are copied at a meeting are read after their owners have gone on.
+        # Three: those that are copied at a meeting are read after their owners have continued.
         checkpoint_config=tune.CheckpointConfig(num_to_keep=3, checkpoint_at_end=True),
         failure_config=tune.FailureConfig(fail_fast=True),
         verbose=0,
@@ -142,7 +142,7 @@ def _best(ended: tune.ResultGrid, seconds: float) -> Found:
         error = ended.errors[0]
         raise RuntimeError(f"a member failed: {getattr(error, 'cause', error)}")  # Ray's own text begins with a process
     results: list[Any] = [ended[i] for i in range(len(ended))]
-    members = [(*seen_in(result.checkpoint.path), result.config["p"]) for result in results]
+    members = [(*load_results(result.checkpoint.path), result.config["p"]) for result in results]
     best, curves, p = min(members, key=lambda member: member[0].val_loss)
     if math.isinf(best.val_loss):
         raise RuntimeError("no member ever had a finite validation loss")

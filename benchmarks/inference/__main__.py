@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
@@ -15,11 +13,12 @@ from torch import Tensor, nn
 
 import adaptive_dropout as ad
 from benchmarks.inference.networks import NETWORKS, Case
-from benchmarks.speed.results import here
+from benchmarks.report.markdown import table
 from benchmarks.speed.timing import cpu_clock, interleaved
-from benchmarks.study.lines import append
+from benchmarks.study.place import here
+from benchmarks.study.rows import append, read_cells
 
-__all__ = ["loop", "main", "measure", "table"]
+__all__ = ["loop", "main", "measure", "write_lines"]
 
 RESULTS = Path(__file__).with_name("results.csv")
 
@@ -47,7 +46,7 @@ def measure(case: Case, samples: int, batch: int, seconds: float) -> dict[str, f
     }
 
 
-def table(rows: Sequence[dict[str, str]]) -> Iterator[str]:
+def write_lines(rows: Sequence[dict[str, str]]) -> Iterator[str]:
     """Yield the last run as Markdown, missed targets first, then the slowest gains."""
     last = [row for row in rows if row["started"] == rows[-1]["started"]]
     place = last[0]
@@ -59,27 +58,27 @@ def table(rows: Sequence[dict[str, str]]) -> Iterator[str]:
         f"commit {place['commit']}; {place['started']}."
     )
     yield ""
-    yield "| network | loop, ms | ours, ms | times as fast | at least | means apart, standard errors |"
-    yield "|---|---|---|---|---|---|"
     gains = {row["network"]: float(row["loop_ms"]) / float(row["ours_ms"]) for row in last}
+    body = []
     for row in sorted(last, key=lambda row: (gains[row["network"]] >= float(row["target"]), gains[row["network"]])):
         gain, target = gains[row["network"]], float(row["target"])
         shown = f"{gain:.2f}" if gain >= target else f"**{gain:.2f}**"
         wanted = f"{target:g}" if target else ""
-        yield f"| {row['network']} | {row['loop_ms']} | {row['ours_ms']} | {shown} | {wanted} | {row['apart']} |"
+        body.append([row["network"], row["loop_ms"], row["ours_ms"], shown, wanted, row["apart"]])
+    header = ("network", "loop, ms", "ours, ms", "times as fast", "at least", "means apart, standard errors")
+    yield from table(header, body)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    place = asdict(here(datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "cpu", "default"))
+    place = asdict(here())
     for name, case in NETWORKS.items():
         cells = measure(case, options.samples, options.batch, options.seconds)
         given = {"samples": options.samples, "batch": options.batch, "target": case.target}
         append(options.out, place | {"network": name} | given | cells)
-    with options.out.open(newline="") as file:
-        options.out.with_name("table.md").write_text("\n".join(table(list(csv.DictReader(file)))) + "\n")
+    options.out.with_name("table.md").write_text("\n".join(write_lines(read_cells(options.out))) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,17 +1,22 @@
-"""Write what ``compare.csv`` says, beside the rows of the study, as Markdown: what loses first."""
+"""The rows of ``compare.csv`` beside those of the study, as Markdown: losing methods first.
+
+Only pairs of a task and a seed count that all methods of a comparison have.
+"""
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from benchmarks.control.compare import Cells, Difference, cost_ratio, difference, oracle_difference
+from benchmarks.control.cells import Row
+from benchmarks.control.compare import Cells, Difference, compare, compare_cost, compare_oracle
 from benchmarks.control.methods import GRID
-from benchmarks.learned.compare_methods import BESIDE, DEFAULTS, LEARNED, NORMS, PENALTIES, TASKS
-from benchmarks.learned.compare_statistics import Tally, chosen_norms, compared_to, complete, tally
+from benchmarks.learned.methods import BESIDE, DEFAULTS, LEARNED, NORMS, PENALTIES, TASKS, name_with_norm
+from benchmarks.report.markdown import show, table
+from benchmarks.study.statistics import mean_and_error
 
-__all__ = ["markdown"]
+__all__ = ["Tally", "choose_norms", "compare_to", "count", "keep_complete", "write_tables"]
 
 INTRODUCTION = """# Learned rates beside the default controller
 
@@ -36,16 +41,88 @@ ORACLE = "oracle"
 REFERENCES = (*DEFAULTS, "fixed:0", ORACLE)
 
 
-def markdown(cells: Cells) -> str:
+@dataclass(frozen=True)
+class Tally:
+    """A method over tasks: the mean difference, its standard error over the tasks, and the worst task's.
+
+    ``wins`` and ``losses`` count tasks whose difference is beyond ``tolerance`` below and above 0, ``worse`` those
+    above 0 by more than two standard errors over seeds.
+    """
+
+    tasks: int
+    mean: float
+    error: float
+    worst: float
+    wins: int
+    losses: int
+    worse: int
+
+
+def keep_complete(cells: Cells, methods: Collection[str]) -> dict[tuple[str, int, str], Row]:
+    """Return the rows, of any method, of the pairs of task and seed that all ``methods`` were run on."""
+    pairs = {(task, seed) for task, seed, _ in cells}
+    whole = {(task, seed) for task, seed in pairs if all((task, seed, method) in cells for method in methods)}
+    return {key: row for key, row in cells.items() if key[:2] in whole}
+
+
+def choose_norms(cells: Cells) -> dict[tuple[str, int, str], Row]:
+    """Return, as methods such as ``fixed:0+l1``, the runs with the strength of lowest validation loss of each pair.
+
+    They come with the gradient evaluations and seconds of all strengths that were tried.
+    """
+    chosen = {}
+    for task, seed in {(task, seed) for task, seed, _ in cells}:
+        for norm, (_, strengths) in PENALTIES.items():
+            for base in BESIDE:
+                rows = [cells.get((task, seed, name_with_norm(norm, strength, base))) for strength in strengths]
+                tried = [row for row in rows if row]
+                if len(tried) == len(strengths):
+                    chosen[task, seed, f"{base}+{norm}"] = _choose_best(tried, f"{base}+{norm}")
+    return chosen
+
+
+def compare_to(cells: Cells, task: str, method: str, base: str) -> Difference | None:
+    """Return test loss of ``method`` minus that of ``base`` over the seeds that have both; None where there is none."""
+    rows = [row for (name, _, m), row in cells.items() if (name, m) == (task, method)]
+    pairs = [(row, cells.get((task, row.seed, base))) for row in rows]
+    losses = [row.test_loss - reference.test_loss for row, reference in pairs if reference]
+    return Difference(*mean_and_error(losses), len(losses)) if losses else None
+
+
+def count(differences: Collection[Difference], tolerance: float) -> Tally:
+    """Return one method's counts from its difference on each task, at least one.
+
+    Args:
+        differences: one a task.
+        tolerance: what two runs of one rate differ by anyway, in nats.
+    """
+    means = [d.mean for d in differences]
+    return Tally(
+        len(means),
+        *mean_and_error(means),
+        worst=max(means),
+        wins=sum(mean < -tolerance for mean in means),
+        losses=sum(not mean <= tolerance for mean in means),
+        worse=sum(d.is_worse for d in differences),
+    )
+
+
+def _choose_best(rows: Collection[Row], method: str) -> Row:
+    best = min(rows, key=lambda row: row.val_loss)
+    examples, seconds = sum(row.gradient_examples for row in rows), sum(row.seconds for row in rows)
+    return replace(best, method=method, gradient_examples=examples, seconds=seconds)
+
+
+def write_tables(cells: Cells) -> str:
     """Return all tables as one text, from the rows of the study and of this comparison."""
-    learned = complete(cells, {*GRID, *DEFAULTS, *LEARNED})
-    norms = complete(cells, {*GRID, *DEFAULTS, *NORMS})
+    learned = keep_complete(cells, {*GRID, *DEFAULTS, *LEARNED})
+    norms = keep_complete(cells, {*GRID, *DEFAULTS, *NORMS})
     parts = [
         INTRODUCTION,
         "## Where one run loses\n\n" + _losses(learned),
         "## Over tasks\n\n" + _over_tasks(learned),
         "## Task by task\n\n" + _tasks(learned),
-        "## L1 and L2 beside dropout\n\n" + _norms({**norms, **chosen_norms(norms)}),
+        "## L1 and L2 beside dropout\n\n" + _norms({**norms, **choose_norms(norms)}),
         "## Not run\n\n" + _not_run(cells),
         "## Measured on\n\n" + _places(cells),
     ]
@@ -54,14 +131,14 @@ def markdown(cells: Cells) -> str:
 
 def _differences(cells: Cells, method: str) -> dict[str, Difference]:
     if method == ORACLE:
-        found = {task: oracle_difference(cells, task) for task in TASKS}
+        found = {task: compare_oracle(cells, task) for task in TASKS}
     else:
-        found = {task: difference(cells, task, method) for task in TASKS}
+        found = {task: compare(cells, task, method) for task in TASKS}
     return {task: d for task, d in found.items() if d}
 
 
 def _tally(cells: Cells, method: str) -> Tally:
-    return tally(_differences(cells, method).values(), TOLERANCE)
+    return count(_differences(cells, method).values(), TOLERANCE)
 
 
 def _losses(cells: Cells) -> str:
@@ -72,7 +149,7 @@ def _losses(cells: Cells) -> str:
         lost.sort(key=lambda case: -case[0].mean)
         cases = "; ".join(f"{task} {_nats(d)}" for d, task in lost)
         rows.append([method, f"{len(lost)} of {len(found)}", cases])
-    return _table(["method", "tasks", "by how much"], rows) if cells else NOTHING
+    return _join(["method", "tasks", "by how much"], rows) if cells else NOTHING
 
 
 def _over_tasks(cells: Cells) -> str:
@@ -81,8 +158,8 @@ def _over_tasks(cells: Cells) -> str:
     tallies = {method: _tally(cells, method) for method in (*LEARNED, *REFERENCES)}
     worst_first = sorted(tallies.items(), key=lambda case: -case[1].mean)
     header = ["method", "tasks", "mean (se)", "worst", "won", "lost", "worse by > 2 se", *COSTS]
-    lines = ([method, *_judged(t), *_costs(cells, method)] for method, t in worst_first)
-    return _table(header, lines)
+    lines = ([method, *_show_tally(t), *_costs(cells, method)] for method, t in worst_first)
+    return _join(header, lines)
 
 
 def _tasks(cells: Cells) -> str:
@@ -92,7 +169,7 @@ def _tasks(cells: Cells) -> str:
         for task in TASKS
         if task in found[ORACLE]
     ]
-    return _table(["task", "seeds", *found], rows) if cells else NOTHING
+    return _join(["task", "seeds", *found], rows) if cells else NOTHING
 
 
 def _norms(cells: Cells) -> str:
@@ -101,16 +178,16 @@ def _norms(cells: Cells) -> str:
     header = ["method", "tasks", "to the same without (se)", "worst", "won", "lost", "worse by > 2 se"]
     header += ["to the grid (se)", "worst", *COSTS]
     lines = [line for base in BESIDE for line in _beside(cells, base)] if cells else []
-    return text + "\n\n" + (_table(header, lines) if cells else NOTHING)
+    return text + "\n\n" + (_join(header, lines) if cells else NOTHING)
 
 
 def _beside(cells: Cells, base: str) -> Iterator[list[str]]:
     alone = _tally(cells, base)
     yield [base, str(alone.tasks), *[""] * 5, _mean(alone), f"{alone.worst:+.3f}", *_costs(cells, base)]
     for method in (f"{base}+{norm}" for norm in PENALTIES):
-        found = (compared_to(cells, task, method, base) for task in TASKS)
-        added, overall = tally([d for d in found if d], TOLERANCE), _tally(cells, method)
-        yield [method, *_judged(added), _mean(overall), f"{overall.worst:+.3f}", *_costs(cells, method)]
+        found = (compare_to(cells, task, method, base) for task in TASKS)
+        added, overall = count([d for d in found if d], TOLERANCE), _tally(cells, method)
+        yield [method, *_show_tally(added), _mean(overall), f"{overall.worst:+.3f}", *_costs(cells, method)]
 
 
 def _not_run(cells: Cells) -> str:
@@ -131,28 +208,25 @@ def _places(cells: Cells) -> str:
     return "\n".join(f"- commit {commit}, torch {torch}, Lightning {lightning}" for commit, torch, lightning in places)
 
 
-def _judged(t: Tally) -> list[str]:
+def _show_tally(t: Tally) -> list[str]:
     return [str(t.tasks), _mean(t), f"{t.worst:+.3f}", str(t.wins), str(t.losses), str(t.worse)]
 
 
 def _mean(t: Tally) -> str:
-    return f"{t.mean:+.3f}" if math.isnan(t.error) else f"{t.mean:+.3f} ({t.error:.3f})"
+    return show((t.mean, t.error), 3, "+")
 
 
 def _costs(cells: Cells, method: str) -> list[str]:
     """Return gradient evaluations in those of a fixed rate, and seconds of a run; the oracle needs all ten rates."""
     names = GRID if method == ORACLE else (method,)
-    gradients = sum(cost_ratio(cells, TASKS, name, lambda row: row.gradient_examples) for name in names)
+    gradients = sum(compare_cost(cells, TASKS, name, lambda row: row.gradient_examples) for name in names)
     seconds = sum(statistics.mean(row.seconds for (_, _, m), row in cells.items() if m == name) for name in names)
     return [f"{gradients:.2f}", f"{seconds:.0f}"]
 
 
 def _nats(d: Difference | None) -> str:
-    if d is None:
-        return ""
-    return f"{d.mean:+.3f} ({d.error:.3f})" if d.seeds > 1 else f"{d.mean:+.3f}"
+    return "" if d is None else show((d.mean, d.error), 3, "+")
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def _join(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(table(header, rows))

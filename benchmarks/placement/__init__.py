@@ -1,5 +1,5 @@
 """Where dropout belongs in a convolutional network, and how much: after each part and after all, p from 0 to .9.
 
-``python -m benchmarks.placement mnist-small --data-dir DATA`` trains what ``results.csv`` lacks of that study and
-writes its tables and figures. A study is a YAML file here; places are in `methods`.
+``python -m benchmarks.placement mnist-small --data-dir DATA`` trains the cells of that study that ``results.csv``
+lacks, and writes tables and figures. A study is a YAML file here; places are in `methods`.
 """

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.randomness.results import RESULTS, measure, write
+from benchmarks.randomness.results import RESULTS, measure
 from benchmarks.randomness.streams import PHILOX
-from benchmarks.randomness.table import lines
-from benchmarks.randomness.verdict import verdict
+from benchmarks.randomness.table import judge, lines
+from benchmarks.study.rows import replace
 
 SEEDS = (0, 10_000, 20_000)  # apart, because the seeds behind each one are used too
 
@@ -20,11 +20,11 @@ def main() -> int:
     options = _parser().parse_args()
     torch.set_num_threads(1)
     rows = [row for seed in options.seeds for row in measure(PHILOX, seed, options.n, options.length)]
-    write(options.out, rows)
+    replace(options.out, rows)
     text = "\n".join(lines(rows, f"torch {torch.__version__.split('+')[0]}"))
     options.out.with_name("table.md").write_text(text + "\n")
     print(text.split("\n## ")[0])
-    return 0 if verdict([row.p for row in rows]).passed else 1
+    return 0 if judge([row.p for row in rows]).passed else 1
 
 
 def _parser() -> argparse.ArgumentParser:

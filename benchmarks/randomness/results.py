@@ -1,16 +1,15 @@
-"""The p-values on disk: a CSV file that the same seeds write again, byte for byte."""
+"""The p-values: the same seeds give the same rows."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.randomness.battery import STREAM_TESTS, Integers, correlation, reversed_bits
 from benchmarks.randomness.streams import Generator, Numbers, sequences, streams
 
-__all__ = ["RESULTS", "Row", "measure", "read", "write"]
+__all__ = ["RESULTS", "Row", "measure"]
 
 RESULTS = Path(__file__).with_name("results.csv")
 APART = 5000  # seeds: each of the two uses about 1000 behind its own
@@ -26,10 +25,10 @@ class Row:
 
     Args:
         seed: of torch's generator, from which keys are drawn.
-        stream: what was looked at.
+        stream: its name.
         test: a name in `battery.STREAM_TESTS`, or "correlation".
         view: "high bits" or "low bits".
-        numbers: how many of them were read.
+        numbers: their number.
         p: the p-value.
     """
 
@@ -54,20 +53,3 @@ def _rows(seed: int, read: Numbers, name: str, test: Callable[[Integers, int], f
     for view, seen in VIEWS.items():
         p = test(seen(read.numbers, read.bits), read.bits)
         yield Row(seed, read.name, name, view, read.numbers.size, float(f"{p:.6g}"))
-
-
-def write(path: Path, rows: Iterable[Row]) -> None:
-    """Write the rows, below the names of the columns, in place of what is there."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-
-
-def read(path: Path) -> list[Row]:
-    """Return the rows in their order."""
-    with path.open(newline="") as file:
-        return [
-            Row(int(row["seed"]), row["stream"], row["test"], row["view"], int(row["numbers"]), float(row["p"]))
-            for row in csv.DictReader(file)
-        ]

@@ -1,14 +1,25 @@
-"""The p-values as Markdown: the verdict, the most extreme, and each stream."""
+"""The p-values as Markdown, with the verdict on all of them: two rules, each wrong once in a hundred times.
+
+Bonferroni: none may be so near 0 or 1 that among as many tests it would be seen in fewer than 1 % of all batteries.
+Kolmogorov-Smirnov: together they may not differ from uniform more than 1 % of all batteries do. Good generators
+therefore pass both in 98 % of all batteries or more.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats  # type: ignore[import-untyped]
 
 from benchmarks.randomness.battery import STREAM_TESTS
 from benchmarks.randomness.results import Row
-from benchmarks.randomness.verdict import LEVEL, two_sided, verdict
+from benchmarks.report.markdown import table
 
-__all__ = ["lines"]
+__all__ = ["LEVEL", "Verdict", "judge", "lines", "two_sided"]
+
+LEVEL = 0.01
 
 SHOWN = 10
 INTRODUCTION = f"""Written by `python -m benchmarks.randomness`. A p-value is uniform in [0, 1] for random bits; near
@@ -17,29 +28,63 @@ p-value of all against the uniform distribution (Kolmogorov-Smirnov) are {LEVEL}
 100 batteries or more."""
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """The result of many p-values together.
+
+    Args:
+        tests: their number.
+        extreme: the two-sided p-value of the most extreme of them.
+        corrected: that, times their number, at most 1.
+        uniform: p-value of the Kolmogorov-Smirnov test of all against the uniform distribution.
+    """
+
+    tests: int
+    extreme: float
+    corrected: float
+    uniform: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether both rules are met."""
+        return self.corrected >= LEVEL and self.uniform >= LEVEL
+
+
+def two_sided(p: float) -> float:
+    """Return the probability of a p-value that is as near to 0 or to 1."""
+    return 2 * min(p, 1 - p)
+
+
+def judge(p_values: Sequence[float]) -> Verdict:
+    """Return the verdict on ``p_values``; raise ValueError if there are none."""
+    if not p_values:
+        raise ValueError("a verdict takes one p-value or more, but got none")
+    extreme = min(map(two_sided, p_values))
+    uniform = float(stats.kstest(np.asarray(p_values), "uniform").pvalue)
+    return Verdict(len(p_values), extreme, min(extreme * len(p_values), 1.0), uniform)
+
+
 def lines(rows: Sequence[Row], versions: str) -> Iterator[str]:
     """Yield the lines of the table; ``versions`` says what drew the keys."""
-    result = verdict([row.p for row in rows])
+    result = judge([row.p for row in rows])
     yield from ("# Randomness of the noise", "", *INTRODUCTION.splitlines(), "")
     yield f"**{'Passed' if result.passed else 'FAILED'}**: {result.tests} tests of {_total(rows):.3g} numbers."
     yield f"Most extreme, two-sided: {result.extreme:.2g}, times {result.tests}: {result.corrected:.2g}."
     yield f"All against uniform: {result.uniform:.2g}. Seeds {_seeds(rows)}; {versions}."
-    yield from (
-        "",
-        "## The most extreme",
-        "",
-        "| stream | test | view | seed | p | two-sided |",
-        "|---|---|---|---|---|---|",
-    )
-    for row in sorted(rows, key=lambda row: two_sided(row.p))[:SHOWN]:
-        yield f"| {row.stream} | {row.test} | {row.view} | {row.seed} | {row.p:.4g} | {two_sided(row.p):.2g} |"
+    yield from ("", "## The most extreme", "")
+    extreme = sorted(rows, key=lambda row: two_sided(row.p))[:SHOWN]
+    body = ([r.stream, r.test, r.view, str(r.seed), f"{r.p:.4g}", f"{two_sided(r.p):.2g}"] for r in extreme)
+    yield from table(("stream", "test", "view", "seed", "p", "two-sided"), body)
     yield from ("", "## p-values", "", "High bits and low bits of each seed.", "")
     names = [*STREAM_TESTS, "correlation"]
-    yield f"| stream | {' | '.join(names)} |"
-    yield "|---|" + "---|" * len(names)
-    for stream in dict.fromkeys(row.stream for row in rows):
-        cells = [" ".join(f"{r.p:.3f}" for r in rows if (r.stream, r.test) == (stream, name)) for name in names]
-        yield f"| {stream} | {' | '.join(cells)} |"
+    streams = dict.fromkeys(row.stream for row in rows)
+    yield from table(
+        ["stream", *names], ([stream, *(_join(rows, stream, name) for name in names)] for stream in streams)
+    )
+
+
+def _join(rows: Sequence[Row], stream: str, name: str) -> str:
+    return " ".join(f"{row.p:.3f}" for row in rows if (row.stream, row.test) == (stream, name))
 
 
 def _seeds(rows: Sequence[Row]) -> str:

@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adaptive_dropout.plots.look import COLOURS, SIZE, finish
-from benchmarks.regularisers.factorial import Losses, joint_effect, main_effect
-from benchmarks.regularisers.present import losses_of, regularisers
+from benchmarks.regularisers.factorial import Losses, find_losses, joint_effect, list_regularisers, main_effect
 from benchmarks.study.study import Study
 from benchmarks.supervised.training import TrainedRow
 
@@ -20,7 +19,7 @@ __all__ = ["effects_figures"]
 
 def effects_figures(study: Study, methods: Mapping[str, Sequence[TrainedRow]], title: str) -> dict[str, Figure]:
     """Return one figure: what each regulariser does to the test NLL, and what each pair does; below 0 is better."""
-    losses, names = losses_of(study, methods), regularisers(study)
+    losses, names = find_losses(study, methods), list_regularisers(study)
     figure = Figure(figsize=(2 * SIZE[0], 1.1 * SIZE[1]), layout="constrained")
     left, right = figure.subplots(1, 2)
     _bars(left, losses, names)

@@ -1,24 +1,14 @@
-"""Train what is missing and write tables and figures: ``python -m benchmarks.schedules small --data-dir DATA``.
+"""Train the missing cells and write the report: ``python -m benchmarks.schedules small --data-dir DATA``.
 
-Cells already in the results are skipped, so the same command goes on after it was stopped in any way.
+Cells that are in the results are skipped, so the same command continues after it was stopped in any way.
 """
 
 from __future__ import annotations
 
-import functools
 import sys
-from pathlib import Path
 
-from benchmarks.schedules.methods import METHODS
-from benchmarks.schedules.page import PAGE
-from benchmarks.schedules.training import TASKS, run_cell
-from benchmarks.study.command import Experiment, main
-from benchmarks.supervised.publish import publish
-from benchmarks.supervised.training import TrainedRow
-
-__all__ = ["SCHEDULES"]
-
-SCHEDULES = Experiment(Path(__file__).parent, TASKS, METHODS, TrainedRow, run_cell, functools.partial(publish, PAGE))
+from benchmarks.schedules.experiment import SCHEDULES
+from benchmarks.study.command import main
 
 if __name__ == "__main__":
     sys.exit(main(SCHEDULES))

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
 from benchmarks.speed.measure import ALLOCATORS
-from benchmarks.speed.results import RESULTS, read
+from benchmarks.speed.results import RESULTS, Row
 from benchmarks.speed.table import lines
+from benchmarks.study.place import now
+from benchmarks.study.rows import read
 
 __all__ = ["main"]
 
@@ -29,7 +30,7 @@ PLACES = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Start a process for each number of threads and allocator, one after the other."""
     options = _parser().parse_args(arguments)
-    started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    started = now()
     given = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     command = [sys.executable, "-m", "benchmarks.speed.measure", f"--started={started}", f"--device={options.device}"]
     command += [f"--seconds={options.seconds}", f"--out={options.out}"]
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"threads: {threads}, allocator: {allocator}", file=sys.stderr)
         here = [f"--threads={threads}", f"--allocator={allocator}"]
         subprocess.run([*command, *here], env=given | ALLOCATORS[allocator], check=True)
-    options.out.with_name("table.md").write_text("\n".join(lines(read(options.out))) + "\n")
+    options.out.with_name("table.md").write_text("\n".join(lines(read(options.out, Row))) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

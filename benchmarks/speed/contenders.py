@@ -1,4 +1,4 @@
-"""What is timed for each noise: our layer, nn.Dropout, torch's own twin, the naive form, that compiled, and others'."""
+"""The contenders for each noise: our layer, torch's, the naive form, the same compiled, and those of others."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def _of(function: Callable[[Tensor], Tensor]) -> New:
     return lambda: Naive(function)
 
 
-CHANNEL_TWIN: dict[str, New] = {"nn.Dropout2d": lambda: nn.Dropout2d(P)}
-ALPHA_TWIN: dict[str, New] = {"nn.AlphaDropout": lambda: nn.AlphaDropout(P)}
+CHANNELS: dict[str, New] = {"nn.Dropout2d": lambda: nn.Dropout2d(P)}
+ALPHA: dict[str, New] = {"nn.AlphaDropout": lambda: nn.AlphaDropout(P)}
 KERAS: dict[str, New] = {"Keras' GaussianDropout": keras_gaussian}
 PACKAGE: dict[str, New] = {"concretedropout, and a copy": concretedropout}
 
@@ -65,11 +65,11 @@ OPTIONAL = {COMPILED, *KERAS, *PACKAGE}
 
 NOISES = {
     "Bernoulli": Noise(_rows, _contenders(lambda: ad.Dropout(P), _of(naive.bernoulli))),
-    "Bernoulli by channel": Noise(_images, _contenders(lambda: ad.Dropout2d(P), _of(naive.by_channel), CHANNEL_TWIN)),
+    "Bernoulli by channel": Noise(_images, _contenders(lambda: ad.Dropout2d(P), _of(naive.by_channel), CHANNELS)),
     "Gaussian": Noise(_rows, _contenders(lambda: ad.GaussianDropout(P), _of(naive.gaussian), KERAS)),
     # 2.5 copies: the gradient of p reads the input again
     "concrete, p learned": Noise(_rows, _contenders(lambda: ad.ConcreteDropout(P), NaiveConcrete, PACKAGE), copies=2.5),
-    "alpha": Noise(_rows, _contenders(lambda: ad.AlphaDropout(P), _of(naive.alpha), ALPHA_TWIN)),
+    "alpha": Noise(_rows, _contenders(lambda: ad.AlphaDropout(P), _of(naive.alpha), ALPHA)),
 }
 
 

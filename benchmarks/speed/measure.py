@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.speed.contenders import COPY, NOISES, try_out
-from benchmarks.speed.results import Place, Row, append, here
-from benchmarks.speed.saved import saved_bytes
+from benchmarks.speed.results import Row
 from benchmarks.speed.timing import PASSES, copy, cpu_clock, cuda_clock, interleaved
+from benchmarks.study.place import Place, here
+from benchmarks.study.rows import append
 
-__all__ = ["ALLOCATORS", "groups"]
+__all__ = ["ALLOCATORS", "measure_groups", "saved_bytes"]
 
 CLOCKS = {"cpu": cpu_clock, "cuda": cuda_clock}
 KEEP = "2000000000"  # bytes
@@ -29,7 +30,7 @@ AT_ONCE = 1 << 22  # elements: smaller inputs are timed several calls at a time
 MOST_REPEATS = 50
 
 
-def groups(place: Place, sizes: list[int], seconds: float) -> Iterator[list[Row]]:
+def measure_groups(place: Place, sizes: list[int], seconds: float) -> Iterator[list[Row]]:
     """Yield the rows that were measured side by side: one noise, size and kind of pass."""
     for noise, made in NOISES.items():
         first = torch.randn(made.shape(sizes[0]), device=place.device)
@@ -66,13 +67,36 @@ def _side_by_side(
             yield {"contender": name, **none, "note": why}
 
 
+def saved_bytes(layer: nn.Module, x: Tensor) -> float:
+    """Return the bytes for each element of ``x`` that the graph keeps from the forward to the backward pass.
+
+    Input and output are left out: the layers before and behind mostly keep these themselves.
+    """
+    saved: dict[int, int] = {}
+    held: list[Tensor] = []  # what is freed on the way could leave its address to another
+
+    def save(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        saved[storage.data_ptr()] = storage.nbytes()
+        held.append(tensor.detach())
+        return tensor
+
+    leaf = x.detach().requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
+        y = layer(leaf)
+    saved.pop(leaf.untyped_storage().data_ptr(), None)
+    saved.pop(y.untyped_storage().data_ptr(), None)
+    return sum(saved.values()) / x.numel()
+
+
 def main() -> None:
     options = _parser().parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     place = here(options.started, options.device, options.allocator)
-    for rows in groups(place, options.sizes, options.seconds):
-        append(options.out, rows)
+    for rows in measure_groups(place, options.sizes, options.seconds):
+        for row in rows:
+            append(options.out, row)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,60 +1,46 @@
-"""The results on disk: a CSV file that only grows, a line a measurement, each with where it was taken."""
+"""The rows, and groups of rows that were measured side by side: by place, noise, kind of pass and size."""
 
 from __future__ import annotations
 
-import csv
-import os
-import platform
-import subprocess
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from importlib.metadata import PackageNotFoundError, version
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import torch
+from benchmarks.speed.contenders import COPY, NOISES, OURS
+from benchmarks.study.place import Place
 
-__all__ = ["RESULTS", "Place", "Row", "append", "here", "read"]
+__all__ = [
+    "RESULTS",
+    "Case",
+    "Group",
+    "Groups",
+    "Row",
+    "compare_times",
+    "find_saved",
+    "group_last_runs",
+    "share_of_copy",
+]
 
 RESULTS = Path(__file__).with_name("results.csv")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where and when a process measured.
-
-    Args:
-        started: when the run that it belongs to began, UTC.
-        commit: of this repository; a plus means that files differed from it.
-        machine: its processor, cores, and load at the start (1 is one busy core); or the GPU.
-        versions: of Python, torch and what the kernels are compiled with.
-        device: "cpu" or "cuda".
-        threads: of torch on the CPU.
-        allocator: "default" or "recycling", if glibc was told to keep what is freed; on a GPU torch's own, "caching".
-    """
-
-    started: str
-    commit: str
-    machine: str
-    versions: str
-    device: str
-    threads: int
-    allocator: str
-
-
-@dataclass(frozen=True)
 class Row(Place):
-    """One contender at one size.
+    """A contender at one size.
 
     Args:
         noise: a name in `contenders.NOISES`.
         what: a name in `timing.PASSES`.
         elements: of a float32 input.
         contender: a name in its noise's contenders, or "copy".
-        rounds: how often it was timed.
+        rounds: the number of times that it was timed.
         microseconds: the median of the rounds; NaN for what could not run.
         spread: half the distance between the quartiles, as a part of the median.
         saved: bytes an element kept for the backward pass, beside input and output.
-        note: why it could not run.
+        note: the reason why it could not run.
     """
 
     noise: str
@@ -68,49 +54,52 @@ class Row(Place):
     note: str
 
 
-def here(started: str, device: str, allocator: str) -> Place:
-    """Return the place that this process is."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
-    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip() or "unknown"
-    machine = f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    if device == "cuda":
-        machine = f"{torch.cuda.get_device_name()}; {machine}"
-    compiler = "triton" if device == "cuda" else "numba"
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, {compiler} {_version(compiler)}"
-    return Place(started, commit, machine, versions, device, torch.get_num_threads(), allocator)
+class Case(NamedTuple):
+    """The fields that the rows of a group share."""
+
+    device: str
+    threads: int
+    allocator: str
+    noise: str
+    what: str
+    elements: int
 
 
-def append(path: Path, rows: Sequence[Row]) -> None:
-    """Write ``rows`` to the end of the file, which begins with the names of the columns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    begins = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
-        if begins:
-            writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+Group = dict[str, Row]
+Groups = dict[Case, Group]
 
 
-def read(path: Path) -> list[Row]:
-    """Return the rows in the order in which they were measured."""
-    with path.open(newline="") as file:
-        return [_row(values) for values in csv.DictReader(file)]
+def group_last_runs(rows: Iterable[Row]) -> Groups:
+    """Return the groups, rows by contender, of the last run on each device."""
+    rows = list(rows)
+    last = {row.device: row.started for row in sorted(rows, key=lambda row: row.started)}
+    groups: Groups = defaultdict(dict)
+    for row in rows:
+        if row.started == last[row.device]:
+            case = Case(row.device, row.threads, row.allocator, row.noise, row.what, row.elements)
+            groups[case][row.contender] = row
+    return dict(groups)
 
 
-def _row(values: dict[str, str]) -> Row:
-    kinds = {"int": int, "float": float, "str": str}
-    return Row(**{field.name: kinds[str(field.type)](values[field.name]) for field in fields(Row)})
+def compare_times(group: Group, against: str, contender: str = OURS) -> float:
+    """Return the time of ``against`` over that of ``contender``; NaN if one of them was not measured."""
+    return _find_time(group, against) / _find_time(group, contender)
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+def share_of_copy(group: Group, contender: str = OURS) -> float:
+    """Return the part of the copy bandwidth that it reaches if it moves no more bytes than it has to."""
+    row = next(iter(group.values()))
+    return _copies(row) * compare_times(group, COPY, contender)
 
 
-def _processor() -> str:
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+def find_saved(group: Group, contender: str = OURS) -> float:
+    """Return the bytes an element that it keeps for the backward pass; NaN if it was not measured."""
+    return group[contender].saved if contender in group else math.nan
+
+
+def _copies(row: Row) -> float:
+    return NOISES[row.noise].copies if row.what == "forward+backward" else 1
+
+
+def _find_time(group: Group, contender: str) -> float:
+    return group[contender].microseconds if contender in group else math.nan

@@ -10,11 +10,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.report.markdown import table
 from benchmarks.speed.contenders import COPY, NOISES, OURS, TORCH
-from benchmarks.speed.groups import Groups, last_runs, share_of_copy, times_as_fast
-from benchmarks.speed.results import RESULTS, Row, read
-from benchmarks.speed.targets import Outcome, outcomes
+from benchmarks.speed.results import RESULTS, Groups, Row, compare_times, group_last_runs, share_of_copy
+from benchmarks.speed.targets import Outcome, find_outcomes
 from benchmarks.speed.timing import PASSES
+from benchmarks.study.rows import read
 
 __all__ = ["lines"]
 
@@ -28,7 +29,7 @@ BYTES_OF_A_COPY = 8  # an element: 4 are read and 4 written
 
 def lines(rows: Sequence[Row]) -> Iterator[str]:
     """Yield the lines of the table."""
-    groups = last_runs(rows)
+    groups = group_last_runs(rows)
     yield from ("# Speed of the noise", "", *INTRODUCTION.splitlines(), "", "Measured:", "")
     yield from _places(groups)
     yield from ("", "## Targets", "", "Missed ones first, the worst of them first.", "")
@@ -50,14 +51,14 @@ def _places(groups: Groups) -> Iterator[str]:
 
 
 def _targets(groups: Groups) -> Iterator[str]:
-    yield "| noise | pass | place | elements | at least | measured | met |"
-    yield "|---|---|---|---|---|---|---|"
-    for outcome in sorted(outcomes(groups), key=_worst_first):
+    body = []
+    for outcome in sorted(find_outcomes(groups), key=_worst_first):
         target, case = outcome.target, outcome.case
         place = f"{case.device}, threads: {case.threads}, {case.allocator}"
         measured = "not measured" if math.isnan(outcome.value) else f"{outcome.value:.3g}"
         met = "" if math.isnan(outcome.margin) else "yes" if outcome.margin >= 1 else "**no**"
-        yield f"| {case.noise} | {case.what} | {place} | {case.elements:,} | {target.says} | {measured} | {met} |"
+        body.append([case.noise, case.what, place, f"{case.elements:,}", target.says, measured, met])
+    yield from table(("noise", "pass", "place", "elements", "at least", "measured", "met"), body)
 
 
 def _worst_first(outcome: Outcome) -> tuple[int, float]:
@@ -71,7 +72,7 @@ def _losses(groups: Groups) -> Iterator[str]:
     places = list(dict.fromkeys(case[:3] for case in groups))
     for case, group in groups.items():
         for against in NOISES[case.noise].contenders:
-            ratio = times_as_fast(group, against)
+            ratio = compare_times(group, against)
             if ratio < 1:
                 at = lost.setdefault((case.noise, case.what, against), {place: {} for place in places})
                 at[case[:3]][case.elements] = ratio
@@ -79,10 +80,9 @@ def _losses(groups: Groups) -> Iterator[str]:
         yield "Nowhere."
         return
     yield from ("How many times as fast, at the elements where that is below 1; the worst first.", "")
-    yield f"| noise | pass | against | {' | '.join(', '.join(map(str, place)) for place in places)} |"
-    yield "|---|---|---|" + "---|" * len(places)
-    for key, at in sorted(lost.items(), key=lambda item: min(min(r.values(), default=1) for r in item[1].values())):
-        yield f"| {' | '.join(key)} | {' | '.join(_by_size(at[place]) for place in places)} |"
+    header = ("noise", "pass", "against", *(", ".join(map(str, place)) for place in places))
+    worst_first = sorted(lost.items(), key=lambda item: min(min(r.values(), default=1) for r in item[1].values()))
+    yield from table(header, ([*key, *(_by_size(at[place]) for place in places)] for key, at in worst_first))
 
 
 def _by_size(ratios: dict[int, float]) -> str:
@@ -91,22 +91,21 @@ def _by_size(ratios: dict[int, float]) -> str:
 
 def _ratios(groups: Groups) -> Iterator[str]:
     """Yield one table for a place and a pass: times as fast as nn.Dropout, and the share of the copy bandwidth."""
-    sizes = sorted({case.elements for case in groups})
-    yield f"| times as fast as {TORCH} | saved | {' | '.join(f'{size:,}' for size in sizes)} |"
-    yield "|---|---|" + "---|" * len(sizes)
+    sizes, body = sorted({case.elements for case in groups}), []
     for noise in dict.fromkeys(case.noise for case in groups):
         at = {case.elements: group for case, group in groups.items() if case.noise == noise}
         for name in NOISES[noise].contenders:
             row = at[max(at)][name]
             if row.note:
-                yield f"| {noise}: {name} | {row.note} |{' |' * len(sizes)}"
+                body.append([f"{noise}: {name}", row.note, *[""] * len(sizes)])
                 continue
             shown = f"**{noise}: ours**" if name == OURS else f"{noise}: {name}"
-            ratios = (f"{times_as_fast(at[size], TORCH, name):.2f}" if size in at else "" for size in sizes)
-            yield f"| {shown} | {row.saved:.3g} | {' | '.join(ratios)} |"
+            ratios = (f"{compare_times(at[size], TORCH, name):.2f}" if size in at else "" for size in sizes)
+            body.append([shown, f"{row.saved:.3g}", *ratios])
         shares = (f"{share_of_copy(at[size]):.0%}" if size in at else "" for size in sizes)
-        yield f"| {noise}: ours, of the copy bandwidth | | {' | '.join(shares)} |"
-    yield f"| copy, GB/s | | {' | '.join(f'{_bandwidth(groups, size):.1f}' for size in sizes)} |"
+        body.append([f"{noise}: ours, of the copy bandwidth", "", *shares])
+    body.append(["copy, GB/s", "", *(f"{_bandwidth(groups, size):.1f}" for size in sizes)])
+    yield from table([f"times as fast as {TORCH}", "saved", *(f"{size:,}" for size in sizes)], body)
 
 
 def _bandwidth(groups: Groups, size: int) -> float:
@@ -116,4 +115,4 @@ def _bandwidth(groups: Groups, size: int) -> float:
 
 
 if __name__ == "__main__":
-    print("\n".join(lines(read(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS))))
+    print("\n".join(lines(read(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS, Row))))

@@ -1,4 +1,4 @@
-"""What the layers are to reach, as data; the table says which of it they do."""
+"""The targets of the layers, as data; the table says which of them are met."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from benchmarks.speed.contenders import NAIVE, TORCH
-from benchmarks.speed.groups import Case, Group, Groups, saved, share_of_copy, times_as_fast
+from benchmarks.speed.results import Case, Group, Groups, compare_times, find_saved, share_of_copy
 
-__all__ = ["TARGETS", "Outcome", "Target", "outcomes"]
+__all__ = ["TARGETS", "Outcome", "Target", "find_outcomes"]
 
 SMALL, MIDDLE, LARGE = (1 << 8, 1 << 10), (1 << 13, 1 << 16), (1 << 20, 1 << 22)
 ON_GPU = (1 << 24, 1 << 26)
@@ -33,7 +33,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a target came to at one size: ``margin`` is below 1 where it is missed, NaN where it was not measured."""
+    """The value for a target at one size: ``margin`` is below 1 if it is missed, NaN if it was not measured."""
 
     target: Target
     case: Case
@@ -41,8 +41,8 @@ class Outcome:
     margin: float
 
 
-def outcomes(groups: Groups) -> Iterator[Outcome]:
-    """Yield what was measured for each target and size on the devices that were measured."""
+def find_outcomes(groups: Groups) -> Iterator[Outcome]:
+    """Yield the measured value for each target and size, on the devices that were measured."""
     devices = {case.device for case in groups}
     for target in TARGETS:
         if target.place[0] in devices:
@@ -60,7 +60,7 @@ def _margin(target: Target, value: float) -> float:
 
 def _faster(least: float, against: str, noise: str, what: str, sizes: tuple[int, ...]) -> Target:
     says = f"{least:g} times as fast as {against}"
-    return Target(says, noise, what, sizes, partial(times_as_fast, against=against), least)
+    return Target(says, noise, what, sizes, partial(compare_times, against=against), least)
 
 
 BOTH, FORWARD = "forward+backward", "forward"
@@ -77,7 +77,7 @@ TARGETS = (
     _faster(8, NAIVE, CONCRETE, BOTH, LARGE),
     _faster(2, NAIVE, "Gaussian", BOTH, LARGE),
     *(
-        Target("0 bytes an element saved", noise, BOTH, MIDDLE + LARGE, saved, most=NO_BYTES)
+        Target("0 bytes an element saved", noise, BOTH, MIDDLE + LARGE, find_saved, most=NO_BYTES)
         for noise in ("Bernoulli", CONCRETE, "Gaussian")
     ),
     *(

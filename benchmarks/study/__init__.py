@@ -1,5 +1,6 @@
-"""What every study shares: cells that run once, on the cores at hand or a Ray cluster, into a CSV file that only grows.
+"""The runner of all benchmarks that train: cells run once, here or on a Ray cluster, into a CSV file that grows.
 
-A study is a YAML file of tasks, methods and seeds (`study`), each combination a cell (`cells`); a row is one line of
-the results (`lines`); an engine, `local` or `cluster`, yields what cells give as it comes; `recording` writes it down.
+A `study` is a YAML file of tasks, methods and seeds; each combination is a cell (`cells`). `recording` finds the
+cells that a file lacks and writes new rows, which `rows` puts on the disk. The processes are those of
+`adaptive_dropout.processes`, or of Ray (`cluster`).
 """

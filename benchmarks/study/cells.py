@@ -1,21 +1,41 @@
-"""A cell is one training run; its key is a hash of what decides the result: it runs once, and anew if that changes.
+"""A cell is one training run. Its key is a hash of everything that decides the result, so it runs once.
 
-The commit is not part of the key: code that is changed on purpose asks for a new results file, or for another setting.
+The commit is not part of the key: code that changes results needs a new results file, or a new setting.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import os
+import platform
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, Protocol, TypeVar
 
 from benchmarks.study.study import Choice, Study
 
-__all__ = ["Cell", "CellRow", "cells_of", "data_version", "missing", "rows_of"]
+__all__ = [
+    "Cell",
+    "CellRow",
+    "data_version",
+    "find_commit",
+    "find_missing",
+    "list_cells",
+    "origin",
+    "select_rows",
+]
 
 R = TypeVar("R", bound="CellRow")
+K = TypeVar("K", bound="_Keyed")
+
+
+class _Keyed(Protocol):
+    @property
+    def key(self) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -23,11 +43,11 @@ class Cell:
     """A task, a method and a seed of a study.
 
     Args:
-        study: its name, which does not decide the result.
-        task: what is trained.
-        method: what is done about dropout.
+        study: its name, which is not part of the key.
+        task: the data and the network.
+        method: how dropout is used.
         seed: of split, initial weights, order and noise.
-        data: the version of the data, by `data_version`.
+        data: the version of the data, from `data_version`.
     """
 
     study: str
@@ -48,11 +68,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class CellRow:
-    """What every row of a study begins with.
+    """The fields with which every row of a study begins.
 
     Args:
         key: of the cell.
-        study: by which it was run; another may read it too.
+        study: the name of the study that ran it; others may read it too.
         task: its name in that study.
         method: its name there.
         seed: of the cell.
@@ -79,8 +99,11 @@ class CellRow:
     seconds: float
 
 
-def cells_of(study: Study, data: Mapping[str, str]) -> list[Cell]:
-    """Return every cell, seed by seed, so that a study stopped early has whole seeds; ``data`` is by name of a task."""
+def list_cells(study: Study, data: Mapping[str, str]) -> list[Cell]:
+    """Return all cells, seed by seed, so that a study stopped early has whole seeds.
+
+    ``data`` has the version of each task's data by the name of the task.
+    """
     return [
         Cell(study.name, task, method, seed, data[task.name])
         for seed in study.seeds
@@ -89,8 +112,8 @@ def cells_of(study: Study, data: Mapping[str, str]) -> list[Cell]:
     ]
 
 
-def missing(cells: Iterable[Cell], rows: Iterable[CellRow]) -> list[Cell]:
-    """Return the cells that no row is of, each once."""
+def find_missing(cells: Iterable[K], rows: Iterable[_Keyed]) -> list[K]:
+    """Return the cells whose key no row has, each key once."""
     left, done = [], {row.key for row in rows}
     for cell in cells:
         if cell.key not in done:
@@ -99,10 +122,10 @@ def missing(cells: Iterable[Cell], rows: Iterable[CellRow]) -> list[Cell]:
     return left
 
 
-def rows_of(study: Study, rows: Iterable[R]) -> dict[tuple[str, str], list[R]]:
-    """Return the rows of the settings that ``study`` has now, by names of task and method, one a seed.
+def select_rows(study: Study, rows: Iterable[R]) -> dict[tuple[str, str], list[R]]:
+    """Return the rows that have the settings of ``study``, by names of task and method, one for each seed.
 
-    Of several, with different data, the last one counts.
+    If the data changed in between, the last row counts.
     """
     by_content = {(row.task_settings, row.method_settings, row.seed): row for row in rows}
     found: dict[tuple[str, str], list[R]] = {}
@@ -115,6 +138,40 @@ def rows_of(study: Study, rows: Iterable[R]) -> dict[tuple[str, str], list[R]]:
 
 
 def data_version(folder: Path, files: Sequence[Path]) -> str:
-    """Return eight hexadecimal digits for the places in ``folder`` and the sizes of ``files``, which are not read."""
+    """Return eight hexadecimal digits for the paths in ``folder`` and the sizes of ``files``, which are not read."""
     lines = sorted(f"{file.relative_to(folder).as_posix()} {file.stat().st_size}" for file in files)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
+
+
+@functools.cache
+def find_commit() -> str:
+    """Return the short name of the checked-out commit, with a plus where files differ from it."""
+    place = Path(__file__).parent
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, cwd=place, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+@functools.cache
+def find_machine() -> str:
+    """Return the architecture and the number of cores: enough to interpret seconds, and without a host name."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+
+
+def origin(cell: Cell, *used: ModuleType) -> dict[str, Any]:
+    """Return the fields of a `CellRow`, without the seconds; ``used`` are the modules whose versions it names."""
+    return {
+        "key": cell.key,
+        "study": cell.study,
+        "task": cell.task.name,
+        "method": cell.method.name,
+        "seed": cell.seed,
+        "task_settings": cell.task.content,
+        "method_settings": cell.method.content,
+        "data": cell.data,
+        "commit": find_commit(),
+        "versions": ", ".join(f"{module.__name__} {module.__version__}" for module in used),
+        "machine": find_machine(),
+    }

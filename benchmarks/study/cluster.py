@@ -1,4 +1,4 @@
-"""Cells on a Ray cluster: the same cells, the same rows; a cell whose worker dies is begun again on another."""
+"""Cells on a Ray cluster: the same cells and rows as in local processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def connect(address: str | None) -> Any:
     except ImportError:
         raise ImportError('this engine needs Ray: pip install "adaptive-dropout[ray]"') from None
     if not ray.is_initialized():
-        # Workers import what they run from this checkout, which has to lie at the same place on every node.
+        # Workers import their code from this checkout, which has to have the same path on every node.
         root = str(Path(__file__).parents[2])
         ray.init(address=address, runtime_env={"env_vars": {"PYTHONPATH": root}}, log_to_driver=False)
     return ray
@@ -39,29 +39,29 @@ def connect(address: str | None) -> Any:
 def run_on_ray(
     ray: Any, work: Callable[[C], R], cells: Sequence[C], gpus: float
 ) -> Generator[tuple[C, R | Exception], None, None]:
-    """Yield each cell with what ``work`` gave for it, or why it gave nothing, as soon as that is known.
+    """Yield each cell with what ``work`` returns for it, or with the reason why it failed, as soon as it is known.
 
     A cell whose worker or node dies is begun again on another, `ATTEMPTS` times in all.
 
     Args:
         ray: what `connect` returned.
-        work: what a worker can import, or a partial of it; the data has to lie at the same place on every node.
+        work: a function that a worker can import, or a partial of one; the data has the same path on every node.
         cells: in the order in which they are handed out, one core each.
-        gpus: how much of a GPU a cell asks for; 0 keeps it on the CPU.
+        gpus: the part of a GPU that each cell gets; 0 keeps it on the CPU.
     """
-    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=ATTEMPTS - 1)(_at_a_worker)
+    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=ATTEMPTS - 1)(_work_there)
     waiting = {task.remote(work, cell): cell for cell in cells}
     try:
         while waiting:
             done, _ = ray.wait(list(waiting), num_returns=1)
             for answer in done:
-                yield waiting.pop(answer), _fetched(ray, answer)
+                yield waiting.pop(answer), _fetch(ray, answer)
     finally:
         for answer in waiting:
             ray.cancel(answer, force=True)
 
 
-def _fetched(ray: Any, answer: Any) -> Any:
+def _fetch(ray: Any, answer: Any) -> Any:
     try:
         given, reason = ray.get(answer)
     except ray.exceptions.WorkerCrashedError:
@@ -71,6 +71,6 @@ def _fetched(ray: Any, answer: Any) -> Any:
     return given if reason is None else RuntimeError(reason)
 
 
-def _at_a_worker(work: Callable[[Any], Any], cell: Any) -> tuple[Any, str | None]:
+def _work_there(work: Callable[[Any], Any], cell: Any) -> tuple[Any, str | None]:
     one_quiet_thread()
     return attempt(work, cell)

@@ -1,4 +1,4 @@
-"""`Method`: what is done about overfitting in one run; and the three that most studies compare with."""
+"""`Method`: one way to regularise a run; and the three with which most studies compare."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch.nn import functional as F
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import DropoutRateControl
 from adaptive_dropout.networks import DropoutFactory
-from benchmarks.supervised.run import Run, fitted
+from benchmarks.supervised.run import Run, fit as fit_run
 
 __all__ = ["Method", "adaptive", "none", "standard"]
 
 
-def _unchanged(network: nn.Module) -> nn.Module:
+def _leave(network: nn.Module) -> nn.Module:
     return network
 
 
@@ -27,18 +27,18 @@ class Method:
     """One way to regularise, or none.
 
     Args:
-        dropout: makes a dropout layer; called once here, so that a p out of range is told at once.
+        dropout: makes a dropout layer; it is called once here, so that a p out of range raises at once.
         callbacks: makes the callbacks of one run.
-        change: what becomes of the new network of one run.
-        train_loss: what is trained on, from logits (batch, classes) and labels (batch,); evaluation is by NLL always.
-        fit: trains a run that has been set up, with its trainer, and returns what became of it.
+        change: changes the new network of one run, and returns it.
+        train_loss: the training loss of logits (batch, classes) and labels (batch,); evaluation is always by NLL.
+        fit: trains a run that has been set up, with its trainer, and returns the run at its end.
     """
 
     dropout: DropoutFactory
     callbacks: Callable[[], Sequence[L.Callback]] = tuple
-    change: Callable[[nn.Module], nn.Module] = _unchanged
+    change: Callable[[nn.Module], nn.Module] = _leave
     train_loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
-    fit: Callable[[Run, L.Trainer], Run] = fitted
+    fit: Callable[[Run, L.Trainer], Run] = fit_run
 
     def __post_init__(self) -> None:
         self.dropout()

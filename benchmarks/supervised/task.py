@@ -1,4 +1,4 @@
-"""`SupervisedTask`: data, a network with dropout and Adam for a while."""
+"""`SupervisedTask`: data, a network with dropout, and its training by Adam."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.networks import DropoutFactory
-from adaptive_dropout.tasks import Task
-from benchmarks.supervised.learner import Learner
+from adaptive_dropout.tasks import Classifier, Task
 
-__all__ = ["SupervisedTask"]
+__all__ = ["Learner", "SupervisedTask"]
 
 
 @dataclass(frozen=True)
@@ -61,5 +61,32 @@ class SupervisedTask(ABC):
         """Return a network for ``data``, which has been set up, with initial weights from torch's seed."""
 
     def learner(self, network: nn.Module, data: Any, train_loss: Callable[[Tensor, Tensor], Tensor]) -> Task:
-        """Return what trains ``network`` by ``train_loss``, of logits (n, classes) and labels (n,); judged by NLL."""
+        """Return a task that trains ``network`` by ``train_loss`` of logits (n, classes) and labels (n,)."""
         return Learner(network, data.num_classes, train_loss, functools.partial(torch.optim.Adam, lr=self.lr))
+
+
+class Learner(Classifier):
+    """A `Classifier` whose training loss is given; validation and test are by NLL.
+
+    Args:
+        network: maps x, (batch, ...), to logits, (batch, num_classes).
+        num_classes: how many labels there are.
+        train_loss: maps logits and labels, (batch,), to a 0-dim loss.
+        optimizer: makes the optimizer from parameter groups.
+        lr_scheduler: makes a scheduler from the optimizer, stepped once an epoch; None keeps the learning rate.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        num_classes: int,
+        train_loss: Callable[[Tensor, Tensor], Tensor],
+        optimizer: OptimizerCallable,
+        lr_scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__(network, num_classes, optimizer, lr_scheduler)
+        self.train_loss = train_loss
+
+    def loss(self, output: Tensor, y: Tensor) -> Tensor:
+        """Return the training loss in training mode, else the mean cross-entropy; 0-dim."""
+        return self.train_loss(output, y) if self.training else super().loss(output, y)

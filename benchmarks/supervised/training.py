@@ -1,4 +1,4 @@
-"""One training run, and the row that it gives."""
+"""One training run, and its row."""
 
 from __future__ import annotations
 
@@ -16,32 +16,29 @@ from torch.utils.data import DataLoader, Subset
 import adaptive_dropout
 from adaptive_dropout.rates import get_rates
 from adaptive_dropout.tasks import Task
-from benchmarks.control.measures import BestWeights
-from benchmarks.study.cells import Cell, CellRow
-from benchmarks.study.provenance import origin
-from benchmarks.study.trainer import quiet_trainer
-from benchmarks.supervised.curves import Curves
+from benchmarks.study.cells import Cell, CellRow, origin
+from benchmarks.study.training import BestWeights, quiet_trainer
 from benchmarks.supervised.method import Method
-from benchmarks.supervised.run import Run
+from benchmarks.supervised.run import Curves, Run
 from benchmarks.supervised.task import SupervisedTask
 
-__all__ = ["TrainedRow", "trained"]
+__all__ = ["TrainedRow", "train"]
 
 
 @dataclass(frozen=True)
 class TrainedRow(CellRow):
-    """What a run showed. The weights tested are those with the lowest validation loss; losses are nats per example.
+    """The results of a run. The weights with the lowest validation loss are tested; losses are in nats per example.
 
     Args:
-        n_train: how many examples train.
+        n_train: the number of training examples.
         val_loss: the lowest.
         test_loss: of the weights that had it.
         test_accuracy: theirs, in [0, 1].
-        test_calibration: their expected calibration error over 15 bins, in [0, 1]; NaN where a task has none.
+        test_calibration: their expected calibration error over 15 bins, in [0, 1]; NaN if a task has none.
         gap: their ``val_loss`` minus the loss, with dropout off, of as many training examples.
         final_rate: the mean p of the layers at the last step.
         epochs_apart: from one validation to the next.
-        train_losses: since the validation before, with dropout on.
+        train_losses: since the previous validation, with dropout on.
         val_losses: at each validation.
         val_accuracies: at each validation.
     """
@@ -59,13 +56,13 @@ class TrainedRow(CellRow):
     val_accuracies: tuple[float, ...]
 
 
-def trained(cell: Cell, task: SupervisedTask, method: Method, folder: Path, accelerator: str) -> TrainedRow:
+def train(cell: Cell, task: SupervisedTask, method: Method, folder: Path, accelerator: str) -> TrainedRow:
     """Train once; the same cell gives the same row on the same machine, but for its seconds.
 
     Args:
-        cell: which run it is.
-        task: what is trained.
-        method: how.
+        cell: names the run, and has its seed.
+        task: the data and the network.
+        method: how it is regularised.
         folder: of the data.
         accelerator: "cpu" or "gpu".
     """
@@ -81,11 +78,11 @@ def trained(cell: Cell, task: SupervisedTask, method: Method, folder: Path, acce
         where = {"accelerator": accelerator, "precision": task.precision, "default_root_dir": scratch}
         trainer = quiet_trainer(every, task.validations, callbacks, **where)
         run = method.fit(run, trainer)
-    rates, lowest = get_rates(model), run.best.val_loss  # what is validated below is not the run any more
+    rates, lowest = get_rates(model), run.best.val_loss  # the validations below are not part of the run
     run.best.restore(model)
     return TrainedRow(
         **origin(cell, adaptive_dropout, torch, lightning),
-        **_tested(trainer, model, data),
+        **_test(trainer, model, data),
         seconds=run.seconds,
         n_train=len(data.train_set),
         val_loss=lowest,
@@ -102,7 +99,7 @@ def _every(task: SupervisedTask, n: int) -> int:
     return max(1, round(task.epochs * n / task.batch_size / task.validations))
 
 
-def _tested(trainer: L.Trainer, model: Task, data: Any) -> dict[str, Any]:
+def _test(trainer: L.Trainer, model: Task, data: Any) -> dict[str, Any]:
     test = trainer.test(model, data, verbose=False)[0]
     like = data.val_dataloader()
     n = min(len(data.val_set), len(data.train_set))

@@ -1,4 +1,4 @@
-"""One training run on one split, and the row that it gives."""
+"""One training run on one split, and its row."""
 
 from __future__ import annotations
 
@@ -18,33 +18,30 @@ from torch import Tensor
 import adaptive_dropout
 from adaptive_dropout.inference import fit_noise_precision, gaussian_log_likelihood, mc_samples
 from adaptive_dropout.rates import SettableRate, get_rates, set_rates
-from benchmarks.control.measures import BestWeights, Rewinds
-from benchmarks.study.cells import Cell, CellRow
-from benchmarks.study.provenance import origin
-from benchmarks.study.trainer import quiet_trainer
-from benchmarks.uci.methods import METHODS
+from benchmarks.study.cells import Cell, CellRow, origin
+from benchmarks.study.training import BestWeights, Rewinds, quiet_trainer
 from benchmarks.uci.splits import UciSplit
-from benchmarks.uci.tasks import LIGHTNING_STEPS, TASKS
+from benchmarks.uci.tasks import LIGHTNING_STEPS, UciTask
 
-__all__ = ["UciRow", "run_cell"]
+__all__ = ["UciRow", "run"]
 
 
 @dataclass(frozen=True)
 class UciRow(CellRow):
-    """What a run showed, in the units of the file.
+    """The results of a run, in the units of the file.
 
-    Tested are the weights with the lowest validation loss, dropout off, at the rates they were validated with.
+    The weights with the lowest validation loss are tested, at the rates with which they were validated.
 
     Args:
-        n_train: how many rows train.
+        n_train: the number of training rows.
         val_rmse: the lowest of the run, with dropout off.
         test_rmse: of the mean of samples with dropout on: `test_MC_rmse` of the published files.
         test_rmse_off: of one pass with dropout off.
-        test_ll: log-likelihood in nats per row, of the noise that validation predictions ask for.
+        test_ll: log-likelihood in nats per row, with the noise that is fitted to validation predictions.
         noise: the standard deviation of that noise.
         input_rate: p before the hidden layer.
         hidden_rate: p after it.
-        rewinds: how often the best weights were restored on the way.
+        rewinds: the number of rewinds and restarts.
     """
 
     n_train: int
@@ -58,20 +55,21 @@ class UciRow(CellRow):
     rewinds: int
 
 
-def run_cell(cell: Cell, folder: Path, accelerator: str) -> UciRow:
+def run(cell: Cell, task: UciTask, method: Any, folder: Path, accelerator: str) -> UciRow:
     """Train once; the same cell gives the same row on the same machine, but for its seconds.
 
     Args:
-        cell: what is trained; its seed is the number of the split, and seeds weights, order and noise.
+        cell: its seed is the number of the split, and seeds weights, order and noise.
+        task: the set and the training.
+        method: a `Method` of this benchmark.
         folder: of the data.
         accelerator: "cpu" or "gpu".
     """
-    task, method = cell.task.made(TASKS), cell.method.made(METHODS)
     split = task.split(folder, cell.seed)
     L.seed_everything(cell.seed, verbose=False)
     model = task.model(split, method.network)
     best, rewinds = _Best(), Rewinds()
-    with tempfile.TemporaryDirectory() as scratch:  # decisions of rules are not kept
+    with tempfile.TemporaryDirectory() as scratch:  # for decisions of rules, which are not kept
         trainer = quiet_trainer(
             LIGHTNING_STEPS,
             task.validations,
@@ -86,7 +84,7 @@ def run_cell(cell: Cell, folder: Path, accelerator: str) -> UciRow:
     rates = list(get_rates(model).values())
     return UciRow(
         **origin(cell, adaptive_dropout, torch, lightning),
-        **_scored(model.network, split, task.samples),
+        **_score(model.network, split, task.samples),
         seconds=seconds,
         n_train=len(split.train),
         val_rmse=math.sqrt(2 * best.val_loss) * split.unit,
@@ -97,7 +95,7 @@ def run_cell(cell: Cell, folder: Path, accelerator: str) -> UciRow:
 
 
 class _Best(BestWeights):
-    """Keeps the settable rates with the weights; has to come before what moves them."""
+    """Keeps the settable rates with the weights; it comes before the callbacks that move them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +112,7 @@ class _Best(BestWeights):
         set_rates(pl_module, self._rates)
 
 
-def _scored(network: torch.nn.Module, split: UciSplit, samples: int) -> Mapping[str, Any]:
+def _score(network: torch.nn.Module, split: UciSplit, samples: int) -> Mapping[str, Any]:
     drawn = [mc_samples(network, part.x, samples).squeeze(2) for part in (split.val, split.test)]
     precision = fit_noise_precision(drawn[0], split.val.y)
     network.eval()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.control.compare import mean_and_error
-from benchmarks.study.cells import rows_of
+from benchmarks.report.markdown import show_places, table
+from benchmarks.study.cells import select_rows
+from benchmarks.study.statistics import summarize
 from benchmarks.study.study import Study
 from benchmarks.uci.cells import UciRow
 from benchmarks.uci.published import PUBLISHED
 
-__all__ = ["publish", "section"]
+__all__ = ["write_page", "write_section"]
 
 INTRODUCTION = """Means over the authors' splits, in brackets the standard error. RMSE is that of the mean of samples
 with dropout on, in the units of the data; LL is the log-likelihood in nats per row, whose noise is fitted to
@@ -22,15 +23,18 @@ errors the RMSE is above the published one: up to 1 is a hit. Tested are the wei
 dropout off, at the rates that they were validated with. p is that before and that after the hidden layer."""
 
 
-def publish(studies: Sequence[Study], rows: Sequence[UciRow], folder: Path) -> None:
+def write_page(studies: Sequence[Study], rows: Sequence[UciRow], folder: Path) -> None:
     """Write ``table.md`` into ``folder``: a section for each method, over the sets of all studies."""
     methods = dict.fromkeys(method.name for study in studies for method in study.methods)
-    sections = [section(method, _found(studies, rows, method), _missing(studies, rows, method)) for method in methods]
-    text = "\n\n".join([INTRODUCTION, *sections, _places(rows)])
+    sections = [
+        write_section(method, _find_rows(studies, rows, method), _list_missing(studies, rows, method))
+        for method in methods
+    ]
+    text = "\n\n".join([INTRODUCTION, *sections, show_places(rows)])
     (folder / "table.md").write_text(f"# MC dropout on the UCI regression sets\n\n{text}\n")
 
 
-def section(method: str, found: Mapping[str, Sequence[UciRow]], missing: Sequence[str]) -> str:
+def write_section(method: str, found: Mapping[str, Sequence[UciRow]], missing: Sequence[str]) -> str:
     """Return what ``method`` reached: a table of the sets, worst first, and the RMSE of each split.
 
     Args:
@@ -45,7 +49,7 @@ def section(method: str, found: Mapping[str, Sequence[UciRow]], missing: Sequenc
         whole = sum(len(rows) == PUBLISHED[name].splits for name, rows in found.items())
         parts += [
             f"{_HIT}: {len(hits)} of {len(found)} sets; {whole} of the {len(found)} ran on all splits.",
-            _markdown(_HEADER, (_line(name, found[name]) for name in order)),
+            "\n".join(table(_HEADER, (_line(name, found[name]) for name in order))),
             "RMSE by split:",
             "\n".join(f"- {name}: {_splits(found[name])}" for name in order),
         ]
@@ -54,21 +58,21 @@ def section(method: str, found: Mapping[str, Sequence[UciRow]], missing: Sequenc
     return "\n\n".join(parts)
 
 
-def _found(studies: Sequence[Study], rows: Sequence[UciRow], method: str) -> dict[str, list[UciRow]]:
+def _find_rows(studies: Sequence[Study], rows: Sequence[UciRow], method: str) -> dict[str, list[UciRow]]:
     """Return the rows of a method by set; where two studies have a set, those of the one with more splits."""
     found: dict[str, list[UciRow]] = {}
     for study in studies:
-        for (task, name), there in rows_of(study, rows).items():
+        for (task, name), there in select_rows(study, rows).items():
             if name == method and len(there) > len(found.get(task, [])):
                 found[task] = there
     return found
 
 
-def _missing(studies: Sequence[Study], rows: Sequence[UciRow], method: str) -> list[str]:
+def _list_missing(studies: Sequence[Study], rows: Sequence[UciRow], method: str) -> list[str]:
     missing = []
     for study in studies:
         if method in [each.name for each in study.methods]:
-            there = rows_of(study, rows)
+            there = select_rows(study, rows)
             short = {task.name: len(study.seeds) - len(there.get((task.name, method), [])) for task in study.tasks}
             missing += [f"{name} ({count} of {len(study.seeds)} splits)" for name, count in short.items() if count]
     return missing
@@ -77,7 +81,7 @@ def _missing(studies: Sequence[Study], rows: Sequence[UciRow], method: str) -> l
 def above(name: str, rows: Sequence[UciRow]) -> float:
     """Return how many published standard errors the mean RMSE of ``rows`` lies above the published one."""
     published = PUBLISHED[name]
-    return (_spread(rows, lambda row: row.test_rmse)[0] - published.rmse) / published.rmse_error
+    return (summarize(rows, lambda row: row.test_rmse)[0] - published.rmse) / published.rmse_error
 
 
 _HIT = "Within one standard error of the published RMSE, or better"
@@ -98,19 +102,19 @@ _HEADER = (
 
 def _line(name: str, rows: Sequence[UciRow]) -> list[str]:
     published = PUBLISHED[name]
-    rates = [_spread(rows, value)[0] for value in (lambda row: row.input_rate, lambda row: row.hidden_rate)]
+    rates = [summarize(rows, value)[0] for value in (lambda row: row.input_rate, lambda row: row.hidden_rate)]
     return [
         name,
         f"{len(rows)} of {published.splits}",
-        _shown(_spread(rows, lambda row: row.test_rmse)),
-        _shown((published.rmse, published.rmse_error)),
+        _show(summarize(rows, lambda row: row.test_rmse)),
+        _show((published.rmse, published.rmse_error)),
         f"{above(name, rows):+.2f}",
-        _shown(_spread(rows, lambda row: row.test_rmse_off)),
-        _shown(_spread(rows, lambda row: row.test_ll)),
-        _shown((published.ll, published.ll_error)),
+        _show(summarize(rows, lambda row: row.test_rmse_off)),
+        _show(summarize(rows, lambda row: row.test_ll)),
+        _show((published.ll, published.ll_error)),
         ", ".join(f"{p:.3f}" for p in rates),
-        f"{_spread(rows, lambda row: row.rewinds)[0]:.1f}",
-        f"{_spread(rows, lambda row: row.seconds)[0]:.0f}",
+        f"{summarize(rows, lambda row: row.rewinds)[0]:.1f}",
+        f"{summarize(rows, lambda row: row.seconds)[0]:.0f}",
     ]
 
 
@@ -118,20 +122,6 @@ def _splits(rows: Sequence[UciRow]) -> str:
     return ", ".join(f"{row.seed}: {row.test_rmse:.3g}" for row in sorted(rows, key=lambda row: row.seed))
 
 
-def _spread(rows: Sequence[UciRow], value: Callable[[UciRow], float]) -> tuple[float, float]:
-    return mean_and_error([value(row) for row in rows])
-
-
-def _shown(spread: tuple[float, float]) -> str:
+def _show(spread: tuple[float, float]) -> str:
     mean, error = spread
     return f"{mean:.4g}" + ("" if math.isnan(error) else f" ({error:.2g})")
-
-
-def _places(rows: Sequence[UciRow]) -> str:
-    places = sorted({f"{row.versions}; {row.machine}" for row in rows})
-    return f"Run with {'; '.join(places)}; one thread a run." if places else "Nothing was run."
-
-
-def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = (header, ["---"] * len(header), *rows)
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -13,8 +13,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.data.splits import check_fraction
-from benchmarks.control.windows import Windows
 from benchmarks.study.study import Kinds
+from benchmarks.study.windows import Windows
 from benchmarks.uci.regressor import LeastSquares
 from benchmarks.uci.splits import UciSplit, read_split
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.control.cells import Row
 from benchmarks.control.methods import GRID
-from benchmarks.control.results import Row
 
 
 def row(task: str, seed: int, method: str, val_loss: float, test_loss: float, **changes: object) -> Row:

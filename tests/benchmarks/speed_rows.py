@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.speed.results import Place, Row
+from benchmarks.speed.results import Row
+from benchmarks.study.place import Place
 
 PLACE = Place("2026-01-01T00:00:00Z", "abc", "a machine", "Python, torch", "cpu", 1, "recycling")
 

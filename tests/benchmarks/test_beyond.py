@@ -12,15 +12,14 @@ import pytest
 import torch
 
 import adaptive_dropout as ad
+from benchmarks.beyond.experiment import BEYOND, METHODS, fixed, none, steered
 from benchmarks.beyond.gradient import Fitting, GradientLearner
 from benchmarks.beyond.learner import Learner, Progress
 from benchmarks.beyond.linear import DroppedFactors, DroppedLogistic, PenalisedLogistic
-from benchmarks.beyond.methods import METHODS, fixed, none, steered
 from benchmarks.beyond.passages import AveragingNetwork, known_words, read_passages
 from benchmarks.beyond.steering import steer
-from benchmarks.beyond.task import entropy, rows_of, there
+from benchmarks.beyond.task import check_file, entropy, split_rows
 from benchmarks.beyond.tasks import TASKS
-from benchmarks.beyond.training import run_cell
 from benchmarks.study.cells import Cell
 from benchmarks.study.study import Choice
 
@@ -82,7 +81,7 @@ def test_a_run_without_a_finite_validation_loss_has_no_result() -> None:
 def toy_learner(p: float) -> GradientLearner:
     x = torch.randn(120, 6)
     y = (x[:, 0] > 0).long()
-    parts = rows_of((x, y), 0, 60, 30)
+    parts = split_rows((x, y), 0, 60, 30)
     return GradientLearner(DroppedLogistic(6, 2, p), parts, entropy(y), Fitting(every=5, batch=20, lr=0.1), seed=0)
 
 
@@ -119,11 +118,11 @@ def test_the_methods_say_where_a_rate_starts_and_who_moves_it() -> None:
 
 
 def test_parts_are_disjoint_and_cover_everything() -> None:
-    parts = rows_of((torch.arange(10),), 0, 5, 2)
+    parts = split_rows((torch.arange(10),), 0, 5, 2)
     assert [len(part[0]) for part in parts] == [5, 2, 3]
     assert torch.cat([part[0] for part in parts]).sort().values.equal(torch.arange(10))
     with pytest.raises(ValueError, match=r"8 \+ 2 examples leave none of 10"):
-        rows_of((torch.arange(10),), 0, 8, 2)
+        split_rows((torch.arange(10),), 0, 8, 2)
 
 
 def test_the_entropy_of_even_classes_is_the_logarithm_of_their_number() -> None:
@@ -133,7 +132,7 @@ def test_the_entropy_of_even_classes_is_the_logarithm_of_their_number() -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"words\.txt'; --data-dir has to be"):
-        there(tmp_path / "words.txt")
+        check_file(tmp_path / "words.txt")
 
 
 def test_a_passage_is_forty_words_in_a_row_and_speakers_are_not_read() -> None:
@@ -177,10 +176,10 @@ def test_factors_have_a_rate_that_is_found_by_name() -> None:
 def test_a_cell_without_files_gives_a_row_better_than_a_constant(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.beyond.training.steer", functools.partial(steer, validations=15))
+    monkeypatch.setattr("benchmarks.beyond.experiment.steer", functools.partial(steer, validations=15))
     settings = {"train": 200} if task == "patches" else {"noise": 0.1}
     cell = Cell("s", Choice(task, task, settings), Choice("steered", "steered", {"start": 0.3}), 0, "none")
-    row = run_cell(cell, tmp_path)
+    row = BEYOND.run_cell(tmp_path, "cpu", cell)
     assert (row.task, row.method, row.seed, row.key) == (task, "steered", 0, cell.key)
     assert row.val_loss < row.trivial_loss
     assert 0 <= row.final_rate <= 0.9

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from adaptive_dropout.functional import dropout
-from benchmarks.beyond.penalties import feature_penalty, product_penalty
+from benchmarks.beyond.linear import feature_penalty, product_penalty
 
 N = 20_000
 

@@ -4,10 +4,8 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.beyond.compare import gaps, means
-from benchmarks.beyond.table import lines, publish
-from benchmarks.beyond.training import Row
-from benchmarks.study.cells import rows_of
+from benchmarks.beyond.table import Row, average, find_gaps, lines, write_page
+from benchmarks.study.cells import select_rows
 from benchmarks.study.study import Choice, Study
 
 METHODS = (
@@ -40,7 +38,7 @@ ROWS = [
 
 
 def test_the_reference_is_the_fixed_rate_that_validation_chooses_seed_by_seed() -> None:
-    by_method = {gap.method: gap for gap in gaps(rows_of(STUDY, ROWS)) if gap.task == "logistic"}
+    by_method = {gap.method: gap for gap in find_gaps(select_rows(STUDY, ROWS)) if gap.task == "logistic"}
     steered = by_method["steered-0.3"]
     assert steered.chosen == (0.5, 0.0)
     assert math.isclose(steered.mean, (0.02 + 0.04) / 2)
@@ -51,11 +49,11 @@ def test_the_reference_is_the_fixed_rate_that_validation_chooses_seed_by_seed() 
 
 
 def test_a_task_without_the_whole_grid_is_not_compared() -> None:
-    assert {gap.task for gap in gaps(rows_of(STUDY, ROWS))} == {"logistic"}
+    assert {gap.task for gap in find_gaps(select_rows(STUDY, ROWS))} == {"logistic"}
 
 
 def test_one_seed_that_is_worse_counts_as_worse() -> None:
-    found = gaps(rows_of(STUDY, ROWS[:3]))
+    found = find_gaps(select_rows(STUDY, ROWS[:3]))
     assert {gap.method: gap.is_worse for gap in found} == {"none": True, "steered-0.3": True}
 
 
@@ -70,9 +68,9 @@ def test_a_mean_that_is_missing_is_left_blank_and_the_closed_form_stands_beside_
     table = list(lines([STUDY], ROWS))
     assert "| logistic-penalty | 1.0000 | 0.7200 |  |  |" in table
     assert "| logistic | none | 0.6000 | 0.7200 | +0.1200 |" in table
-    assert means(rows_of(STUDY, ROWS))["logistic", "fixed-0.5"] == 0.5
+    assert average(select_rows(STUDY, ROWS))["logistic", "fixed-0.5"] == 0.5
 
 
 def test_the_table_is_written_where_the_results_are(tmp_path: Path) -> None:
-    publish([STUDY], ROWS, tmp_path)
+    write_page([STUDY], ROWS, tmp_path)
     assert (tmp_path / "table.md").read_text().splitlines() == list(lines([STUDY], ROWS))

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import adaptive_dropout as ad
-from benchmarks.beyond.boosting import Array, Forest, regrown
 from benchmarks.beyond.steering import steer
-from benchmarks.beyond.trees import TreeLearner
+from benchmarks.beyond.trees import Array, Forest, TreeLearner, regrow
 
 pytest.importorskip("lightgbm")
 
@@ -45,9 +44,9 @@ def test_the_rate_decides_how_the_forest_fits() -> None:
 def test_a_forest_that_is_grown_again_is_the_same_bit_for_bit() -> None:
     x, y = table(400)
     rounds = [(p, seed) for seed, p in enumerate(10 * [0.1] + 10 * [0.5])]
-    first, second = (regrown(lambda: Forest(x, y, 7, 0.3), rounds).losses(x, y) for _ in range(2))
+    first, second = (regrow(lambda: Forest(x, y, 7, 0.3), rounds).losses(x, y) for _ in range(2))
     assert np.array_equal(first, second)
-    other = regrown(lambda: Forest(x, y, 7, 0.3), [(p, seed + 1) for p, seed in rounds])
+    other = regrow(lambda: Forest(x, y, 7, 0.3), [(p, seed + 1) for p, seed in rounds])
     assert not np.array_equal(first, other.losses(x, y))
 
 

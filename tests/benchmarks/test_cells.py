@@ -13,15 +13,15 @@ import adaptive_dropout as ad
 from adaptive_dropout.data.images import PixelsToInputs
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Task
-from benchmarks.control.__main__ import main, missing_cells, select
 from benchmarks.control.cells import Cell, run_cell
-from benchmarks.control.concrete import concrete_penalty
+from benchmarks.control.command import list_cells, main, select
 from benchmarks.control.images import CropsAndFlips, digits
-from benchmarks.control.measures import BestWeights
 from benchmarks.control.methods import METHODS
 from benchmarks.control.study_task import Fitting
 from benchmarks.control.tasks import TASKS
-from benchmarks.control.windows import Windows
+from benchmarks.study.cells import find_missing
+from benchmarks.study.training import BestWeights, ConcretePenalty
+from benchmarks.study.windows import Windows
 from tests.benchmarks.rows import row
 
 TINY = "digits:200"
@@ -103,7 +103,7 @@ def test_the_concrete_penalty_is_the_formula() -> None:
     p, weight = 0.25, network.output.weight
     entropy = p * torch.tensor(p).log() + (1 - p) * torch.tensor(1 - p).log()
     expected = 0.5**2 / (2 * 10) * weight.square().sum() / (1 - p) + 3 / 10 * entropy
-    assert concrete_penalty(network, 10, 0.5).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert ConcretePenalty(0.5).penalty(network, 10).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_quarter_of_the_tasks_is_held_out() -> None:
@@ -115,7 +115,7 @@ def test_validations_divide_the_steps_of_every_task() -> None:
 
 
 def test_cells_that_are_done_are_skipped() -> None:
-    cells = missing_cells(["a", "b"], ["m"], [0, 1], [row("b", 0, "m", 1.0, 1.0)])
+    cells = find_missing(list_cells(["a", "b"], ["m"], [0, 1]), [row("b", 0, "m", 1.0, 1.0)])
     assert cells == [Cell("a", 0, "m"), Cell("a", 1, "m"), Cell("b", 1, "m")]
 
 

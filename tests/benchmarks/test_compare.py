@@ -6,15 +6,15 @@ import pytest
 
 from benchmarks.control.compare import (
     Difference,
-    best_universal,
-    by_cell,
-    chosen_by_validation,
-    cost_ratio,
-    difference,
-    mean_and_error,
-    oracle_difference,
-    summary,
+    choose_by_validation,
+    compare,
+    compare_cost,
+    compare_oracle,
+    find_best_universal,
+    index_rows,
+    summarize,
 )
+from benchmarks.study.statistics import mean_and_error
 from tests.benchmarks.rows import grid, row
 
 
@@ -26,16 +26,16 @@ def test_the_standard_error_is_that_of_a_mean() -> None:
 
 
 def test_the_reference_is_chosen_by_validation_not_by_test() -> None:
-    cells = by_cell(grid("a", 0, {"fixed:0.2": (1.0, 3.0), "fixed:0.4": (2.0, 1.0)}))
-    chosen = chosen_by_validation(cells, "a", 0)
+    cells = index_rows(grid("a", 0, {"fixed:0.2": (1.0, 3.0), "fixed:0.4": (2.0, 1.0)}))
+    chosen = choose_by_validation(cells, "a", 0)
     assert chosen is not None
     assert chosen.method == "fixed:0.2"
 
 
 def test_an_incomplete_grid_is_no_reference() -> None:
-    cells = by_cell([*grid("a", 0, {})[1:], row("a", 0, "rule", 1.0, 1.0)])
-    assert chosen_by_validation(cells, "a", 0) is None
-    assert difference(cells, "a", "rule") is None
+    cells = index_rows([*grid("a", 0, {})[1:], row("a", 0, "rule", 1.0, 1.0)])
+    assert choose_by_validation(cells, "a", 0) is None
+    assert compare(cells, "a", "rule") is None
 
 
 def test_differences_are_paired_by_seed() -> None:
@@ -46,7 +46,7 @@ def test_differences_are_paired_by_seed() -> None:
         row("a", 1, "rule", 1.0, 5.3, test_accuracy=0.47),
         row("a", 2, "rule", 1.0, 100.0),  # without a grid
     ]
-    d = difference(by_cell(rows), "a", "rule")
+    d = compare(index_rows(rows), "a", "rule")
     assert d is not None
     assert (d.mean, d.error, d.seeds) == (pytest.approx(0.2), pytest.approx(0.1), 2)
     assert d.accuracy == pytest.approx(-1.0)
@@ -54,7 +54,7 @@ def test_differences_are_paired_by_seed() -> None:
 
 def test_the_oracle_knows_the_test_set() -> None:
     rows = grid("a", 0, {"fixed:0.1": (1.0, 1.0), "fixed:0.2": (2.0, 0.7)})
-    oracle = oracle_difference(by_cell(rows), "a")
+    oracle = compare_oracle(index_rows(rows), "a")
     assert oracle is not None
     assert oracle.mean == pytest.approx(-0.3)
 
@@ -64,8 +64,8 @@ def test_the_universal_rate_is_best_in_the_mean_over_tasks() -> None:
         *grid("a", 0, {"fixed:0.1": (1.0, 1.0), "fixed:0.5": (2.0, 1.5)}),
         *grid("b", 0, {"fixed:0.9": (1.0, 1.0), "fixed:0.5": (2.0, 1.2)}),
     ]
-    assert best_universal(by_cell(rows), ["a", "b"]) == "fixed:0.5"
-    assert best_universal({}, ["a"]) is None
+    assert find_best_universal(index_rows(rows), ["a", "b"]) == "fixed:0.5"
+    assert find_best_universal({}, ["a"]) is None
 
 
 @pytest.mark.parametrize(
@@ -78,11 +78,11 @@ def test_worse_means_by_more_than_two_standard_errors(found: Difference, worse: 
 
 def test_a_summary_is_over_the_tasks_that_ran() -> None:
     found = {"a": Difference(0.03, 0.01, 3), "b": Difference(-0.01, 0.01, 3), "c": None, "d": Difference(0.03, 0.1, 3)}
-    s = summary(found, {"a": 0.02, "b": 0.02, "c": 0.02, "d": 0.04})
+    s = summarize(found, {"a": 0.02, "b": 0.02, "c": 0.02, "d": 0.04})
     assert s is not None
     assert (s.tasks, s.worst, s.within, s.worse) == (3, 0.03, 2, 1)
     assert s.mean == pytest.approx(0.05 / 3)
-    assert summary({"c": None}, {}) is None
+    assert summarize({"c": None}, {}) is None
 
 
 def test_cost_is_relative_to_a_fixed_rate_of_the_same_task_and_seed() -> None:
@@ -93,10 +93,10 @@ def test_cost_is_relative_to_a_fixed_rate_of_the_same_task_and_seed() -> None:
         row("b", 0, "rule", 1.0, 1.0, seconds=130.0),
         row("c", 0, "rule", 1.0, 1.0, seconds=1000.0),  # without a grid
     ]
-    assert cost_ratio(by_cell(rows), ["a", "b", "c"], "rule", lambda r: r.seconds) == pytest.approx(1.2)
-    assert cost_ratio(by_cell(rows), ["a"], "rule", lambda r: r.seconds) == pytest.approx(1.1)
+    assert compare_cost(index_rows(rows), ["a", "b", "c"], "rule", lambda r: r.seconds) == pytest.approx(1.2)
+    assert compare_cost(index_rows(rows), ["a"], "rule", lambda r: r.seconds) == pytest.approx(1.1)
 
 
 def test_the_first_row_of_a_cell_counts() -> None:
-    cells = by_cell([row("a", 0, "rule", 1.0, 1.0), row("a", 0, "rule", 2.0, 2.0)])
+    cells = index_rows([row("a", 0, "rule", 1.0, 1.0), row("a", 0, "rule", 2.0, 2.0)])
     assert cells["a", 0, "rule"].val_loss == 1.0

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import adaptive_dropout as ad
-from benchmarks.learned import spatial, spatial_table, toy, toy_table
-from benchmarks.learned.concrete_results import Row
-from benchmarks.study.lines import append, read
+from benchmarks.learned import spatial, toy
+from benchmarks.learned.runs import Row, measure_accuracy
+from benchmarks.study.rows import append, read
 
 PLACE = ("now", "abc", "a machine", "versions", "cpu", 1, "default")
 ROW = Row(*PLACE, "published", 50, 0, 1500, 1.2, (0.06, 0.32, 0.33, 0.325, 0.2), 9.0)
@@ -35,16 +35,16 @@ def test_the_toy_network_learns_and_its_rates_move() -> None:
 @pytest.mark.parametrize(("p", "shown"), [(0.325, "| +0.000 |"), (0.34, "| **+0.015** |")])
 def test_a_rate_that_is_off_is_shown_as_such(p: float, shown: str) -> None:
     row = dataclasses.replace(ROW, rates=(0.06, p, p, p, 0.2))
-    assert shown in list(toy_table.lines([row]))[-1]
+    assert shown in list(toy.write_lines([row]))[-1]
 
 
 def test_misses_come_first_and_the_last_run_of_a_seed_counts() -> None:
     good = dataclasses.replace(ROW, n=1000, rates=(0.06, 0.232, 0.232, 0.232, 0.2))
     bad = dataclasses.replace(ROW, rates=(0.06, 0.9, 0.9, 0.9, 0.2))
-    shown = list(toy_table.lines([bad, good]))
+    shown = list(toy.write_lines([bad, good]))
     assert shown[-2].startswith("| 50 | 1500 | 1 |")
     assert shown[-1].startswith("| 1000 |")
-    assert "**" not in "".join(list(toy_table.lines([bad, ROW]))[7:])
+    assert "**" not in "".join(list(toy.write_lines([bad, ROW]))[7:])
 
 
 def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -58,11 +58,11 @@ def test_the_convnet_learns_and_has_four_rates() -> None:
     x = torch.rand(500, 1, 8, 8) * (0.2 + 0.8 * y.view(-1, 1, 1, 1))
     model = spatial.network(size=8)
     assert spatial.train(model, (x, y), epochs=10) == 40
-    assert spatial.accuracy(model, (x, y)) > 0.9  # 0.5 by guessing
+    assert measure_accuracy(model, (x, y)) > 0.9  # 0.5 by guessing
     assert list(ad.get_rates(model)) == ["0.dropout", "2.dropout", "6.dropout", "8.dropout"]
 
 
 @pytest.mark.parametrize(("accuracy", "shown"), [(0.9893, "| 0.9893 |"), (0.98, "| **0.9800** |")])
 def test_an_accuracy_below_the_target_is_shown_as_such(accuracy: float, shown: str) -> None:
     row = dataclasses.replace(ROW, score=accuracy, rates=(0.1, 0.1, 0.1, 0.1))
-    assert shown in "".join(spatial_table.lines([row]))
+    assert shown in "".join(spatial.write_lines([row]))

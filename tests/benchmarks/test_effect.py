@@ -12,18 +12,16 @@ from PIL import Image
 
 import adaptive_dropout as ad
 from adaptive_dropout.processes import one_quiet_thread
-from benchmarks.effect.__main__ import EFFECT
+from benchmarks.effect.experiment import EFFECT, PAGE
 from benchmarks.effect.methods import METHODS
 from benchmarks.effect.networks import small_resnet, small_vit
-from benchmarks.effect.page import PAGE
 from benchmarks.effect.tasks import TASKS
-from benchmarks.effect.training import run_cell
+from benchmarks.report.comparison import epochs_to, measure_convergence
+from benchmarks.report.page import list_missing, write_page
 from benchmarks.study.cells import Cell
+from benchmarks.study.statistics import paired_difference
 from benchmarks.study.study import Choice, Study, read_study
-from benchmarks.supervised.compare import convergence, epochs_to, paired
-from benchmarks.supervised.markdown import left_out
-from benchmarks.supervised.publish import publish
-from benchmarks.supervised.training import TrainedRow, trained
+from benchmarks.supervised.training import TrainedRow, train
 from tests.benchmarks.digits_task import DIGITS_MLP, cell, row
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
@@ -36,7 +34,7 @@ def _quiet() -> None:
 
 @pytest.mark.parametrize("method", sorted(METHODS.keys() - {"population"}))  # which has tests of its own
 def test_every_method_trains_for_real(method: str, tmp_path: Path) -> None:
-    row = trained(cell(method), DIGITS_MLP(epochs=20, validations=20), METHODS[method](), tmp_path, "cpu")
+    row = train(cell(method), DIGITS_MLP(epochs=20, validations=20), METHODS[method](), tmp_path, "cpu")
     assert row.test_accuracy > 0.6  # 0.1 by guessing
     assert len(row.train_losses) == len(row.val_losses) == len(row.val_accuracies) == 20
     # What is validated after the run, the gap's training examples too, is not part of it.
@@ -47,7 +45,7 @@ def test_every_method_trains_for_real(method: str, tmp_path: Path) -> None:
 
 def test_a_cell_gives_the_same_row_again(tmp_path: Path) -> None:
     first, second = (
-        asdict(trained(cell(), DIGITS_MLP(epochs=2, validations=2), METHODS["standard"](p=0.5), tmp_path, "cpu"))
+        asdict(train(cell(), DIGITS_MLP(epochs=2, validations=2), METHODS["standard"](p=0.5), tmp_path, "cpu"))
         for _ in range(2)
     )
     assert first | {"seconds": 0} == second | {"seconds": 0}
@@ -61,8 +59,8 @@ def test_photographs_in_folders_train_for_real(kind: str, tmp_path: Path) -> Non
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / f"{i}.png")
     task = Choice(kind, kind, {"root": "photos", "image_size": 32, "epochs": 1, "validations": 2, "batch_size": 4})
-    row = run_cell(Cell("s", task, Choice("none", "none", {}), 0, "d"), tmp_path, "cpu")
-    assert len(task.made(TASKS).files(tmp_path)) == 40
+    row = EFFECT.run_cell(tmp_path, "cpu", Cell("s", task, Choice("none", "none", {}), 0, "d"))
+    assert len(task.make(TASKS).files(tmp_path)) == 40
     assert row.n_train == 27  # a tenth of 30 validates
     assert math.isfinite(row.test_loss)
 
@@ -89,20 +87,20 @@ def test_the_cost_in_convergence_is_to_the_best_loss_of_no_dropout() -> None:
     slow = [named("m", 0, (4.0, 3.0, 2.0, 0.5)), named("m", 1, (4.0, 3.0, 2.0, 1.75)), named("m", 2, (1.0,))]
     assert epochs_to(slow[0], 2.0) == 1.5
     assert epochs_to(slow[0], 0.1) == math.inf
-    found = convergence(slow, none)
+    found = measure_convergence(slow, none)
     assert found is not None
     assert (found.reached, found.runs, found.epochs, found.ratio) == (1, 2, 2.0, 2.0)
-    never = convergence(slow[1:2], none)
+    never = measure_convergence(slow[1:2], none)
     assert never is not None
     assert never.reached == 0
-    assert convergence(slow[2:], none) is None
+    assert measure_convergence(slow[2:], none) is None
 
 
 def test_differences_from_no_dropout_are_of_the_same_seed() -> None:
     none = [named("none", 0, (1.0,), 1.0), named("none", 1, (1.0,), 5.0)]
     other = [named("m", 1, (1.0,), 5.3), named("m", 0, (1.0,), 1.1), named("m", 2, (1.0,), 99.0)]
-    assert paired(other, none, lambda each: each.test_loss) == (pytest.approx(0.2), pytest.approx(0.1))
-    assert paired(other[2:], none, lambda each: each.test_loss) is None
+    assert paired_difference(other, none, lambda each: each.test_loss) == (pytest.approx(0.2), pytest.approx(0.1))
+    assert paired_difference(other[2:], none, lambda each: each.test_loss) is None
 
 
 def test_tables_and_figures_are_of_all_that_was_run(tmp_path: Path) -> None:
@@ -114,7 +112,7 @@ def test_tables_and_figures_are_of_all_that_was_run(tmp_path: Path) -> None:
     content = study.tasks[0].content
     rows = [named("none", seed, (3.0, 1.0), 1.0, content) for seed in (0, 1)]
     rows.append(named("m", 0, (3.0, 0.5), 1.25, content))
-    publish(PAGE, [study], rows, folder)
+    write_page(PAGE, [study], rows, folder)
     table = (folder / "table.md").read_text()
     lines = [line for line in table.splitlines() if line.startswith("| ")]
     assert lines[2].startswith(
@@ -129,8 +127,8 @@ def test_tables_and_figures_are_of_all_that_was_run(tmp_path: Path) -> None:
 def test_what_every_method_lacks_is_said_once() -> None:
     study = Study("s", (), tuple(Choice(name, name, {}) for name in ("none", "m")), (0, 1, 2))
     found = {name: [named(name, 0, (1.0,))] for name in ("none", "m")}
-    assert list(left_out(study, found)) == ["\nNot run: 2 of the 3 seeds of each."]
-    assert list(left_out(study, {name: 3 * rows for name, rows in found.items()})) == []
+    assert list(list_missing(study, found)) == ["\nNot run: 2 of the 3 seeds of each."]
+    assert list(list_missing(study, {name: 3 * rows for name, rows in found.items()})) == []
 
 
 def test_one_validation_makes_no_curve() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.inference.__main__ import main, table
+from benchmarks.inference.__main__ import main, write_lines
 from benchmarks.inference.networks import NETWORKS
 
 
@@ -23,4 +23,4 @@ def test_a_run_measures_every_network_and_its_means_agree(tmp_path: Path) -> Non
 def test_a_missed_target_is_shown_as_such(ours: str, shown: str) -> None:
     place = dict.fromkeys(("started", "samples", "batch", "machine", "threads", "versions", "commit"), "1")
     row = place | {"network": "CNN", "loop_ms": "100", "ours_ms": ours, "target": "10", "apart": "2.0"}
-    assert shown in list(table([row]))[-1]
+    assert shown in list(write_lines([row]))[-1]

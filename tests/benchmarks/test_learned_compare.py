@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from unittest import mock
 
 import pytest
 import torch
@@ -15,19 +14,18 @@ import adaptive_dropout as ad
 from adaptive_dropout.callbacks import DropoutRateControl, L1Penalty, L2Penalty
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Classifier, Regressor, Task
-from benchmarks.control.cells import Cell
-from benchmarks.control.compare import Difference, by_cell
+from benchmarks.control import cost
+from benchmarks.control.cells import Cell, Row
+from benchmarks.control.compare import Difference, index_rows
 from benchmarks.control.methods import METHODS
-from benchmarks.control.results import Row
 from benchmarks.control.study_task import Fitting
 from benchmarks.control.tasks import TASKS as STUDY_TASKS
-from benchmarks.learned import compare_cost, compare_surgery as surgery
-from benchmarks.learned.compare import cells_of, main, run_cell
-from benchmarks.learned.compare_examples import example_losses
-from benchmarks.learned.compare_methods import DEFAULTS, LEARNED, NORMS, TASKS, norm_method
-from benchmarks.learned.compare_statistics import chosen_norms, compared_to, complete, tally
-from benchmarks.learned.compare_table import markdown
-from benchmarks.study.lines import append
+from benchmarks.learned import surgery
+from benchmarks.learned.compare import main, order_cells, run_cell
+from benchmarks.learned.compare_table import choose_norms, compare_to, count, keep_complete, write_tables
+from benchmarks.learned.methods import DEFAULTS, LEARNED, NORMS, TASKS, example_losses, name_with_norm
+from benchmarks.study.cells import find_missing
+from benchmarks.study.rows import append
 from tests.benchmarks.rows import grid, row
 
 TINY = "digits:200"
@@ -41,8 +39,7 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(f"benchmarks.control.{module}.VALIDATIONS", 2)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a study
-    with mock.patch.dict(METHODS):  # a worker's process would end with what it added
-        yield
+    yield
     torch.set_num_threads(threads)
 
 
@@ -125,8 +122,8 @@ def test_a_divergence_raises_p(method: str, tmp_path: Path) -> None:
 def test_a_norm_comes_beside_the_callbacks_of_the_method_it_is_added_to(
     norm: str, kind: type[L1Penalty] | type[L2Penalty], strength: float
 ) -> None:
-    (alone,) = NORMS[norm_method(norm, strength, "fixed:0")].callbacks()
-    control, beside = NORMS[norm_method(norm, strength, "rewind:0.05")].callbacks()
+    (alone,) = NORMS[name_with_norm(norm, strength, "fixed:0")].callbacks()
+    control, beside = NORMS[name_with_norm(norm, strength, "rewind:0.05")].callbacks()
     assert isinstance(control, DropoutRateControl)
     for callback in (alone, beside):
         assert isinstance(callback, kind)
@@ -140,37 +137,37 @@ def test_every_task_and_reference_is_one_of_the_study() -> None:
 
 
 def test_of_each_seed_learned_rates_run_before_norms_and_what_is_done_is_skipped() -> None:
-    methods = [norm_method("l2", 1e-3, "fixed:0"), "disarm", "sparse"]
-    cells = cells_of(["a"], methods, [0, 1], [row("a", 0, "sparse", 1.0, 1.0)])
+    methods = [name_with_norm("l2", 1e-3, "fixed:0"), "disarm", "sparse"]
+    cells = find_missing(order_cells(["a"], methods, [0, 1]), [row("a", 0, "sparse", 1.0, 1.0)])
     expected = [(0, "disarm"), (0, methods[0]), (1, "disarm"), (1, "sparse"), (1, methods[0])]
     assert [(cell.seed, cell.method) for cell in cells] == expected
 
 
 def test_only_pairs_of_task_and_seed_that_have_all_methods_count() -> None:
-    cells = by_cell([row("a", 0, "x", 1, 1), row("a", 0, "y", 1, 1), row("a", 1, "x", 1, 1), row("a", 0, "z", 1, 1)])
-    assert set(complete(cells, ["x", "y"])) == {("a", 0, "x"), ("a", 0, "y"), ("a", 0, "z")}
+    cells = index_rows([row("a", 0, "x", 1, 1), row("a", 0, "y", 1, 1), row("a", 1, "x", 1, 1), row("a", 0, "z", 1, 1)])
+    assert set(keep_complete(cells, ["x", "y"])) == {("a", 0, "x"), ("a", 0, "y"), ("a", 0, "z")}
 
 
 def test_the_strength_of_a_norm_is_chosen_by_validation_and_costs_all_that_were_tried() -> None:
-    names = [norm_method("l2", strength, "fixed:0") for strength in (1e-4, 1e-3)]
+    names = [name_with_norm("l2", strength, "fixed:0") for strength in (1e-4, 1e-3)]
     rows = [row("a", 0, names[0], 1.0, 9.0), row("a", 0, names[1], 2.0, 3.0), row("a", 1, names[0], 1.0, 1.0)]
-    ((key, chosen),) = chosen_norms(by_cell(rows)).items()
+    ((key, chosen),) = choose_norms(index_rows(rows)).items()
     assert key == ("a", 0, "fixed:0+l2")
     assert (chosen.test_loss, chosen.gradient_examples, chosen.seconds) == (9.0, 200.0, 20.0)
 
 
 def test_a_norm_is_compared_seed_by_seed() -> None:
     rows = [row("a", 0, "x", 1, 1.5), row("a", 1, "x", 1, 2.5), row("a", 0, "y", 1, 1.0), row("a", 1, "y", 1, 1.0)]
-    found = compared_to(by_cell([*rows, row("a", 2, "x", 1, 9.0)]), "a", "x", "y")
+    found = compare_to(index_rows([*rows, row("a", 2, "x", 1, 9.0)]), "a", "x", "y")
     assert found == Difference(1.0, 0.5, 2)
-    assert compared_to(by_cell(rows), "b", "x", "y") is None
+    assert compare_to(index_rows(rows), "b", "x", "y") is None
 
 
 def test_a_tally_counts_what_is_beyond_the_noise_of_a_repeat() -> None:
-    found = tally([Difference(-0.03, 0.1, 3), Difference(0.01, 0.001, 3), Difference(0.08, 0.1, 3)], 0.02)
+    found = count([Difference(-0.03, 0.1, 3), Difference(0.01, 0.001, 3), Difference(0.08, 0.1, 3)], 0.02)
     assert (found.tasks, found.wins, found.losses, found.worse, found.worst) == (3, 1, 1, 1, 0.08)
     assert found.mean == pytest.approx(0.02)
-    assert tally([Difference(math.inf, math.nan, 1)], 0.02).losses == 1
+    assert count([Difference(math.inf, math.nan, 1)], 0.02).losses == 1
 
 
 def comparison() -> list[Row]:
@@ -183,13 +180,13 @@ def comparison() -> list[Row]:
 
 
 def test_the_table_lists_every_loss_of_a_method_worst_first() -> None:
-    losses = markdown(by_cell(comparison())).split("## Where one run loses")[1].split("##")[0]
+    losses = write_tables(index_rows(comparison())).split("## Where one run loses")[1].split("##")[0]
     assert "| disarm | 2 of 2 | yacht +0.400; boston +0.100 |" in losses
     assert "| sparse | 0 of 2 |  |" in losses
 
 
 def test_the_table_sets_methods_against_the_grids_choice() -> None:
-    over = markdown(by_cell(comparison())).split("## Over tasks")[1].split("##")[0]
+    over = write_tables(index_rows(comparison())).split("## Over tasks")[1].split("##")[0]
     assert "| disarm | 2 | +0.250 (0.150) | +0.400 | 0 | 2 | 0 | 1.00 | 20 |" in over
     assert "| rewind:0.3 | 2 | -0.050 (0.000) | -0.050 | 2 | 0 | 0 | 1.00 | 10 |" in over
     assert "| oracle | 2 | -0.100 (0.000) | -0.100 | 2 | 0 | 0 | 10.00 | 100 |" in over
@@ -197,13 +194,13 @@ def test_the_table_sets_methods_against_the_grids_choice() -> None:
 
 
 def test_norms_are_set_against_the_same_dropout_without_them() -> None:
-    norms = markdown(by_cell(comparison())).split("## L1 and L2 beside dropout")[1].split("##")[0]
+    norms = write_tables(index_rows(comparison())).split("## L1 and L2 beside dropout")[1].split("##")[0]
     assert "| fixed:0+l1 | 1 | -0.500 | -0.500 | 1 | 0 | 0 | +0.500 | +0.500 | 2.00 | 20 |" in norms
     assert "| rewind:0.05+l2 | 1 | +0.550 | +0.550 | 0 | 1 | 0 | +0.500 | +0.500 | 2.00 | 20 |" in norms
 
 
 def test_the_table_says_what_was_not_run() -> None:
-    rest = markdown(by_cell(comparison())).split("## Not run")[1].split("##")[0]
+    rest = write_tables(index_rows(comparison())).split("## Not run")[1].split("##")[0]
     missing = [f"{task} 0" for task in TASKS if task not in ("boston", "yacht")]
     assert f"- learned rates, task and seed: {', '.join(missing)}\n" in rest
     assert "`mnist:1000` and its variants" in rest
@@ -223,9 +220,8 @@ def test_an_unknown_method_is_said_before_anything_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_tiny")
-def test_the_time_of_a_method_is_set_against_a_fixed_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.learned.compare_cost.LEARNED", {"disarm": LEARNED["disarm"]})
-    *_, line = compare_cost.lines([TINY], repeats=1)
+def test_the_time_of_a_method_is_set_against_a_fixed_rate() -> None:
+    *_, line = cost.list_lines([TINY], {"disarm": LEARNED["disarm"]}, repeats=1)
     task, method, time, gradients = line.strip("| ").split(" | ")
     assert (task, method, gradients) == (TINY, "disarm", "1.33")  # a second forward pass
     assert float(time) > 0.0

@@ -10,8 +10,8 @@ import torch
 
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import DropoutRateControl
-from benchmarks.control.measures import GradientCost
 from benchmarks.control.tasks import TASKS
+from benchmarks.study.training import GradientCost
 from tests.callbacks.test_gradient_meters import Listener
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.effect.max_norm import max_norm
-from benchmarks.effect.momentum_task import MomentumTask
+from benchmarks.effect.methods import max_norm
+from benchmarks.effect.tasks import MomentumTask
 from benchmarks.supervised.method import Method, none
-from benchmarks.supervised.training import TrainedRow, trained
+from benchmarks.supervised.training import TrainedRow, train
 from tests.benchmarks.digits_task import SOURCE, cell, mlp
 
 
@@ -43,7 +43,7 @@ def task(**settings: Any) -> MomentumTask:
 def watched(method: Method, **settings: Any) -> tuple[Watch, TrainedRow]:
     watch = Watch()
     with_watch = replace(method, callbacks=lambda: [*method.callbacks(), watch])
-    return watch, trained(cell(), task(**settings), with_watch, Path(), "cpu")
+    return watch, train(cell(), task(**settings), with_watch, Path(), "cpu")
 
 
 def test_the_learning_rate_falls_in_a_straight_line_and_the_digits_are_learned() -> None:

@@ -7,13 +7,11 @@ import pytest
 
 import adaptive_dropout as ad
 from adaptive_dropout.processes import one_quiet_thread
-from benchmarks.placement.__main__ import PLACEMENT
+from benchmarks.placement.experiment import PAGE, PLACEMENT, choose, find_sweeps, sweeps_figure
 from benchmarks.placement.methods import ALL, METHODS
-from benchmarks.placement.page import PAGE, sweeps_figure
-from benchmarks.placement.sweeps import chosen, sweeps
+from benchmarks.report.page import write_page
 from benchmarks.study.study import Choice, Study
-from benchmarks.supervised.publish import publish
-from benchmarks.supervised.training import TrainedRow, trained
+from benchmarks.supervised.training import TrainedRow, train
 from tests.benchmarks.digits_task import DIGITS_CNN, cell, cnn, row
 
 after = METHODS["after"]
@@ -44,7 +42,7 @@ def test_a_place_or_rate_that_cannot_be_is_refused(places: str, p: float, messag
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 def test_a_cell_trains_for_real(tmp_path: Path) -> None:
     one_quiet_thread()
-    trained_row = trained(cell(), DIGITS_CNN(epochs=20, validations=2), after("input dense", 0.2), tmp_path, "cpu")
+    trained_row = train(cell(), DIGITS_CNN(epochs=20, validations=2), after("input dense", 0.2), tmp_path, "cpu")
     assert trained_row.test_accuracy > 0.3  # 0.1 by guessing
     assert trained_row.final_rate == pytest.approx(0.1)
 
@@ -68,13 +66,13 @@ def rows() -> list[TrainedRow]:
 
 def test_a_sweep_begins_without_dropout_and_the_choice_is_by_validation() -> None:
     by_name = {name: [each for each in rows() if each.method == name] for name in ("none", "dense 0.5", "dense 0.2")}
-    found = sweeps(STUDY, by_name)
+    found = find_sweeps(STUDY, by_name)
     assert {place: list(sweep) for place, sweep in found.items()} == {"dense": [0.0, 0.2, 0.5]}
-    assert chosen(found["dense"]) == 0.2  # the test would have chosen 0.5
+    assert choose(found["dense"]) == 0.2  # the test would have chosen 0.5
 
 
 def test_the_table_and_the_figure_are_of_all_that_was_run(tmp_path: Path) -> None:
-    publish(PAGE, [STUDY], rows(), tmp_path)
+    write_page(PAGE, [STUDY], rows(), tmp_path)
     table = (tmp_path / "table.md").read_text()
     # Differences of pairs: 0.7 - 1 and 0.9 - 1.
     assert "| dense | 0.2 | 90.00 (0.00) | 0.8000 (0.1000) | -0.2000 (0.1000) |" in table

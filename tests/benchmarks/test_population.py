@@ -22,8 +22,8 @@ from benchmarks.effect.population import Population, Start, check_tune
 from benchmarks.study.cells import Cell
 from benchmarks.study.cluster import run_on_ray
 from benchmarks.supervised.method import standard
-from benchmarks.supervised.run import Run, fitted
-from benchmarks.supervised.training import TrainedRow, trained
+from benchmarks.supervised.run import Run, fit as fit_run
+from benchmarks.supervised.training import TrainedRow, train
 from tests.benchmarks.digits_task import DIGITS_MLP, cell
 
 # Ray 2.60 leaves files and sockets to the garbage collector.
@@ -73,21 +73,21 @@ def started() -> tuple[Start, TrainedRow]:
 
     def fit(run: Run, trainer: L.Trainer) -> Run:
         kept.append(Start(copy.deepcopy(run), torch.initial_seed(), torch.get_rng_state()))
-        return fitted(run, trainer)
+        return fit_run(run, trainer)
 
-    row = trained(cell(), TASK, replace(standard(p=0.3), fit=fit), Path(), "cpu")
+    row = train(cell(), TASK, replace(standard(p=0.3), fit=fit), Path(), "cpu")
     return kept[0], row
 
 
 def losses(member: Any, folder: Path) -> list[float]:
-    from benchmarks.effect.population_member import seen_in
+    from benchmarks.effect.population_member import load_results
 
     member.save(str(folder))
-    return seen_in(str(folder))[1].val_losses
+    return load_results(str(folder))[1].val_losses
 
 
 def test_a_member_whose_rate_stays_is_the_run_of_that_rate(members: Members, tmp_path: Path) -> None:
-    from benchmarks.effect.population_member import seen_in
+    from benchmarks.effect.population_member import load_results
 
     start, row = started()
     first, second = members(start, 0.3), members(start, 0.5)
@@ -97,7 +97,7 @@ def test_a_member_whose_rate_stays_is_the_run_of_that_rate(members: Members, tmp
     second.restore(first.save(str(tmp_path / "half")))
     told += [second.train()["val_loss"], second.train()["val_loss"]]
     second.save(str(tmp_path / "whole"))
-    best, curves = seen_in(str(tmp_path / "whole"))
+    best, curves = load_results(str(tmp_path / "whole"))
     assert best.val_loss == row.val_loss
     assert tuple(curves.train_losses) == row.train_losses
     assert tuple(curves.val_accuracies) == row.val_accuracies
@@ -130,7 +130,7 @@ def test_a_member_that_diverged_is_the_worst(members: Members) -> None:
 
 def population_row(cell: Cell) -> TrainedRow:
     method = METHODS["population"](size=2, interval=2, low=0.3, high=0.3)
-    return trained(cell, TASK, method, Path(), "cpu")
+    return train(cell, TASK, method, Path(), "cpu")
 
 
 @pytest.fixture
@@ -165,10 +165,10 @@ def test_members_begin_in_the_middle_of_equal_parts() -> None:
 
 
 def test_no_rate_grows_beyond_the_highest(members: Members) -> None:
-    from benchmarks.effect.population_search import bounded
+    from benchmarks.effect.population_search import limit
 
-    assert bounded({"p": 0.9 * 1.2}) == {"p": 0.95}
-    assert bounded({"p": 0.5 * 0.8}) == {"p": 0.4}
+    assert limit({"p": 0.9 * 1.2}) == {"p": 0.95}
+    assert limit({"p": 0.5 * 0.8}) == {"p": 0.4}
 
 
 @pytest.mark.parametrize(

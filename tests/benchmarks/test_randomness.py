@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.randomness.battery import STREAM_TESTS, Integers, correlation, reversed_bits
-from benchmarks.randomness.verdict import two_sided, verdict
+from benchmarks.randomness.table import judge, two_sided
 
 N = 1 << 18
 TESTS = list(STREAM_TESTS)
@@ -33,7 +33,7 @@ def congruential(bits: int) -> Integers:
 @pytest.mark.parametrize("name", TESTS)
 def test_good_bits_pass(name: str, bits: int) -> None:
     p_values = [STREAM_TESTS[name](good(bits, seed), bits) for seed in range(20)]
-    assert verdict(p_values).passed
+    assert judge(p_values).passed
 
 
 @pytest.mark.parametrize("bits", [16, 32])
@@ -75,17 +75,17 @@ def test_reversed_bits_begin_with_the_lowest(bits: int) -> None:
 
 def test_one_extreme_value_among_many_is_enough_to_fail() -> None:
     even = list((np.arange(499) + 0.5) / 499)
-    assert verdict([*even, 1e-3]).passed  # expected among 500
-    assert not verdict([*even, 1e-6]).passed
-    assert not verdict([*even, 1 - 1e-6]).passed
+    assert judge([*even, 1e-3]).passed  # expected among 500
+    assert not judge([*even, 1e-6]).passed
+    assert not judge([*even, 1 - 1e-6]).passed
 
 
 def test_values_that_are_not_uniform_together_fail_though_none_is_extreme() -> None:
-    together = verdict(list(np.linspace(0.2, 0.8, 100)))
+    together = judge(list(np.linspace(0.2, 0.8, 100)))
     assert together.corrected == 1
     assert not together.passed
 
 
 def test_a_verdict_needs_tests() -> None:
     with pytest.raises(ValueError, match="one p-value or more"):
-        verdict([])
+        judge([])

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from adaptive_dropout.noise.philox import BLOCK, philox4x32
 from benchmarks.randomness.battery import frequency
-from benchmarks.randomness.results import RESULTS, Row, measure, read, write
+from benchmarks.randomness.results import RESULTS, Row, measure
 from benchmarks.randomness.streams import PHILOX, Generator, streams
-from benchmarks.randomness.table import lines
-from benchmarks.randomness.verdict import two_sided, verdict
+from benchmarks.randomness.table import judge, lines, two_sided
+from benchmarks.study.rows import read, replace as replace_rows
 
 N = 1 << 16
 
@@ -37,7 +37,7 @@ def with_lanes(change: Callable[[Tensor], None]) -> Generator:
 
 
 def test_the_generator_passes() -> None:
-    assert verdict([row.p for row in measure(PHILOX, 0, N, N)]).passed
+    assert judge([row.p for row in measure(PHILOX, 0, N, N)]).passed
 
 
 def test_lanes_are_those_of_the_counters_in_order() -> None:
@@ -90,8 +90,9 @@ def test_layers_that_draw_the_same_in_each_step_are_found() -> None:
 
 def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     rows = [Row(0, "lanes", "correlation", "high bits", 512, 0.25), Row(7, "lane 0 of 8", "gap", "low bits", 64, 1e-9)]
-    write(tmp_path / "results.csv", rows)
-    assert read(tmp_path / "results.csv") == rows
+    for _ in range(2):
+        replace_rows(tmp_path / "results.csv", rows)
+    assert read(tmp_path / "results.csv", Row) == rows
 
 
 def test_the_table_says_failed_and_what_failed_most() -> None:
@@ -103,8 +104,8 @@ def test_the_table_says_failed_and_what_failed_most() -> None:
 
 
 def test_the_committed_results_passed_and_are_those_of_this_generator() -> None:
-    rows = read(RESULTS)
-    assert verdict([row.p for row in rows]).passed
+    rows = read(RESULTS, Row)
+    assert judge([row.p for row in rows]).passed
     stored = next(row for row in rows if row.stream == "elements in order" and row.test == "frequency")
     numbers = PHILOX.halves(PHILOX.key(stored.seed + 3), stored.numbers).numpy()
     assert frequency(numbers, 16) == pytest.approx(stored.p, rel=1e-5)

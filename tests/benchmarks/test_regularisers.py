@@ -9,15 +9,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from adaptive_dropout.processes import one_quiet_thread
-from benchmarks.regularisers.__main__ import REGULARISERS
-from benchmarks.regularisers.factorial import interaction, joint_effect, main_effect
+from benchmarks.regularisers.experiment import PAGE, REGULARISERS
+from benchmarks.regularisers.factorial import interaction, joint_effect, list_regularisers, main_effect
 from benchmarks.regularisers.methods import METHODS, normalised
-from benchmarks.regularisers.page import PAGE
-from benchmarks.regularisers.present import regularisers
+from benchmarks.report.page import write_page
 from benchmarks.study.study import Choice, Study
-from benchmarks.supervised.learner import Learner
-from benchmarks.supervised.publish import publish
-from benchmarks.supervised.training import trained
+from benchmarks.supervised.task import Learner
+from benchmarks.supervised.training import train
 from tests.benchmarks.digits_task import DIGITS_MLP, cell, cnn, mlp, row
 
 combined = METHODS["combined"]
@@ -27,16 +25,14 @@ STRENGTHS = {"dropout": 0.3, "l2": 1e-2, "l1": 1e-3, "max_norm": 0.4, "label_smo
 @pytest.fixture(scope="module")
 def nothing(tmp_path_factory: pytest.TempPathFactory) -> float:
     one_quiet_thread()
-    return trained(
-        cell(), DIGITS_MLP(epochs=3, validations=1), combined(), tmp_path_factory.mktemp("d"), "cpu"
-    ).test_loss
+    return train(cell(), DIGITS_MLP(epochs=3, validations=1), combined(), tmp_path_factory.mktemp("d"), "cpu").test_loss
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 @pytest.mark.parametrize("name", list(STRENGTHS))
 def test_every_regulariser_changes_what_is_learned(name: str, nothing: float, tmp_path: Path) -> None:
     method = combined(**{name: STRENGTHS[name]})
-    changed = trained(cell(), DIGITS_MLP(epochs=3, validations=1), method, tmp_path, "cpu")
+    changed = train(cell(), DIGITS_MLP(epochs=3, validations=1), method, tmp_path, "cpu")
     assert changed.test_loss != nothing
     assert changed.test_accuracy > 0.2  # 0.1 by guessing
 
@@ -44,7 +40,7 @@ def test_every_regulariser_changes_what_is_learned(name: str, nothing: float, tm
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 def test_all_six_train_together(tmp_path: Path) -> None:
     task = DIGITS_MLP(epochs=20, validations=2)
-    assert trained(cell(), task, combined(**STRENGTHS), tmp_path, "cpu").test_accuracy > 0.5  # 0.1 by guessing
+    assert train(cell(), task, combined(**STRENGTHS), tmp_path, "cpu").test_accuracy > 0.5  # 0.1 by guessing
 
 
 @pytest.mark.parametrize(
@@ -118,9 +114,9 @@ def test_the_table_and_the_figure_are_of_all_that_was_run(tmp_path: Path) -> Non
     chosen = [off, off | {"dropout": 0.3}, off | {"l2": 0.1}, off | {"dropout": 0.3, "l2": 0.1}]
     methods = tuple(Choice(str(number), "combined", settings) for number, settings in enumerate(chosen))
     study = Study("small", (Choice("digits", "d", {}),), methods, (0,))
-    assert regularisers(study) == ["dropout", "l2"]
+    assert list_regularisers(study) == ["dropout", "l2"]
     tested = zip(methods, (1.0, 0.5, 0.75, 0.5), strict=True)
-    publish(PAGE, [study], [row(each, 0, (loss,), loss, study.tasks[0].content) for each, loss in tested], tmp_path)
+    write_page(PAGE, [study], [row(each, 0, (loss,), loss, study.tasks[0].content) for each, loss in tested], tmp_path)
     table = (tmp_path / "table.md").read_text()
     assert "| dropout | -0.3750 (0.1250) | -0.5000 |" in table
     assert "| dropout + l2 | -0.5000 | +0.2500 |" in table

@@ -6,10 +6,8 @@ import pytest
 import torch
 
 import adaptive_dropout as ad
-from benchmarks.learned.sparse import RECIPES, Recipe, network, slope, train
-from benchmarks.learned.sparse_results import Row
-from benchmarks.learned.sparse_table import lines
-from benchmarks.study.lines import append, read
+from benchmarks.learned.sparse import RECIPES, Recipe, Row, network, slope, train, write_lines
+from benchmarks.study.rows import append, read
 
 ROW = Row(
     "2025-01-01T00:00:00Z",
@@ -37,7 +35,7 @@ def test_a_row_comes_back_from_the_file_that_it_was_appended_to(tmp_path: Path) 
 
 
 def test_the_table_puts_our_runs_under_the_published_value() -> None:
-    shown = list(lines([ROW]))
+    shown = list(write_lines([ROW]))
     at = next(n for n, line in enumerate(shown) if "98.40% | 35.6x" in line)
     assert shown[at + 1] == "| 784-300-10 | **ours**, published, seed 3 | 98.43% | 31.5x | 40 | 10.0 |"
 

@@ -11,11 +11,11 @@ import adaptive_dropout as ad
 from benchmarks.speed import measure, timing
 from benchmarks.speed.__main__ import main
 from benchmarks.speed.contenders import COPY, NAIVE, NOISES, OPTIONAL, OURS, TORCH, Noise, try_out
-from benchmarks.speed.measure import groups
+from benchmarks.speed.measure import measure_groups, saved_bytes
 from benchmarks.speed.naive import Naive, NaiveConcrete, bernoulli, gaussian
-from benchmarks.speed.results import append, read
-from benchmarks.speed.saved import saved_bytes
+from benchmarks.speed.results import Row
 from benchmarks.speed.timing import backward, cpu_clock, cuda_clock, forward, interleaved
+from benchmarks.study.rows import append, read
 from tests.benchmarks.speed_rows import PLACE, group
 
 N = 1 << 16
@@ -27,9 +27,9 @@ def missing() -> nn.Module:
 
 def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     rows = group("alpha", "forward", 256, {"ours": 1.5, "naive": 2.0}, note="a, note")
-    append(tmp_path / "deep" / "results.csv", rows[:1])
-    append(tmp_path / "deep" / "results.csv", rows[1:])
-    assert read(tmp_path / "deep" / "results.csv") == rows
+    for row in rows:
+        append(tmp_path / "deep" / "results.csv", row)
+    assert read(tmp_path / "deep" / "results.csv", Row) == rows
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_what_is_not_installed_is_said_and_what_is_not_optional_raises() -> None
 def test_a_group_holds_all_contenders_of_one_size_and_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     contenders = {TORCH: lambda: nn.Dropout(0.3), OURS: lambda: ad.Dropout(0.3), "Keras' GaussianDropout": missing}
     monkeypatch.setattr(measure, "NOISES", {"Bernoulli": Noise(lambda n: (n,), contenders)})
-    measured = list(groups(PLACE, [256, 8192], 0.0))
+    measured = list(measure_groups(PLACE, [256, 8192], 0.0))
     assert [(rows[0].elements, rows[0].what) for rows in measured] == [
         (256, "forward"), (256, "forward+backward"), (8192, "forward"), (8192, "forward+backward"),
     ]  # fmt: skip
@@ -168,7 +168,8 @@ def test_a_run_has_a_process_for_each_place_and_ends_with_the_table(
         started.append((options["--threads"], options["--allocator"], env.get("MALLOC_MMAP_THRESHOLD_")))
         changed = {"threads": int(options["--threads"]), "allocator": options["--allocator"]}
         times = {COPY: 1.0, TORCH: 2.0, OURS: 1.0, NAIVE: 2.0, "naive, compiled": 2.0}
-        append(Path(options["--out"]), group("Bernoulli", "forward", 256, times, **changed))
+        for row in group("Bernoulli", "forward", 256, times, **changed):
+            append(Path(options["--out"]), row)
 
     monkeypatch.setattr("subprocess.run", run)
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "1")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.study import grid
-from benchmarks.study.cells import Cell, cells_of, data_version, missing, rows_of
-from benchmarks.study.lines import append, read
-from benchmarks.study.readme import write_between
+from benchmarks.report.markdown import replace_between
+from benchmarks.study import study as study_module
+from benchmarks.study.cells import Cell, data_version, find_missing, list_cells, select_rows
+from benchmarks.study.rows import append, read
 from benchmarks.study.study import Choice, Study, read_study
 from tests.benchmarks.toy_study import METHODS, TASKS, ToyRow, toy_row
 
@@ -36,7 +36,7 @@ def test_a_list_of_values_stands_for_each_of_them(tmp_path: Path) -> None:
 
 
 def test_the_example_of_a_grid_is_right() -> None:
-    assert doctest.testmod(grid) == (0, 1)
+    assert doctest.testmod(study_module) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_the_example_of_a_grid_is_right() -> None:
             "{task: {toy: }, methods: {plain: }, seeds: [0]}",
             "the keys have to be tasks, methods, seeds, but are task, ",
         ),
-        ("{tasks: {", "is no YAML: "),
+        ("{tasks: {", "is not YAML: "),
     ],
 )
 def test_what_a_study_cannot_be_is_said_in_one_line(text: str, message: str, tmp_path: Path) -> None:
@@ -94,20 +94,20 @@ def test_the_key_depends_on_all_that_decides_a_result_and_on_no_name() -> None:
 
 def test_what_has_a_row_is_not_missing_and_nothing_is_missing_twice() -> None:
     first, second = cell(), cell(seed=1)
-    assert missing([first, second, cell(seed=1, name="again")], [toy_row(first, 1.0)]) == [second]
+    assert find_missing([first, second, cell(seed=1, name="again")], [toy_row(first, 1.0)]) == [second]
 
 
 def test_a_study_stopped_early_has_whole_seeds(tmp_path: Path) -> None:
     found = study(tmp_path, "{tasks: {toy: , b: {kind: toy}}, methods: {plain: , slow: }, seeds: [5, 3]}")
-    assert [each.seed for each in cells_of(found, {"toy": "d", "b": "d"})] == [5] * 4 + [3] * 4
+    assert [each.seed for each in list_cells(found, {"toy": "d", "b": "d"})] == [5] * 4 + [3] * 4
 
 
 def test_a_study_shows_rows_of_the_settings_that_it_has_now(tmp_path: Path) -> None:
     text = "{tasks: {toy: {size: %d}}, methods: {plain: }, seeds: [0, 1]}"
     then, now = (study(tmp_path, text % size) for size in (3, 4))
-    old, new = ([toy_row(each, 1.0) for each in cells_of(found, {"toy": "d"})] for found in (then, now))
-    assert rows_of(now, [*new[:1], *old]) == {("toy", "plain"): new[:1]}
-    assert rows_of(then, [*old, *new]) == {("toy", "plain"): old}
+    old, new = ([toy_row(each, 1.0) for each in list_cells(found, {"toy": "d"})] for found in (then, now))
+    assert select_rows(now, [*new[:1], *old]) == {("toy", "plain"): new[:1]}
+    assert select_rows(then, [*old, *new]) == {("toy", "plain"): old}
 
 
 def test_data_that_changed_is_another_version(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_row_with_a_curve_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_only_what_stands_between_the_markers_is_generated(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text("before\n<!-- x: generated -->\nold\n<!-- x: end -->\nafter\n")
-    write_between(page, "x", "new")
+    replace_between(page, "x", "new")
     assert page.read_text() == "before\n<!-- x: generated -->\nnew\n<!-- x: end -->\nafter\n"
-    with pytest.raises(ValueError, match="has to stand between '<!-- y: generated -->'"):
-        write_between(page, "y", "new")
+    with pytest.raises(ValueError, match="has to be between '<!-- y: generated -->'"):
+        replace_between(page, "y", "new")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.study.cluster import connect
-from benchmarks.study.lines import read
+from benchmarks.study.rows import read
 from tests.benchmarks.test_study_runs import Place
 from tests.benchmarks.toy_study import ToyRow
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.study.cells import Cell, cells_of
+from benchmarks.study.cells import Cell, list_cells
 from benchmarks.study.command import main
-from benchmarks.study.lines import read
+from benchmarks.study.rows import read
 from benchmarks.study.study import read_study
 from tests.benchmarks.toy_study import METHODS, TASKS, ToyRow, experiment
 
@@ -39,7 +39,7 @@ class Place:
         return main(experiment(self.study.parent), [*self.arguments, *more])
 
     def cells(self) -> list[Cell]:
-        return cells_of(read_study(self.study, TASKS, METHODS), {"toy": ""})
+        return list_cells(read_study(self.study, TASKS, METHODS), {"toy": ""})
 
     def rows(self) -> list[tuple[str, int]]:
         return sorted((row.method, row.seed) for row in read(self.out, ToyRow))
@@ -125,7 +125,7 @@ def test_ctrl_c_ends_the_processes_and_keeps_what_is_done(tmp_path: Path) -> Non
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert b"stopped; the same command goes on from here" in told
+    assert b"stopped; the same command continues from here" in told
     assert not any(alive(worker) for worker in place.begun())
     assert place.rows()
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from benchmarks.control.compare import by_cell
+from benchmarks.control.compare import index_rows
 from benchmarks.control.methods import METHODS
-from benchmarks.control.table import markdown
+from benchmarks.control.table import write_tables
 from benchmarks.control.tasks import TASKS
 from tests.benchmarks.rows import grid, row
 
@@ -21,7 +21,7 @@ def study() -> str:
         rows.append(row(TUNED, seed, "plateau:0.3", 1.0, 1.3 + 0.1 * seed))
         rows.append(row(TUNED, seed, "linear", 1.0, 0.9))
         rows.append(row(HELD_OUT, seed, "linear", 1.0, 1.6 + 0.1 * seed))
-    return markdown(by_cell(rows))
+    return write_tables(index_rows(rows))
 
 
 def test_losing_cases_come_first_and_the_worst_leads() -> None:
@@ -53,7 +53,7 @@ def test_the_grids_choice_trained_again_shows_what_the_choice_owed_to_luck() -> 
         row(TUNED, 0, "again:0.2", 1.2, 1.125),
         row(TUNED, 0, "again:0.5", 1.0, 0.5),  # not the grid's choice
     ]
-    tuned = section(markdown(by_cell(rows)), "Tasks that rules may have been tuned on")
+    tuned = section(write_tables(index_rows(rows)), "Tasks that rules may have been tuned on")
     assert "| the grid's choice again | +0.125 (nan) | +0.125 | 0 of 1 | 0 | 1.00 |" in tuned
 
 
@@ -68,10 +68,10 @@ def test_what_was_not_run_is_said() -> None:
 
 def test_a_whole_study_has_nothing_left_to_run() -> None:
     rows = [row(task, 0, method, 1.0, 1.0) for task in TASKS for method in METHODS]
-    text = markdown(by_cell(rows))
+    text = write_tables(index_rows(rows))
     assert "Every task and every method was run with each." in text
     assert "Nowhere: no rule is worse than the grid" in text
 
 
 def test_an_empty_study_has_a_table_too() -> None:
-    assert "No seed was run." in markdown({})
+    assert "No seed was run." in write_tables({})

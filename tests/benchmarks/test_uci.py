@@ -10,13 +10,12 @@ import pytest
 import torch
 
 import adaptive_dropout as ad
-from benchmarks.study.cells import Cell, cells_of, data_version
+from benchmarks.study.cells import Cell, data_version, list_cells
 from benchmarks.study.command import main
-from benchmarks.study.lines import append, read
+from benchmarks.study.rows import append, read
 from benchmarks.study.study import Study, read_study
-from benchmarks.uci.__main__ import UCI
-from benchmarks.uci.cells import UciRow, run_cell
-from benchmarks.uci.methods import METHODS
+from benchmarks.uci.cells import UciRow
+from benchmarks.uci.experiment import METHODS, UCI
 from benchmarks.uci.splits import read_split
 from benchmarks.uci.tasks import BATCH, TASKS, UciTask
 
@@ -121,7 +120,7 @@ def test_an_optimizer_step_is_taken_for_each_piece(folder: Path) -> None:
 @pytest.mark.parametrize("method", ["adaptive", "fixed", "none", "concrete"])
 def test_a_cell_learns_and_gives_the_same_row_again(method: str, folder: Path, study: Study) -> None:
     asked = Cell("small", study.tasks[0], replace(study.methods[0], kind=method, settings={}), 0, "data")
-    first, second = (run_cell(asked, folder, "cpu") for _ in range(2))
+    first, second = (UCI.run_cell(folder, "cpu", asked) for _ in range(2))
     assert asdict(first) | {"seconds": 0} == asdict(second) | {"seconds": 0}
     # The target has a standard deviation of 14 and a noise of 1.
     assert first.test_rmse < 5
@@ -141,15 +140,15 @@ def test_the_rates_tested_are_those_of_the_best_validation(
 
     doomed = replace(METHODS["fixed"](0.0), callbacks=lambda: [ad.callbacks.DropoutRateControl(Doomed())])
     monkeypatch.setitem(METHODS, "none", lambda: doomed)
-    row = run_cell(Cell("small", study.tasks[0], study.methods[1], 0, "data"), folder, "cpu")
+    row = UCI.run_cell(folder, "cpu", Cell("small", study.tasks[0], study.methods[1], 0, "data"))
     assert row.input_rate == row.hidden_rate < 0.9
 
 
 @pytest.mark.usefixtures("_one_thread")
 def test_a_study_goes_on_where_it_stopped(folder: Path, study: Study, tmp_path: Path) -> None:
     out = tmp_path / "out" / "results.csv"
-    cells = cells_of(study, {"yacht": data_version(folder, TASKS["yacht"]().files(folder))})
-    append(out, run_cell(cells[0], folder, "cpu"))
+    cells = list_cells(study, {"yacht": data_version(folder, TASKS["yacht"]().files(folder))})
+    append(out, UCI.run_cell(folder, "cpu", cells[0]))
     there = out.read_text()
     out.write_text(there + there.splitlines()[1][:40])
     command = [str(tmp_path / "small.yaml"), "--data-dir", str(folder), "--jobs", "1", "--out", str(out)]

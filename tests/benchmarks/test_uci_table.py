@@ -6,11 +6,10 @@ import pytest
 
 from benchmarks.study.cells import Cell
 from benchmarks.study.study import Study, read_study
-from benchmarks.uci.__main__ import UCI
 from benchmarks.uci.cells import UciRow
-from benchmarks.uci.methods import METHODS
+from benchmarks.uci.experiment import METHODS, UCI
 from benchmarks.uci.published import PUBLISHED
-from benchmarks.uci.table import publish, section
+from benchmarks.uci.table import write_page, write_section
 from benchmarks.uci.tasks import TASKS
 
 
@@ -38,7 +37,7 @@ def test_misses_stand_first_and_hits_are_counted(two_sets: Study) -> None:
         "energy": [made_up("energy", "adaptive", k, close.rmse + 0.9 * close.rmse_error, two_sets) for k in range(2)],
         "yacht": [made_up("yacht", "adaptive", k, far.rmse + 1.1 * far.rmse_error, two_sets) for k in range(2)],
     }
-    text = section("adaptive", found, [])
+    text = write_section("adaptive", found, [])
     assert (
         "Within one standard error of the published RMSE, or better: 1 of 2 sets; 0 of the 2 ran on all splits." in text
     )
@@ -48,7 +47,7 @@ def test_misses_stand_first_and_hits_are_counted(two_sets: Study) -> None:
 
 def test_every_split_is_listed_and_what_is_missing_too(two_sets: Study, tmp_path: Path) -> None:
     rows = [made_up("yacht", "adaptive", k, 0.5 + k, two_sets) for k in (1, 0)]
-    publish([two_sets], [*rows, made_up("energy", "adaptive", 0, 0.5, two_sets)], tmp_path)
+    write_page([two_sets], [*rows, made_up("energy", "adaptive", 0, 0.5, two_sets)], tmp_path)
     text = (tmp_path / "table.md").read_text()
     assert "- yacht: 0: 0.5, 1: 1.5" in text
     assert "Not run: energy (1 of 2 splits)." in text
@@ -59,12 +58,12 @@ def test_the_study_with_more_splits_of_a_set_counts(two_sets: Study, tmp_path: P
     (tmp_path / "one.yaml").write_text("{tasks: {yacht: {steps: 200}}, methods: {adaptive: }, seeds: [0]}")
     one = read_study(tmp_path / "one.yaml", TASKS, METHODS)
     rows = [made_up("yacht", "adaptive", k, 0.5, two_sets) for k in range(2)]
-    publish([two_sets, one], [*rows, made_up("yacht", "adaptive", 0, 0.9, one)], tmp_path)
+    write_page([two_sets, one], [*rows, made_up("yacht", "adaptive", 0, 0.9, one)], tmp_path)
     assert "- yacht: 0: 0.5, 1: 0.5" in (tmp_path / "table.md").read_text()
 
 
 def test_a_table_without_rows_says_so(two_sets: Study, tmp_path: Path) -> None:
-    publish([two_sets], [], tmp_path)
+    write_page([two_sets], [], tmp_path)
     assert (tmp_path / "table.md").read_text().endswith("Nothing was run.\n")
 
 

@@ -58,7 +58,7 @@ class ToyRow(CellRow):
     curve: tuple[float, ...]
 
 
-def run_cell(cell: Cell, folder: Path, accelerator: str) -> ToyRow:
+def run(cell: Cell, task: ToyTask, method: str, folder: Path, accelerator: str) -> ToyRow:
     """Leave a file named after the beginning, then sleep, fail, or die as often as the settings say."""
     begun = folder / f"begun-{cell.key}-{os.getpid()}-{time.monotonic_ns()}"
     begun.write_text(str(os.getpid()))
@@ -79,9 +79,9 @@ def toy_row(cell: Cell, value: float) -> ToyRow:
     return ToyRow(**settings, value=value, curve=(1.0, 0.25))
 
 
-def publish(studies: Sequence[Study], rows: Sequence[Any], folder: Path) -> None:
+def report(studies: Sequence[Study], rows: Sequence[Any], folder: Path) -> None:
     (folder / "table.md").write_text(f"{len(rows)} rows of {', '.join(study.name for study in studies)}\n")
 
 
 def experiment(folder: Path) -> Experiment:
-    return Experiment(folder, TASKS, METHODS, ToyRow, run_cell, publish)
+    return Experiment(folder, TASKS, METHODS, ToyRow, run, report)

@@ -1,4 +1,4 @@
-"""What is compared: one adaptive run, the published grid one rate at a time, none, and rates learned by gradient."""
+"""The methods that are compared: one adaptive run, the published grid one rate at a time, none, and learned rates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import lightning.pytorch as L
 from torch import nn
@@ -13,9 +14,13 @@ from torch import nn
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import DropoutRateControl
 from adaptive_dropout.networks import MLP
+from benchmarks.study.command import Experiment
 from benchmarks.study.study import Kinds
+from benchmarks.uci.cells import UciRow, run
+from benchmarks.uci.table import write_page
+from benchmarks.uci.tasks import TASKS
 
-__all__ = ["METHODS", "Method"]
+__all__ = ["METHODS", "UCI", "Method"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Method:
     callbacks: Callable[[], Sequence[L.Callback]] = tuple
 
     def __post_init__(self) -> None:
-        self.network(1, 1)  # a p out of range is told before anything is trained
+        self.network(1, 1)  # raises if a p is out of range, before anything is trained
 
 
 def none() -> Method:
@@ -67,3 +72,6 @@ def _with_concrete(p: float, length_scale: float, features: int, hidden: int) ->
 
 METHODS: Kinds = {kind.__name__: kind for kind in (none, fixed, adaptive, concrete)}
 """Every kind of method by its name."""
+
+UCI = Experiment(Path(__file__).parent, TASKS, METHODS, UciRow, run, write_page)
+"""The question and its studies."""

@@ -1,4 +1,4 @@
-"""Figures of a study: learning curves, and bars with standard errors over the seeds."""
+"""Figures that compare methods: learning curves, and bars with standard errors over the seeds."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adaptive_dropout.plots.look import SIZE, finish, legend_below, looks
+from benchmarks.study.statistics import summarize
 from benchmarks.study.study import Study
-from benchmarks.supervised.compare import summarised
 from benchmarks.supervised.training import TrainedRow
 
 __all__ = ["bars_and_curves", "bars_figure", "curves_figure"]
 
 Methods = Mapping[str, Sequence[TrainedRow]]
-"""Rows of one task by the name of the method, a row a seed."""
+"""Rows of one task by the name of the method, one for each seed."""
 
 
 def bars_and_curves(study: Study, methods: Methods, title: str) -> dict[str, Figure]:
-    """Return both figures of a task; only the bars where each run was validated once, which makes no curve."""
+    """Return both figures of a task; only the bars if each run was validated once, which gives no curve."""
     figures = {"bars": bars_figure(methods, title)}
     if any(len(row.val_losses) > 1 for rows in methods.values() for row in rows):
         figures["curves"] = curves_figure(methods, title)
@@ -49,10 +49,10 @@ def bars_figure(methods: Methods, title: str) -> Figure:
     """Draw test error, NLL, calibration error and gap of every method, with standard errors where there are seeds."""
     figure = Figure(figsize=(1.7 * SIZE[0], 0.6 + 0.3 * len(methods) + 1.0), layout="constrained")
     each = figure.subplots(1, 4, sharey=True)
-    _bars(each[0], methods, [summarised(rows, lambda row: 100 * (1 - row.test_accuracy)) for rows in methods.values()])
-    _bars(each[1], methods, [summarised(rows, lambda row: row.test_loss) for rows in methods.values()])
-    _bars(each[2], methods, [summarised(rows, lambda row: 100 * row.test_calibration) for rows in methods.values()])
-    _bars(each[3], methods, [summarised(rows, lambda row: row.gap) for rows in methods.values()])
+    _bars(each[0], methods, [summarize(rows, lambda row: 100 * (1 - row.test_accuracy)) for rows in methods.values()])
+    _bars(each[1], methods, [summarize(rows, lambda row: row.test_loss) for rows in methods.values()])
+    _bars(each[2], methods, [summarize(rows, lambda row: 100 * row.test_calibration) for rows in methods.values()])
+    _bars(each[3], methods, [summarize(rows, lambda row: row.gap) for rows in methods.values()])
     for axes, name in zip(each, ("test error, %", "test NLL, nats", "calibration error, %", "gap, nats"), strict=True):
         axes.set_xlabel(name)
     each[0].invert_yaxis()

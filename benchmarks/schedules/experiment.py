@@ -1,14 +1,25 @@
-"""Bernoulli dropout whose p follows a schedule over the run, beside p that is 0, constant, or steered by validation."""
+"""The schedules that are compared, and how the results are shown: a table against the constant rate, bars and curves.
+
+Bernoulli dropout whose p follows a schedule over the run stands beside p that is 0, constant, or steered by validation.
+"""
 
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import adaptive_dropout as ad
-from benchmarks.study.study import Kinds
+from benchmarks.report.comparison import explain, find_name, methods_table
+from benchmarks.report.figures import bars_and_curves
+from benchmarks.report.page import Page, Rows, write_page
+from benchmarks.schedules.text_task import TextTask
+from benchmarks.study.command import Experiment
+from benchmarks.study.study import Kinds, Study
+from benchmarks.supervised.image_task import IMAGE_TASKS
 from benchmarks.supervised.method import Method, adaptive, none, standard
+from benchmarks.supervised.training import TrainedRow, train
 
-__all__ = ["METHODS"]
+__all__ = ["METHODS", "PAGE", "SCHEDULES", "TASKS"]
 
 
 def linear(start: float = 0.0, end: float = 0.5) -> Method:
@@ -54,3 +65,17 @@ _KINDS = (none, standard, adaptive, linear, cosine, annealed, curriculum, early,
 
 METHODS: Kinds = {kind.__name__: kind for kind in _KINDS}
 """Every kind of method by its name."""
+
+TASKS: Kinds = {**IMAGE_TASKS, "shakespeare-gpt": TextTask}
+"""Every kind of task by its name."""
+
+
+def _table(study: Study, rows: Rows) -> str:
+    return methods_table(study, rows, find_name(study, "standard"))
+
+
+PAGE = Page("schedules", "Planned rates", explain("the first constant rate"), _table, bars_and_curves)
+"""The report on this question."""
+
+SCHEDULES = Experiment(Path(__file__).parent, TASKS, METHODS, TrainedRow, train, functools.partial(write_page, PAGE))
+"""The question and its studies."""

@@ -1,0 +1,1 @@
+"""Reports: `markdown` writes the tables of all benchmarks; `page` writes those of studies, with figures."""
