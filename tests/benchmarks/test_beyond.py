@@ -1,4 +1,4 @@
-"""Steering learners that are no dense networks: the loop, the tasks that need no file, and what goes back where."""
+"""Steering learners that are not dense networks: the loop, tasks that need no file, and closed forms of dropout."""
 
 from __future__ import annotations
 
@@ -10,12 +10,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 import adaptive_dropout as ad
+from adaptive_dropout.functional import dropout
 from benchmarks.beyond.experiment import BEYOND, METHODS, fixed, none, steered
 from benchmarks.beyond.gradient import Fitting, GradientLearner
 from benchmarks.beyond.learner import Learner, Progress
-from benchmarks.beyond.linear import DroppedFactors, DroppedLogistic, PenalisedLogistic
+from benchmarks.beyond.linear import (
+    DroppedFactors,
+    DroppedLogistic,
+    PenalisedLogistic,
+    feature_penalty,
+    product_penalty,
+)
 from benchmarks.beyond.passages import AveragingNetwork, known_words, read_passages
 from benchmarks.beyond.steering import steer
 from benchmarks.beyond.task import check_file, entropy, split_rows
@@ -85,6 +94,7 @@ def toy_learner(p: float) -> GradientLearner:
     return GradientLearner(DroppedLogistic(6, 2, p), parts, entropy(y), Fitting(every=5, batch=20, lr=0.1), seed=0)
 
 
+@pytest.mark.slow
 def test_a_gradient_learner_learns_and_goes_back_to_where_it_was() -> None:
     learner = toy_learner(0.3)
     first = learner.advance()
@@ -172,6 +182,7 @@ def test_factors_have_a_rate_that_is_found_by_name() -> None:
     assert ad.get_rates(DroppedFactors(4, 3, 2, 0.25)) == {"dropout": 0.25}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["factors", "factors-penalty", "patches"])
 def test_a_cell_without_files_gives_a_row_better_than_a_constant(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -189,3 +200,62 @@ def test_a_cell_without_files_gives_a_row_better_than_a_constant(
 def test_every_task_can_be_made_from_its_defaults_and_stored_in_a_key() -> None:
     made = [kind() for kind in TASKS.values()]
     assert all(hash(task) == hash(kind()) for task, kind in zip(made, TASKS.values(), strict=True))
+
+
+N = 20_000
+
+
+def monte_carlo(x: Tensor, y: Tensor, weight: Tensor, p: float) -> tuple[float, float]:
+    """Mean and standard error of what dropping features adds to the mean cross-entropy."""
+    losses = torch.stack([F.cross_entropy(dropout(x, p) @ weight.T, y) for _ in range(N // 10)])
+    plain = F.cross_entropy(x @ weight.T, y)
+    return (losses.mean() - plain).item(), (losses.std() / len(losses) ** 0.5).item()
+
+
+def test_two_classes_give_the_adaptive_l2_penalty_as_published() -> None:
+    x, beta = torch.randn(50, 4), torch.randn(4)
+    weight = torch.stack((torch.zeros(4), beta))
+    probability = torch.sigmoid(x @ beta)
+    published = 0.5 * 0.3 / 0.7 * (probability * (1 - probability)) * (x.square() @ beta.square())
+    assert torch.allclose(feature_penalty(x, weight, x @ weight.T, torch.tensor(0.3)), published, atol=1e-6)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.5])
+def test_the_feature_penalty_is_what_dropout_adds_to_the_loss_of_small_weights(p: float) -> None:
+    # 30 features, standard deviation of the logits about 0.5: the terms of fourth order are some percent.
+    x, y, weight = torch.randn(100, 30).double(), torch.randint(3, (100,)), 0.1 * torch.randn(3, 30).double()
+    added, error = monte_carlo(x, y, weight, p)
+    penalty = feature_penalty(x, weight, x @ weight.T, torch.tensor(p)).mean().item()
+    assert abs(added - penalty) < 5 * error + 0.05 * penalty
+    assert penalty > 20 * error, "the noise hides what is tested"
+
+
+def test_the_feature_penalty_does_not_depend_on_what_all_classes_share() -> None:
+    x, weight, p = torch.randn(20, 5), torch.randn(3, 5), torch.tensor(0.5)
+    shared = weight + torch.randn(5)
+    first, second = (feature_penalty(x, w, x @ w.T, p) for w in (weight, shared))
+    assert torch.allclose(first, second, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_the_product_penalty_is_exactly_what_dropout_adds(p: float) -> None:
+    left, right, value = torch.randn(8, 3), torch.randn(8, 3), torch.randn(8)
+    products = (left * right).expand(N, -1, -1)
+    errors = (dropout(products, p).sum(-1) - value).square()
+    plain = ((left * right).sum(-1) - value).square()
+    expected = plain + product_penalty(left, right, torch.tensor(p))
+    assert ((errors.mean(0) - expected).abs() < 5 * errors.std(0) / N**0.5).all()
+
+
+def test_over_a_whole_matrix_it_is_the_product_of_the_squared_norms() -> None:
+    left, right = torch.randn(7, 3), torch.randn(5, 3)
+    row, column = torch.cartesian_prod(torch.arange(7), torch.arange(5)).T
+    total = product_penalty(left[row], right[column], torch.tensor(0.25)).sum()
+    norms = left.square().sum(0) * right.square().sum(0)
+    assert torch.allclose(total, 0.25 / 0.75 * norms.sum(), rtol=1e-5)
+
+
+def test_without_dropout_there_is_no_penalty() -> None:
+    x, weight, p = torch.randn(4, 5), torch.randn(3, 5), torch.tensor(0.0)
+    assert not feature_penalty(x, weight, x @ weight.T, p).any()
+    assert not product_penalty(x, x, p).any()

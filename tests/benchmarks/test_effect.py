@@ -3,26 +3,30 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+import lightning.pytorch as L
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import adaptive_dropout as ad
 from adaptive_dropout.processes import one_quiet_thread
 from benchmarks.effect.experiment import EFFECT, PAGE
-from benchmarks.effect.methods import METHODS
+from benchmarks.effect.methods import METHODS, max_norm
 from benchmarks.effect.networks import small_resnet, small_vit
-from benchmarks.effect.tasks import TASKS
+from benchmarks.effect.tasks import TASKS, MomentumTask
 from benchmarks.report.comparison import epochs_to, measure_convergence
 from benchmarks.report.page import list_missing, write_page
 from benchmarks.study.cells import Cell
 from benchmarks.study.statistics import paired_difference
 from benchmarks.study.study import Choice, Study, read_study
+from benchmarks.supervised.method import Method, none
 from benchmarks.supervised.training import TrainedRow, train
-from tests.benchmarks.digits_task import DIGITS_MLP, cell, row
+from tests.benchmarks.digits_task import DIGITS_MLP, SOURCE, cell, mlp, row
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 
@@ -32,6 +36,7 @@ def _quiet() -> None:
     one_quiet_thread()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", sorted(METHODS.keys() - {"population"}))  # which has tests of its own
 def test_every_method_trains_for_real(method: str, tmp_path: Path) -> None:
     row = train(cell(method), DIGITS_MLP(epochs=20, validations=20), METHODS[method](), tmp_path, "cpu")
@@ -43,6 +48,7 @@ def test_every_method_trains_for_real(method: str, tmp_path: Path) -> None:
     assert (row.final_rate == 0.0) == (method == "none")
 
 
+@pytest.mark.slow
 def test_a_cell_gives_the_same_row_again(tmp_path: Path) -> None:
     first, second = (
         asdict(train(cell(), DIGITS_MLP(epochs=2, validations=2), METHODS["standard"](p=0.5), tmp_path, "cpu"))
@@ -51,6 +57,7 @@ def test_a_cell_gives_the_same_row_again(tmp_path: Path) -> None:
     assert first | {"seconds": 0} == second | {"seconds": 0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folder-resnet", "folder-vit"])
 def test_photographs_in_folders_train_for_real(kind: str, tmp_path: Path) -> None:
     pixels = torch.randint(0, 256, (40, 32, 40, 3), dtype=torch.uint8).numpy()
@@ -157,3 +164,67 @@ def test_a_missing_data_set_is_named(tmp_path: Path) -> None:
 def test_a_task_asks_for_no_more_than_there_is() -> None:
     with pytest.raises(ValueError, match="n_train 59000 and n_val 5000 have to sum to at most 60000"):
         TASKS["mnist-mlp"](n_train=59_000)
+
+
+class Watch(L.Callback):
+    """Sees the learning rate and the weights of every step."""
+
+    def __init__(self) -> None:
+        self.lrs: list[float] = []
+        self.norms: list[float] = []
+        self.types: set[torch.dtype] = set()
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        pl_module.network.linear2.register_forward_hook(self._see)
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.lrs.append(trainer.optimizers[0].param_groups[0]["lr"])
+        self.norms.append(pl_module.network.linear2.weight.detach().norm(dim=1).max().item())
+
+    def _see(self, module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        self.types.add(output.dtype)
+
+
+def momentum_task(**settings: Any) -> MomentumTask:
+    sizes = {"n_train": 320, "n_val": 300, "n_test": 500, "batch_size": 32, "epochs": 8, "validations": 1}
+    return MomentumTask(source=SOURCE, build=mlp, **(sizes | settings))
+
+
+def watched(method: Method, **settings: Any) -> tuple[Watch, TrainedRow]:
+    watch = Watch()
+    with_watch = replace(method, callbacks=lambda: [*method.callbacks(), watch])
+    return watch, train(cell(), momentum_task(**settings), with_watch, Path(), "cpu")
+
+
+@pytest.mark.slow
+def test_the_learning_rate_falls_in_a_straight_line_and_the_digits_are_learned() -> None:
+    watch, row = watched(none())
+    assert watch.lrs[::10] == pytest.approx([0.03 * (1 - epoch / 8) for epoch in range(8)])
+    assert row.test_accuracy > 0.8  # 0.1 by guessing
+    assert len(row.val_losses) == 1
+
+
+@pytest.mark.slow
+def test_the_weights_stay_in_the_ball() -> None:
+    assert max(watched(none())[0].norms) > 0.9
+    assert max(watched(max_norm(norm=0.8))[0].norms) <= 0.8 * (1 + 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
+def test_the_network_computes_in_the_precision_that_was_set(precision: str, dtype: torch.dtype) -> None:
+    watch, row = watched(none(), precision=precision)
+    assert watch.types == {dtype}
+    assert row.test_accuracy > 0.8
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"momentum": 1.0}, r"momentum has to be in \[0, 1\), but got 1.0"),
+        ({"precision": "fp8"}, "precision has to be one of .*'bf16-mixed'.*, but got 'fp8'"),
+    ],
+)
+def test_settings_out_of_range_are_told_when_a_study_is_read(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        momentum_task(**settings)

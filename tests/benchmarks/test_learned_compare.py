@@ -102,6 +102,7 @@ def test_example_losses_are_those_of_single_examples(task: Task) -> None:
     assert losses.mean().item() == pytest.approx(task.loss(output, y).item())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_tiny")
 def test_true_masks_learn_for_the_cost_of_one_more_forward_pass(tmp_path: Path) -> None:
     found = run_cell(Cell(TINY, 1, "disarm:penalty"), tmp_path)
@@ -110,6 +111,7 @@ def test_true_masks_learn_for_the_cost_of_one_more_forward_pass(tmp_path: Path) 
     assert math.isfinite(found.test_loss)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_tiny")
 @pytest.mark.parametrize("method", ["variational:unit", "sparse"])
 def test_a_divergence_raises_p(method: str, tmp_path: Path) -> None:
@@ -219,6 +221,7 @@ def test_an_unknown_method_is_said_before_anything_runs(tmp_path: Path) -> None:
     assert not (tmp_path / "compare.csv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_tiny")
 def test_the_time_of_a_method_is_set_against_a_fixed_rate() -> None:
     *_, line = cost.list_lines([TINY], {"disarm": LEARNED["disarm"]}, repeats=1)

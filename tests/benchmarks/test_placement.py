@@ -39,6 +39,7 @@ def test_a_place_or_rate_that_cannot_be_is_refused(places: str, p: float, messag
         after(places, p)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 def test_a_cell_trains_for_real(tmp_path: Path) -> None:
     one_quiet_thread()

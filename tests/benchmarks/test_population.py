@@ -86,6 +86,7 @@ def losses(member: Any, folder: Path) -> list[float]:
     return load_results(str(folder))[1].val_losses
 
 
+@pytest.mark.slow
 def test_a_member_whose_rate_stays_is_the_run_of_that_rate(members: Members, tmp_path: Path) -> None:
     from benchmarks.effect.population_member import load_results
 
@@ -104,6 +105,7 @@ def test_a_member_whose_rate_stays_is_the_run_of_that_rate(members: Members, tmp
     assert tuple(told) == tuple(curves.val_losses) == row.val_losses
 
 
+@pytest.mark.slow
 def test_a_copy_goes_on_where_the_other_is_with_a_rate_of_its_own(members: Members, tmp_path: Path) -> None:
     start, _ = started()
     other = members(start, 0.1)
@@ -121,6 +123,7 @@ def test_a_copy_goes_on_where_the_other_is_with_a_rate_of_its_own(members: Membe
     assert found[0.5][1] != found[0.1][1]
 
 
+@pytest.mark.slow
 def test_a_member_that_diverged_is_the_worst(members: Members) -> None:
     start, _ = started()
     with torch.no_grad():
@@ -147,6 +150,7 @@ def one_core() -> Iterator[Any]:
         ray.shutdown()
 
 
+@pytest.mark.slow
 def test_where_its_cell_holds_the_only_core_a_population_gives_the_row_of_the_local_engine(one_core: Any) -> None:
     cells = [cell("population", seed=4)]
     with ThreadPoolExecutor(1) as pool:  # side by side: most of the time passes with imports

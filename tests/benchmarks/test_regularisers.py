@@ -28,6 +28,7 @@ def nothing(tmp_path_factory: pytest.TempPathFactory) -> float:
     return train(cell(), DIGITS_MLP(epochs=3, validations=1), combined(), tmp_path_factory.mktemp("d"), "cpu").test_loss
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 @pytest.mark.parametrize("name", list(STRENGTHS))
 def test_every_regulariser_changes_what_is_learned(name: str, nothing: float, tmp_path: Path) -> None:
@@ -37,6 +38,7 @@ def test_every_regulariser_changes_what_is_learned(name: str, nothing: float, tm
     assert changed.test_accuracy > 0.2  # 0.1 by guessing
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 def test_all_six_train_together(tmp_path: Path) -> None:
     task = DIGITS_MLP(epochs=20, validations=2)

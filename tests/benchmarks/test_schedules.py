@@ -32,6 +32,7 @@ def _quiet() -> None:
     one_quiet_thread()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", list(METHODS))
 def test_every_method_trains_for_real_and_ends_where_it_should(method: str, tmp_path: Path) -> None:
     trained_row = train(cell(), DIGITS_MLP(epochs=8, validations=20), METHODS[method](), tmp_path, "cpu")
@@ -41,6 +42,7 @@ def test_every_method_trains_for_real_and_ends_where_it_should(method: str, tmp_
         assert trained_row.final_rate == pytest.approx(ENDS[method], abs=0.5 / 80 + 1e-4)
 
 
+@pytest.mark.slow
 def test_a_language_model_trains_for_real(tmp_path: Path) -> None:
     (tmp_path / "plays").mkdir()
     (tmp_path / "plays" / "input.txt").write_text("to be or not to be that is the question " * 60)

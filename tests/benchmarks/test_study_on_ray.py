@@ -17,6 +17,7 @@ from tests.benchmarks.toy_study import ToyRow
 pytest.importorskip("ray", reason="Ray is not installed")
 # Ray 2.60 leaves files and sockets to the garbage collector.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore:.*:FutureWarning:ray"),

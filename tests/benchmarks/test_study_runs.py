@@ -80,6 +80,7 @@ def started(place: Place) -> Iterator[subprocess.Popen[bytes]]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_every_cell_runs_once_and_never_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = Place(tmp_path, "{plain: }", [0, 1, 2])
     assert place.run() == 0
@@ -90,6 +91,7 @@ def test_every_cell_runs_once_and_never_again(tmp_path: Path, capsys: pytest.Cap
     assert "3/3 training runs" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_killed_cell_is_begun_again_one_that_fails_is_a_line_and_the_others_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +104,7 @@ def test_a_killed_cell_is_begun_again_one_that_fails_is_a_line_and_the_others_go
     assert "failed: toy, doomed, seed 0: its process died 3 times\n" in told
 
 
+@pytest.mark.slow
 def test_after_kill_9_no_cell_is_lost_or_run_twice(tmp_path: Path) -> None:
     place = Place(tmp_path, "{slow: {seconds: 0.5}}", range(6))
     with started(place) as process:
@@ -118,6 +121,7 @@ def test_after_kill_9_no_cell_is_lost_or_run_twice(tmp_path: Path) -> None:
     assert done == place.rows()[: len(done)]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_processes_and_keeps_what_is_done(tmp_path: Path) -> None:
     place = Place(tmp_path, "{slow: {seconds: 0.5}, plain: }", range(20))
     with started(place) as process:

@@ -1,3 +1,5 @@
+"""The cells of the grid and the rules, and what their runs are measured by."""
+
 from __future__ import annotations
 
 import functools
@@ -5,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import lightning.pytorch as L
 import pytest
 import torch
 from torch import nn
 
 import adaptive_dropout as ad
+from adaptive_dropout.callbacks import DropoutRateControl
 from adaptive_dropout.data.images import PixelsToInputs
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Task
@@ -20,9 +24,10 @@ from benchmarks.control.methods import METHODS
 from benchmarks.control.study_task import Fitting
 from benchmarks.control.tasks import TASKS
 from benchmarks.study.cells import find_missing
-from benchmarks.study.training import BestWeights, ConcretePenalty
+from benchmarks.study.training import BestWeights, ConcretePenalty, GradientCost
 from benchmarks.study.windows import Windows
 from tests.benchmarks.rows import row
+from tests.callbacks.test_gradient_meters import Listener
 
 TINY = "digits:200"
 
@@ -34,6 +39,7 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"benchmarks.control.{module}.VALIDATIONS", 10)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_tiny")
 @pytest.mark.parametrize("method", ["plateau:0.3", "concrete"])
 def test_a_cell_trains_for_real_and_gives_the_same_row_again(method: str) -> None:
@@ -46,12 +52,14 @@ def test_a_cell_trains_for_real_and_gives_the_same_row_again(method: str) -> Non
     assert first.start == METHODS[method].start
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_tiny")
 def test_a_rate_trained_again_has_other_noise() -> None:
     once, again = (run_cell(Cell(TINY, 1, method)) for method in ("fixed:0.5", "again:0.5"))
     assert once.test_loss != again.test_loss
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_tiny")
 def test_the_weights_tested_are_those_with_the_lowest_validation_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     rough = Fitting(100, 32, functools.partial(torch.optim.Adam, lr=0.03))  # the last weights are not the best
@@ -142,3 +150,31 @@ def test_what_cannot_run_is_said_before_anything_runs(arguments: Sequence[str], 
     assert message in str(stopped.value)
     assert "\n" not in str(stopped.value)
     assert not out.exists()
+
+
+def cost(asks: tuple[str, ...], folder: Path) -> float:
+    """The count of a run of two windows of 40 batches of 32."""
+    task = TASKS["digits:200"]
+    task = replace(task, fitting=replace(task.fitting, steps=2000, batch_size=32))
+    data = task.data(None, 1)
+    data.setup("fit")
+    counted = GradientCost()
+    trainer = L.Trainer(
+        accelerator="cpu", max_steps=80, val_check_interval=40, check_val_every_n_epoch=None, logger=False,
+        callbacks=[counted, DropoutRateControl(Listener(asks))], enable_checkpointing=False, default_root_dir=folder,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+    )  # fmt: skip
+    trainer.fit(task.model(data, functools.partial(ad.Dropout, 0.3)), data)
+    return counted.examples
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+def test_what_measuring_costs_is_counted(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plain = cost((), tmp_path)
+    assert plain == pytest.approx(80 * 32 + 32 / 3)  # a forward of the first batch shows what validation logs
+    # Two turns a window on 23 examples, on 16 before the first validation; 10/3 of a gradient for each.
+    assert cost(("hypergradient",), tmp_path) - plain == pytest.approx((2 * 16 + 2 * 23) * 10 / 3)
+    # Four turns a window on 32 examples, on 16 before the first validation.
+    assert cost(("response",), tmp_path) - plain == pytest.approx(4 * 16 + 4 * 32)
