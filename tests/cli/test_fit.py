@@ -17,17 +17,20 @@ from adaptive_dropout.cli import main
 from tests.cli.commands import CONFIGS, ONE_THREAD, config
 from tests.tracking.inspected import history_of
 
+# RewindController wants 20 validations in a run; the first one is enough to ask what was written, and stops it.
 PARTITION = """
 trainer:
   callbacks:
-    class_path: adaptive_dropout.callbacks.DropoutRateControl
-    init_args:
-      controller:
-        class_path: adaptive_dropout.Partition
-        init_args:
-          controllers:
-            "network.dropout1*": {class_path: adaptive_dropout.RewindController}
-            "*": {class_path: adaptive_dropout.FixedController}
+    - class_path: adaptive_dropout.callbacks.DropoutRateControl
+      init_args:
+        controller:
+          class_path: adaptive_dropout.Partition
+          init_args:
+            controllers:
+              "network.dropout1*": {class_path: adaptive_dropout.RewindController}
+              "*": {class_path: adaptive_dropout.FixedController}
+    - class_path: lightning.pytorch.callbacks.EarlyStopping
+      init_args: {monitor: val_loss, stopping_threshold: 1000.0, patience: 10}
 """
 
 
@@ -51,6 +54,7 @@ def place(output: str, what: str) -> Path:
     return Path(match[1])
 
 
+@pytest.mark.slow
 def test_it_shows_test_metrics_beside_validations_and_the_rates(quickstart: tuple[Path, str]) -> None:
     _, output = quickstart
     assert re.search(r"metric +. +validation +. +test", output)
@@ -59,6 +63,7 @@ def test_it_shows_test_metrics_beside_validations_and_the_rates(quickstart: tupl
     assert "\x1b[" not in output, "colour codes in a pipe"
 
 
+@pytest.mark.slow
 def test_run_checkpoint_and_figure_are_where_it_says(quickstart: tuple[Path, str]) -> None:
     folder, output = quickstart
     assert (folder / place(output, "run") / "config.yaml").exists()
@@ -69,6 +74,7 @@ def test_run_checkpoint_and_figure_are_where_it_says(quickstart: tuple[Path, str
     assert (folder / place(output, "W&B")).is_dir()
 
 
+@pytest.mark.slow
 def test_the_configuration_beside_the_run_runs_again(
     quickstart: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,6 +157,7 @@ def mean_in_errors(p: float) -> float:
     return (values.mean() / (values.std() / 20)).item()
 
 
+@pytest.mark.slow
 def test_it_raises_the_rate_where_a_network_overfits_and_lowers_it_where_noise_is_too_strong() -> None:
     assert mean_in_errors(0.01) < -5
     assert mean_in_errors(0.8) > 5

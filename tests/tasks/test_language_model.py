@@ -52,6 +52,7 @@ def test_logits_of_the_wrong_shape_are_told(shape: tuple[int, ...]) -> None:
         LanguageModel(nn.Identity()).loss(torch.ones(shape), torch.ones(4, 5, dtype=torch.int64))
 
 
+@pytest.mark.slow
 def test_a_gpt_learns_what_one_character_cannot_tell_and_its_rates_can_be_driven(tmp_path: Path) -> None:
     (tmp_path / "abac.txt").write_text("abac" * 400)
     data = Text(tmp_path / "abac.txt", context=9, batch_size=16, steps_per_epoch=60)

@@ -31,6 +31,7 @@ def trainer(folder: Path, **settings: object) -> L.Trainer:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network", [MLP(64, 10), CNN(1, 10, image_size=8, dropout=lambda: ad.Dropout(0.2))], ids=["mlp", "cnn"]
 )
@@ -64,6 +65,7 @@ def test_regressor_loss_is_the_gaussian_likelihood() -> None:
     assert ours.item() == pytest.approx(torchs.item())
 
 
+@pytest.mark.slow
 def test_regressor_learns_mean_and_noise(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(512, 1, generator=generator)
