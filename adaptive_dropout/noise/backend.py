@@ -64,7 +64,7 @@ def private_flag(name: str) -> Callable[[], bool]:
 
 
 transforming = private_flag("_are_functorch_transforms_active")  # as torch's own Function asks
-tracing = private_flag("_is_tracing")  # torch.jit.is_tracing takes 0.3 us longer, of the 12 us of a small dropout
+tracing = private_flag("_is_tracing")  # torch.jit.is_tracing takes 0.3 us longer a call
 
 
 def traced() -> bool:
