@@ -28,6 +28,18 @@ def _fixed_seed() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def short_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise with two rounds of its generator instead of ten, in torch operations: half of the time to compile it.
+
+    For tests that compare compiled code with eager code, and neither with kernels: `tests.noise` does that.
+    """
+    from adaptive_dropout.noise import backend, philox
+
+    monkeypatch.setattr(philox, "ROUNDS", 2)
+    monkeypatch.setattr(backend, "transforming", lambda: True)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_token_for_ray() -> Iterator[None]:
     # Ray writes one into the home folder, unless it is given one, which it remembers as long as the process lives.

@@ -72,7 +72,7 @@ def test_its_gradients_are_those_of_the_weights_that_stay() -> None:
     assert torch.autograd.gradcheck(attend, (q, k, v))
 
 
-def test_compiled_it_is_one_graph_whatever_p_is_and_draws_the_same() -> None:
+def test_compiled_it_is_one_graph_whatever_p_is_and_draws_the_same(short_noise: None) -> None:
     graphs: list[Any] = []
     rate = ad.SettableRate(0.1)
     torch._dynamo.reset()

@@ -103,7 +103,9 @@ def test_to_dense_is_torchs_layer_with_the_same_outputs(kind: type[ad.SparseLaye
 
 
 @every_layer
-def test_training_is_one_compiled_graph_with_the_noise_of_eager_mode(kind: type[ad.SparseLayer]) -> None:
+def test_training_is_one_compiled_graph_with_the_noise_of_eager_mode(
+    kind: type[ad.SparseLayer], short_noise: None
+) -> None:
     layer, x, graphs = sparse(kind), input_of(kind), []
 
     def loss(x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import adaptive_dropout as ad
 from adaptive_dropout.functional.concrete import concrete_keep_mean
 
 PS = [0.0, 0.001, 0.05, 0.3, 0.5, 0.9, 1.0]
-N = 1_000_000
+N = 400_000
 ALPHA_PRIME = -1.7580993408473766
 
 

@@ -85,7 +85,7 @@ def test_a_p_that_gets_a_gradient_is_no_number() -> None:
         assert forward_ad.unpack_dual(moving).tangent is not None
 
 
-def test_recorded_code_draws_at_0_since_p_may_move_in_it() -> None:
+def test_recorded_code_draws_at_0_since_p_may_move_in_it(short_noise: None) -> None:
     layer, x = ad.Dropout(0.0), torch.ones(1000)
     torch._dynamo.reset()
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)

@@ -32,8 +32,8 @@ def test_a_compiled_layer_draws_and_differentiates_as_the_eager_one_in_one_graph
 
     layer, counter = new(layer_class), CompileCounterWithBackend("aot_eager")
     x, compiled = input_for(layer), torch.compile(layer, backend=counter, fullgraph=True)
-    for step in range(10):
-        layer.p = step / 10
+    for p in (0.0, 0.3, 0.9):
+        layer.p = p
         results = []
         for call in (layer, compiled):
             torch.manual_seed(6)
@@ -47,7 +47,11 @@ def test_a_compiled_layer_draws_and_differentiates_as_the_eager_one_in_one_graph
     assert counter.frame_count == 1
 
 
-@pytest.mark.parametrize("name", PAIRS)
+# A compilation takes 9 s of a core. The others are a mask with one more operation, and the gate without its root.
+THREE = {"mask", "gaussian", "gate at 2/3"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in THREE else pytest.mark.slow) for n in PAIRS])
 def test_the_compiler_s_own_code_gives_the_bits_of_the_kernels(name: str) -> None:
     torch._dynamo.reset()
     noise = PAIRS[name][0]

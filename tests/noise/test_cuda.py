@@ -18,7 +18,7 @@ from adaptive_dropout.noise.mask import mask_reference
 from adaptive_dropout.noise.normal import gaussian_reference
 from tests.noise import interpreted
 from tests.noise.cases import KEY
-from tests.noise.interpreted import DTYPES, EXPONENTS, LANES, LIMIT, SHAPES
+from tests.noise.interpreted import LIMIT, NAMES, SHAPES_AND_DTYPES
 
 triton = pytest.importorskip("triton")
 
@@ -55,19 +55,17 @@ def reference(name: str, x: Tensor, settings: Tensor, exponent: float) -> Tensor
     return references.get(name, mask_reference)(x, *interpreted.others(name, x), settings, KEY)
 
 
-@pytest.mark.parametrize("name", LANES)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("shape", "dtype"), SHAPES_AND_DTYPES)
 def test_a_kernel_gives_the_bits_of_the_reference(
     name: str, dtype: torch.dtype, shape: tuple[int, ...], interpreter: Any
 ) -> None:
-    for per_channel in (False, True)[: len(shape)]:
+    for per_channel, exponent in interpreted.variants(name, shape, dtype):
         x, settings = interpreted.case(name, shape, dtype, per_channel)
-        for exponent in EXPONENTS if name == "gate" else [0.0]:
-            made = interpreter[0][f"{name} {shape} {dtype} {per_channel} {exponent}"]
-            # torch's square root in float64 errs by a last bit; three roundings follow it.
-            last_bits = 4 * torch.finfo(dtype).eps if (dtype, exponent) == (torch.float64, 1.5) else 0
-            torch.testing.assert_close(made, reference(name, x, settings, exponent), rtol=last_bits, atol=0)
+        made = interpreter[0][f"{name} {shape} {dtype} {per_channel} {exponent}"]
+        # torch's square root in float64 errs by a last bit; three roundings follow it.
+        last_bits = 4 * torch.finfo(dtype).eps if (dtype, exponent) == (torch.float64, 1.5) else 0
+        torch.testing.assert_close(made, reference(name, x, settings, exponent), rtol=last_bits, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -18,7 +18,7 @@ learned = pytest.mark.parametrize("name", [name for name in PAIRS if "mask" not 
 
 
 def x_and_p(kind: int = 0, learned: bool = False) -> tuple[Tensor, Tensor]:
-    x = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(2, 2, 3, dtype=torch.float64, requires_grad=True)
     p = 0.2 + 0.5 * torch.rand(p_shapes(x)[kind], dtype=torch.float64)
     return x, p.requires_grad_(learned)
 
