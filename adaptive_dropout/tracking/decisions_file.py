@@ -1,6 +1,6 @@
-"""`DecisionsFile`: a run's own record, `decisions.jsonl`, which holds each decision as soon as it is made.
+"""`DecisionsFile`: a run's own record, ``decisions.jsonl``, which gets each decision as soon as it is made.
 
-W&B writes its file late: a process that is killed takes up to 15 seconds of it along.
+W&B writes its file late: a process that is killed loses up to 15 seconds of it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ FILE = "decisions.jsonl"
 
 
 class DecisionsFile:
-    """The file ``decisions.jsonl`` of a run, open to be added to.
+    """The file ``decisions.jsonl`` of a run, open for more decisions.
 
-    A file of the same run is begun anew with the decisions that ``run`` knows: those of a resumed run up to its
-    checkpoint. One of another run is kept as ``decisions-1.jsonl``, or the next free number.
+    If the folder has a file of the same run, it is rewritten with the decisions in ``run``, which after a resume are
+    those up to the checkpoint. A file of another run is renamed to ``decisions-1.jsonl``, or the next free number.
 
     Args:
-        folder: of the run, made if it does not exist.
-        run: its header and its decisions so far.
+        folder: the folder of the run, created if it does not exist.
+        run: the header and the decisions so far.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -37,7 +37,7 @@ class DecisionsFile:
         path = folder / FILE
         if path.exists() and _id_of(path) != run.id:
             path.rename(_free(folder))
-        # Never half a file under this name, whenever the process is killed.
+        # The process may be killed at any time, and never leaves half a file under this name.
         fresh = folder / f"{FILE}.{os.getpid()}"
         self._file: TextIO = fresh.open("w", encoding="utf-8")
         try:
@@ -49,7 +49,7 @@ class DecisionsFile:
             raise
 
     def add(self, line: str) -> None:
-        """Append the line of one decision, which a kill of the process does not lose.
+        """Append the line of one decision; a process that is killed later does not lose it.
 
         Raises:
             OSError: the disk is full.
@@ -57,7 +57,7 @@ class DecisionsFile:
         self._write(line)
 
     def close(self) -> None:
-        """Close the file; what a full disk did not take is lost."""
+        """Close the file; lines for which a full disk had no room are lost."""
         with suppress(OSError):
             self._file.close()
 

@@ -1,4 +1,7 @@
-"""What a run's rates and losses were, step by step: small enough to keep in memory and in a checkpoint."""
+"""`History`: the rates and losses of a run, step by step, small enough for memory and checkpoints. Figures draw it.
+
+`DropoutRateMonitor` records it of rates of any kind. Of a run that a controller steers, `Run.history` makes it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class Point:
 
 
 class RateSummary(NamedTuple):
-    """Where one rate began, ended, and how far it went."""
+    """Where one rate began and ended, and its extremes."""
 
     start: float
     end: float
@@ -42,13 +45,13 @@ class History:
     points: list[Point] = field(default_factory=list)
 
     def add(self, point: Point) -> None:
-        """Append ``point``; one of an earlier step, as after a resumed run, drops what came after that step."""
+        """Append ``point``; if its step is earlier, as in a resumed run, the points after that step are dropped."""
         while self.points and self.points[-1].step > point.step:
             self.points.pop()
         self.points.append(point)
 
     def rate_names(self) -> list[str]:
-        """Return the names of all rates, in the order of their first appearance."""
+        """Return the names of all rates, in the order in which they first appear."""
         return list(dict.fromkeys(name for point in self.points for name in point.rates))
 
     def summary(self) -> dict[str, RateSummary]:
@@ -65,5 +68,5 @@ class History:
         return {"points": [asdict(point) for point in self.points]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from where `state_dict` was taken."""
+        """Go on from the history that `state_dict` returned."""
         self.points = [Point(**point) for point in state["points"]]

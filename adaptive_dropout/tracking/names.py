@@ -1,4 +1,4 @@
-"""What the numbers of a run are called in every logger. Changing a name here breaks dashboards."""
+"""The names of a run's numbers in every logger. A change here breaks dashboards."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CONTROL = "dropout_control"
 
 # In W&B only.
 AXIS = "trainer/global_step"  # Lightning's name for the steps of the horizontal axis
-CONFIG = "dropout_control"  # controller, monitor and rates at start
+CONFIG = "dropout_control"  # controller, monitor and initial rates
 HISTOGRAM = f"{CONTROL}/rates"
 TRACE = f"{CONTROL}/trace"  # the lines of decisions.jsonl, to be read back
 SUMMARY = "dropout_summary"
@@ -43,8 +43,8 @@ FIGURE = "dropout_rates"
 def rate_keys(names: Iterable[str]) -> dict[str, str]:
     """Return ``{rate name: metric name}``, such as ``{"encoder.dropout1": "dropout/encoder_dropout1"}``.
 
-    Dots become underscores, because W&B sorts and filters only names of letters, digits, underscores and slashes. Where
-    two rates would share a name, the later one gets a number.
+    Dots become underscores: W&B sorts and filters only names of letters, digits, underscores and slashes. If two rates
+    would share a name, the later one gets a number.
     """
     return metric_keys(RATE, names)
 
@@ -52,8 +52,8 @@ def rate_keys(names: Iterable[str]) -> dict[str, str]:
 def state_metrics(state: object) -> dict[str, float]:
     """Return every number in a controller's state as ``{"dropout_control/<field>": number}``.
 
-    Flags count as 0 and 1; None and text are left out, and so are the rates, which have names of their own. The fields
-    of a nested state stand under the name it has in the outer one.
+    Flags count as 0 and 1. None and text are left out, and so are the rates, which have names of their own. The fields
+    of a nested state are named ``dropout_control/<field of the outer state>/<field>``.
     """
     numbers = dict(_numbers(state))
     keys = metric_keys(CONTROL, numbers)
@@ -63,7 +63,7 @@ def state_metrics(state: object) -> dict[str, float]:
 def decision_metrics(state: State, signals: Mapping[str, float], logged: Container[str]) -> dict[str, float]:
     """Return the rates as ``dropout/<rate>``, the rest of ``state`` and the signals as ``dropout_control/<name>``.
 
-    Metrics ``logged`` elsewhere, by which a controller can also steer, keep the names they have there.
+    Signals that are metrics ``logged`` elsewhere are left out: they keep the names that they have there.
     """
     keys = rate_keys(state.rates)
     metrics = {keys[name]: p for name, p in state.rates.items()} | state_metrics(state)

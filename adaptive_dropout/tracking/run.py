@@ -1,4 +1,4 @@
-"""`Run`: what a run decided, on which signals and why: all that another controller needs to decide again."""
+"""`Run`: what a run decided, on which signals and why, so that a controller can decide again with `replay`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ class Decision:
 
     Args:
         step: optimizer steps done so far.
-        signals: what it was made on, by name; a loss that diverged is NaN or infinite.
-        before: ``{name: p}`` until then.
-        after: ``{name: p}`` from then on.
+        signals: the numbers that it is based on, by name; a loss that diverged is NaN or infinite.
+        before: ``{name: p}`` before the decision.
+        after: ``{name: p}`` after it.
         improved, rewind, restart, reason: as in `adaptive_dropout.State`.
-        controller: the settings that are in force from this decision on, where they changed, as after a resume with
-            other ones; else None.
+        controller: the new settings, from this decision on, if the run was resumed with other settings; else None.
         forgot: whether the controller's memory began anew before this decision.
     """
 
@@ -54,7 +53,7 @@ class Decision:
         return None if None in losses else losses[0] - losses[1]  # type: ignore[operator]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the decision in JSON types; numbers that JSON has no word for are text."""
+        """Return the decision in JSON types; NaN and infinity, which JSON lacks, are text."""
         signals = {name: v if math.isfinite(v) else str(v) for name, v in self.signals.items()}
         rare = {name for name in ("controller", "forgot") if not getattr(self, name)}
         return {name: value for name, value in vars(self).items() if name not in rare} | {"signals": signals}
@@ -68,7 +67,7 @@ class Decision:
         """Return the decision that `to_dict` stored.
 
         Raises:
-            TypeError, ValueError, KeyError: it is no such dictionary.
+            TypeError, ValueError, KeyError: ``entries`` is not a decision.
         """
         signals = {name: float(v) if isinstance(v, str) else v for name, v in entries["signals"].items()}
         return cls(**{**entries, "signals": signals})
@@ -76,16 +75,16 @@ class Decision:
 
 @dataclass
 class Run:
-    """The decisions of one run, in order, and what they began with.
+    """The decisions of one run, in order, and the rates and the state that the run began with.
 
     Args:
-        id: what tells it from every other run; the same after it was resumed.
-        controller: the class path and the settings, as `controller_to_dict` returns them.
-        monitor: the metric that was ``val_loss``.
+        id: different for every run, and the same after a run was resumed.
+        controller: its class path and settings, as `controller_to_dict` returns them.
+        monitor: the metric that ``val_loss`` stands for.
         rates: ``{name: p}`` before the first decision.
-        state: the controller's state before it, as `state_to_dict` returns it.
-        step: optimizer steps done by then.
-        decisions: all so far.
+        state: the controller's state before the first decision, as `state_to_dict` returns it.
+        step: optimizer steps done before the record began.
+        decisions: all decisions so far.
     """
 
     id: str
@@ -97,7 +96,7 @@ class Run:
     decisions: list[Decision] = field(default_factory=list)
 
     def header(self) -> dict[str, Any]:
-        """Return all but the decisions, in JSON types."""
+        """Return everything except the decisions, in JSON types."""
         return {name: value for name, value in vars(self).items() if name != "decisions"}
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,7 +108,7 @@ class Run:
         """Return the run that `to_dict` stored.
 
         Raises:
-            TypeError, ValueError, KeyError: the dictionary is not one of a run.
+            TypeError, ValueError, KeyError: ``entries`` is not a run.
         """
         return cls(**{**entries, "decisions": [Decision.from_dict(decision) for decision in entries["decisions"]]})
 
@@ -119,12 +118,12 @@ class Run:
 
     @classmethod
     def from_lines(cls, lines: Iterable[str]) -> tuple[Run, int | None]:
-        """Return the run, and the number of the first line that is broken, from 1 on, if one is; what follows is lost.
+        """Return the run up to the first broken line, and the number of that line, from 1 on; None if all are whole.
 
-        A second header begins anew, with the decisions behind it: there the run was resumed.
+        A second header, where the run was resumed, replaces all before it.
 
         Raises:
-            ValueError: the first line is no header.
+            ValueError: the first line is not a header.
         """
         run: Run | None = None
         number = 0
@@ -144,12 +143,12 @@ class Run:
         return run, None
 
     def best(self) -> Decision | None:
-        """Return the first decision with the lowest finite validation loss, on weights that had its rates before."""
+        """Return the first decision with the lowest finite validation loss; ``before`` are the rates of its weights."""
         seen = [d for d in self.decisions if math.isfinite(d.signals["val_loss"])]
         return min(seen, key=lambda decision: decision.signals["val_loss"], default=None)
 
     def rewinds(self) -> list[int]:
-        """Return the steps at which the best weights came back."""
+        """Return the steps at which the best weights were restored."""
         return [decision.step for decision in self.decisions if decision.rewind]
 
     def final_rates(self) -> dict[str, float]:
@@ -167,13 +166,13 @@ class Run:
 
 
 def replay(run: Run, controller: Controller) -> list[State]:
-    """Return the state before the first decision of ``run`` and after each, as ``controller`` would have had them.
+    """Return the states of ``controller`` on the signals of ``run``: the initial state, then one for each decision.
 
-    The run's own controller gives the run's own rates, to the last bit. What another one is given are still the signals
-    of the run as it went: its rates would have changed them.
+    The run's own controller returns the run's own rates, to the last bit. Another controller gets the same signals,
+    although its rates would have changed them.
 
     Raises:
-        KeyError: it needs a signal that the run never measured.
+        KeyError: ``controller`` needs a signal that the run never measured.
     """
     own = controller_to_dict(controller) == run.controller
     start = state_from_dict(controller, run.state) if own else controller.init(run.rates)

@@ -1,4 +1,4 @@
-"""A run in a few numbers, and its decisions as a table."""
+"""A run summed up: a few numbers, and its decisions as a table."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ FLAGS = ("improved", "rewind", "restart")
 
 
 def run_summary(run: Run, cost_ratio: float) -> dict[str, float]:
-    """Return ``{"dropout_summary/<name>": number}``: the final rates and their mean, and what became of the run.
+    """Return ``{"dropout_summary/<name>": number}``: final rates and their mean, best validation, counts and cost.
 
     Args:
-        run: with its decisions.
-        cost_ratio: the time that it took, over the time that it would have taken without its control.
+        run: the run and its decisions.
+        cost_ratio: the time that the run took, divided by the time that it would have taken without the control.
     """
     final, decisions = run.final_rates(), run.decisions
     numbers: dict[str, float | None] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -82,3 +82,8 @@ def test_what_the_sweeps_set_has_a_line_in_the_parallel_coordinates() -> None:
     for name in ("grid", "bayes"):
         swept = yaml.safe_load((SWEEPS / f"{name}.yaml").read_text())["parameters"]
         assert swept.keys() <= set(panels.SETTINGS.values())
+
+
+def test_a_wandb_workspaces_of_another_version_is_told_in_one_line() -> None:
+    with pytest.raises(ImportError, match=r"this version of wandb-workspaces is not known: pip install"):
+        to_json(cast(Any, object()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,4 +81,19 @@ def test_an_unknown_run_is_told_with_what_would_be_right(tmp_path: Path) -> None
     with pytest.raises(FileNotFoundError, match=r"no run at 'nowhere'; give the folder of a run, its decisions.jsonl"):
         read_run("nowhere")
     with pytest.raises(FileNotFoundError, match=r"it has neither decisions.jsonl nor a run-\*.wandb"):
+        read_run(tmp_path)
+
+
+def test_a_version_of_wandbs_format_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run-x.wandb").write_bytes(b":W&B\xe1\xbe\x01")
+    with pytest.raises(ValueError, match=r"run-x.wandb' has version 1 of W&B's format; only 0 can be read"):
+        read_run(tmp_path)
+
+
+def test_a_wandb_without_its_record_format_points_to_our_own_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run-x.wandb").write_bytes(b":W&B\xe1\xbe\x00")
+    monkeypatch.setitem(sys.modules, "wandb.proto.wandb_internal_pb2", None)
+    with pytest.raises(ImportError, match=r"wandb does not say how its files are built; read decisions.jsonl in"):
         read_run(tmp_path)

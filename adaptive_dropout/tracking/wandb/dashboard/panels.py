@@ -1,4 +1,4 @@
-"""The panels of dashboards and reports; all that they show is logged under `adaptive_dropout.tracking.names`."""
+"""The panels of dashboards and reports: what is logged under the names in `adaptive_dropout.tracking.names`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["BEST", "RULE", "bars", "decisions", "losses", "rates", "sweeps"]
 VALIDATION, TRAINING, GAP = (f"{CONTROL}/{name}" for name in ("val_loss", "train_loss", "gap"))
 REWIND, RESTART = f"{CONTROL}/rewind", f"{CONTROL}/restart"
 BEST, FINAL_RATE, FINAL_GAP = (f"{SUMMARY}/{name}" for name in ("best_val_loss", "rate", "gap"))
-RULE = f"{CONFIG}.controller.class_path"  # in the configuration: by which controller runs are told apart
+RULE = f"{CONFIG}.controller.class_path"  # in the configuration of a run: its controller
 SECONDS = "RelativeTime(Process)"  # W&B's own name
 
 # W&B's own limit is 10 runs, one fewer than a grid and the run that replaces it.
 LINES, BARS = 20, 100
 
-# Where the command line, and so a sweep, sets them; runs made without it have no line in the plot.
+# Where the command line sets them, and so a sweep; runs that were started otherwise have no line in the plot.
 SETTINGS = {
     "rate at start": "model.init_args.network.init_args.dropout.init_args.p",
     "learning rate": "model.init_args.optimizer.init_args.lr",
@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 def rates() -> list[wr.LinePlot]:
-    """Every rate of every layer over the steps."""
+    """Return one plot of every rate over the steps."""
     return [
         wr.LinePlot(
             title="dropout rate of each layer", x=AXIS, metric_regex=f"^{re.escape(RATE)}/.+", range_y=(0.0, 1.0),
@@ -37,7 +37,7 @@ def rates() -> list[wr.LinePlot]:
 
 
 def losses() -> list[wr.LinePlot]:
-    """Validation and training loss, and the gap; a third line stands at 1 where the best weights came back."""
+    """Return plots of the losses and of the gap; a line rises to 1 where the best or initial weights were restored."""
     marks = [REWIND, RESTART]  # W&B draws no vertical lines
     shown = {"loss": [VALIDATION, TRAINING], "gap": [GAP]}
     return [
@@ -50,13 +50,13 @@ def losses() -> list[wr.LinePlot]:
 
 
 def decisions() -> list[wr.MediaBrowser | wr.WeavePanelSummaryTable]:
-    """The figure of each run, with its rewinds, and the table of decisions with their reasons."""
+    """Return the figure of each run, with its rewinds, and the table of decisions with their reasons."""
     figure = wr.MediaBrowser(title="rates, losses, gap and rewinds", media_keys=[FIGURE], layout=_wide())
     return [figure, wr.WeavePanelSummaryTable(table_name=TABLE, layout=_wide())]
 
 
 def bars() -> list[wr.BarPlot | wr.ScatterPlot]:
-    """What one run reached beside the runs of a grid, and what each took."""
+    """Return plots that compare one run with the runs of a grid: the losses that they reached, and their time."""
     rule = wr.Config(RULE)
     return [
         wr.BarPlot(
@@ -79,7 +79,7 @@ def bars() -> list[wr.BarPlot | wr.ScatterPlot]:
 
 
 def sweeps() -> list[wr.ParallelCoordinatesPlot]:
-    """One line a run: from what a sweep set to what came of it."""
+    """Return a plot with one line for each run, from the settings of a sweep to the results."""
     said = {name: wr.Config(path) for name, path in SETTINGS.items()}
     found = {"final gap": FINAL_GAP, "best validation loss": BEST}
     columns = said | {name: wr.SummaryMetric(key) for name, key in found.items()}
