@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
+import pytest
+import wandb
+
 from tests.tracking.wandb.cockpit import CockpitOperations, StoredSweep, StoredView
 
 ENTITY = "somebody"
@@ -82,6 +85,17 @@ class WandbServer:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         own = {"PATH": path, "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[3])}
         return self.environment(folder) | nowhere | {"NO_PROXY": "127.0.0.1"} | own
+
+
+@contextmanager
+def logged_in(server: WandbServer, folder: Path) -> Iterator[None]:
+    """Make this process use ``server`` until the block ends."""
+    wandb.teardown()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.closed_environment(folder).items():
+            patch.setenv(name, value)
+        yield
+        wandb.teardown()
 
 
 @contextmanager

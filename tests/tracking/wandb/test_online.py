@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -14,7 +13,8 @@ import pytest
 
 from adaptive_dropout.tracking import Run, read_run
 from adaptive_dropout.tracking.names import TRACE
-from tests.tracking.wandb.stand_in import ENTITY, StoredRun, WandbServer, wandb_server
+from adaptive_dropout.tracking.wandb import server as wandb_module
+from tests.tracking.wandb.stand_in import ENTITY, StoredRun, WandbServer, logged_in, wandb_server
 
 SCRIPT = """
 import socket
@@ -51,13 +51,9 @@ def online(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WandbServ
     """An adaptive run, its server and its folder."""
     folder = tmp_path_factory.mktemp("online")
     with wandb_server() as server:
-        # A proxy that nobody answers: what does not go to the loopback interface fails.
-        nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
-        environment = server.environment(folder) | nowhere | {"NO_PROXY": "127.0.0.1"}
-        root = str(Path(__file__).parents[3])
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT], cwd=folder, capture_output=True, text=True, check=False,
-            env=environment | {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": root},
+            env=server.closed_environment(folder),
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert server.unknown == []
@@ -141,41 +137,31 @@ def test_the_run_read_back_from_the_server_is_the_one_on_disk(
     online: tuple[WandbServer, StoredRun, Path],
 ) -> None:
     server, run, folder = online
-    code = (
-        f"from adaptive_dropout.tracking import read_run; print(*read_run('{ENTITY}/demo/{run.name}').lines(), sep='|')"
-    )
-    assert said(server, code, folder).strip().split("|") == local(folder).lines()
+    with logged_in(server, folder):
+        assert read_run(f"{ENTITY}/demo/{run.name}").lines() == local(folder).lines()
 
 
 def test_an_unknown_run_a_foreign_one_and_no_network_are_one_line_each(
-    online: tuple[WandbServer, StoredRun, Path], tmp_path: Path
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server, _, folder = online
-    code = (
-        "from adaptive_dropout.tracking import read_run\n"
-        "for run in {}:\n try:\n  read_run(run)\n except Exception as error:\n  print(type(error).__name__, error)"
-    )
-    server.runs["foreign"] = StoredRun("demo", "foreign", history={0: {"loss": 1.0}})
-    asked = [f"{ENTITY}/demo/unknown", f"{ENTITY}/demo/foreign"]
-    unknown, foreign = said(server, code.format(asked), folder).splitlines()
-    del server.runs["foreign"]
+    with wandb_server() as server, logged_in(server, tmp_path):
+        server.runs["foreign"] = StoredRun("demo", "foreign", history={0: {"loss": 1.0}})
+        unknown, foreign = complaint("demo/unknown"), complaint("demo/foreign")
     assert unknown == f"FileNotFoundError no folder '{ENTITY}/demo/unknown' here, and no such run on W&B's server"
     assert foreign.startswith(f"ValueError '{ENTITY}/demo/foreign' holds no decisions of this library")
+    monkeypatch.setattr(wandb_module, "PATIENCE", 1)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         dead = WandbServer()
         dead.url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        impatient = f"from adaptive_dropout.tracking.wandb import server; server.PATIENCE = 1\n{code}"
-        lost = said(dead, impatient.format([f"{ENTITY}/demo/any"]), tmp_path)
+        with logged_in(dead, tmp_path):
+            lost = complaint("demo/any")
     assert lost.startswith(f"ConnectionError no folder '{ENTITY}/demo/any' here, and W&B's server does not answer")
-    assert lost.count("\n") == 1
+    assert "\n" not in lost
 
 
-def said(server: WandbServer, code: str, folder: Path) -> str:
-    """What ``code`` prints in a process of its own, which asks ``server``."""
-    environment = server.environment(folder) | {"PATH": os.environ["PATH"], "HOME": str(folder)}
-    root = str(Path(__file__).parents[3])
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment | {"PYTHONPATH": root}, check=True
-    )
-    return done.stdout
+def complaint(run: str) -> str:
+    """The error of reading ``run``."""
+    with pytest.raises((OSError, ValueError)) as error:
+        read_run(f"{ENTITY}/{run}")
+    return f"{error.type.__name__} {error.value}"

@@ -19,17 +19,23 @@ def written(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def offline(folder: Path, lines: list[str], key: str = TRACE) -> Path:
-    """A ``.wandb`` file with ``lines`` in the history, written by W&B itself."""
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files that W&B itself wrote, by what is in them: a run of ours, in one row and more, and one without decisions."""
     import wandb
 
-    run = wandb.init(project="p", dir=folder, mode="offline")
-    for line in lines:
-        run.log({key: line, "other": 1.0})
-    run.finish()
+    lines = recorded().lines()
+    rows = {"ours": [{TRACE: line} for line in ["\n".join(lines[:3]), *lines[3:]]], "foreign": [{"loss": "1"}]}
+    files = {}
+    for name, logged in rows.items():
+        folder = tmp_path_factory.mktemp(name)
+        run = wandb.init(project="p", dir=folder, mode="offline")
+        for row in logged:
+            run.log(row | {"other": 1.0})
+        run.finish()
+        (files[name],) = folder.rglob("run-*.wandb")
     wandb.teardown()  # finish alone may return before the end of the file is written
-    (file,) = folder.rglob("run-*.wandb")
-    return file
+    return files
 
 
 def test_a_folder_and_its_file_are_the_same_run(written: Path) -> None:
@@ -45,16 +51,14 @@ def test_a_truncated_file_gives_what_it_holds_with_a_warning(written: Path, cut:
         assert len(read_run(written).decisions) == 199
 
 
-def test_an_offline_wandb_file_holds_every_decision(tmp_path: Path) -> None:
-    lines = recorded().lines()
-    file = offline(tmp_path, ["\n".join(lines[:3]), *lines[3:]])
-    assert read_run(file).lines() == lines
-    assert read_run(file.parent).lines() == lines
+def test_an_offline_wandb_file_holds_every_decision(offline: dict[str, Path]) -> None:
+    assert read_run(offline["ours"]).lines() == recorded().lines()
+    assert read_run(offline["ours"].parent).lines() == recorded().lines()
 
 
-def test_a_truncated_wandb_file_gives_what_it_holds_with_a_warning(tmp_path: Path) -> None:
-    file = offline(tmp_path, recorded().lines())
-    whole = file.read_bytes()
+def test_a_truncated_wandb_file_gives_what_it_holds_with_a_warning(offline: dict[str, Path], tmp_path: Path) -> None:
+    file = tmp_path / "run-x.wandb"
+    whole = offline["ours"].read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.warns(UserWarning, match="is not complete: the run was killed, or it has not ended"):
         run = read_run(file)
@@ -62,10 +66,9 @@ def test_a_truncated_wandb_file_gives_what_it_holds_with_a_warning(tmp_path: Pat
     assert run.lines() == recorded().lines()[: 1 + len(run.decisions)]
 
 
-def test_a_run_without_our_metrics_is_told(tmp_path: Path) -> None:
-    file = offline(tmp_path, ["1"], key="loss")
+def test_a_run_without_our_metrics_is_told(offline: dict[str, Path]) -> None:
     with pytest.raises(ValueError, match=r"holds no decisions of this library"):
-        read_run(file)
+        read_run(offline["foreign"])
 
 
 def test_what_is_no_run_is_told_in_one_line(tmp_path: Path) -> None:

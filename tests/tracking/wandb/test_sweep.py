@@ -1,4 +1,4 @@
-"""`wandb sweep`, `wandb agent` and the dashboard of what they ran, against a stand-in for the server."""
+"""`wandb sweep` and `wandb agent` against a stand-in for the server, and what dashboards show of the runs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ import pytest
 import yaml
 
 from adaptive_dropout.cli import main
+from adaptive_dropout.tracking.wandb.dashboard.pages import report, workspace
+from adaptive_dropout.tracking.wandb.dashboard.saving import to_json
 from tests.cli.commands import CONFIGS
-from tests.tracking.wandb.stand_in import ENTITY, KEY, StoredRun, WandbServer, wandb_server
+from tests.tracking.wandb.stand_in import ENTITY, StoredRun, WandbServer, wandb_server
 
 P = "model.init_args.network.init_args.dropout.init_args.p"
 PROJECT = "adaptive-dropout"
@@ -44,22 +46,14 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WandbServe
         yield server, folder
 
 
-def ran(server: WandbServer, folder: Path, *command: str, code: int = 0) -> str:
-    """What ``command`` printed, or complained of, in a process of its own, which reaches nothing but the server."""
+def ran(server: WandbServer, folder: Path, *command: str) -> None:
+    """Run ``command`` in a process of its own, which reaches nothing but the server."""
     environment = server.closed_environment(folder)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
-    return done.stderr if code else done.stdout
+    assert done.returncode == 0, done.stderr
 
 
-def dashboard(swept: tuple[WandbServer, Path], *more: str, code: int = 0) -> str:
-    """The one line that the command line printed, or complained of."""
-    quiet = ["--quiet"] if code else []  # W&B says on standard error who is logged in
-    command = [sys.executable, "-m", "adaptive_dropout", "dashboard", "--entity", ENTITY, *quiet, *more]
-    (line,) = ran(*swept, *command, code=code).splitlines()
-    return line
-
-
+@pytest.mark.slow
 def test_the_grid_is_ten_fixed_rates_on_the_quickstart(swept: tuple[WandbServer, Path]) -> None:
     server, _ = swept
     (sweep,) = server.sweeps.values()
@@ -68,6 +62,7 @@ def test_the_grid_is_ten_fixed_rates_on_the_quickstart(swept: tuple[WandbServer,
     assert (config["method"], config["metric"]["goal"]) == ("grid", "minimize")
 
 
+@pytest.mark.slow
 def test_the_agent_runs_two_points_at_their_rates(swept: tuple[WandbServer, Path]) -> None:
     server, _ = swept
     assert [run.sweep for run in server.runs.values()] == ["sweep0", "sweep0"]
@@ -80,6 +75,7 @@ def test_the_agent_runs_two_points_at_their_rates(swept: tuple[WandbServer, Path
         assert run.summary["dropout_summary/best_val_loss"] > 0
 
 
+@pytest.mark.slow
 def test_the_searches_minimise_what_every_decision_logs(swept: tuple[WandbServer, Path]) -> None:
     server, _ = swept
     for file in sorted((CONFIGS / "sweeps").glob("*.yaml")):
@@ -113,56 +109,14 @@ def test_hyperband_looks_at_a_run_before_it_ends() -> None:
     assert stopping["min_iter"] * stopping["eta"] ** 2 < epochs
 
 
-def test_the_dashboard_is_made_once_and_then_brought_up_to_date(swept: tuple[WandbServer, Path]) -> None:
-    server, _ = swept
-    server.views.clear()
-    first = dashboard(swept, "--project", PROJECT)
-    (view,) = server.views
-    assert (view.type, view.title, view.saves) == ("project-view", "Adaptive dropout", 1)
-    assert first == f"{server.url}/{ENTITY}/{PROJECT}?nw={view.name.removeprefix('nw-').removesuffix('-v')}"
-    view.title = "renamed"
-    (runs,) = view.spec["section"]["runSets"]
-    runs["search"]["query"] = "mine"
-    view.spec["section"]["panelBankConfig"]["sections"] = []
-    assert dashboard(swept, "--project", PROJECT) == first
-    assert server.views == [view]
-    assert (view.title, view.saves) == ("Adaptive dropout", 2)
-    assert len(view.spec["section"]["panelBankConfig"]["sections"]) == 5
-    assert view.spec["section"]["runSets"][0]["search"]["query"] == "mine"
-    assert server.unknown == []
-    sections = view.spec["section"]["panelBankConfig"]["sections"]
-    check_logged([panel for section in sections for panel in section["panels"]], [*server.runs.values()])
-
-
-def test_a_report_is_new_each_time(swept: tuple[WandbServer, Path]) -> None:
-    server, _ = swept
-    server.views.clear()
-    for count in (1, 2):
-        assert "/reports/Dropout-rules-compared--" in dashboard(swept, "--project", PROJECT, "--report")
-        assert [(view.type, view.saves) for view in server.views] == [("runs", 1)] * count
-    blocks = server.views[0].spec["blocks"]
+@pytest.mark.slow
+def test_all_that_dashboard_and_report_show_was_logged(swept: tuple[WandbServer, Path]) -> None:
+    runs = [*swept[0].runs.values()]
+    sections = json.loads(to_json(workspace(ENTITY, PROJECT)))["section"]["panelBankConfig"]["sections"]
+    check_logged([panel for section in sections for panel in section["panels"]], runs)
+    blocks = json.loads(to_json(report(ENTITY, PROJECT)))["blocks"]
     grids = [block["metadata"]["panelBankSectionConfig"] for block in blocks if block["type"] == "panel-grid"]
-    check_logged([panel for grid in grids for panel in grid["panels"]], [*server.runs.values()])
-
-
-@pytest.mark.parametrize("more", [[], ["--report"]], ids=["dashboard", "report"])
-def test_an_unknown_project_is_named_and_not_created(swept: tuple[WandbServer, Path], more: list[str]) -> None:
-    swept[0].views.clear()
-    complaint = dashboard(swept, "--project", "nope", *more, code=2)
-    assert complaint == f"adaptive-dropout: error: no project {ENTITY}/nope on W&B's server that you may see"
-    assert swept[0].views == []
-
-
-def test_no_network_is_one_line(tmp_path: Path) -> None:
-    dead = WandbServer()
-    dead.url = "http://127.0.0.1:9"
-    code = (
-        "import sys; from adaptive_dropout.cli import main; from adaptive_dropout.tracking.wandb import server; "
-        "server.PATIENCE = 1; sys.exit(main(['dashboard', '--entity', 'e', '--project', 'p', '--quiet']))"
-    )
-    (complaint,) = ran(dead, tmp_path, sys.executable, "-c", code, code=2).splitlines()
-    assert complaint.startswith("adaptive-dropout: error: W&B's server did not take it: ")
-    assert KEY not in complaint
+    check_logged([panel for grid in grids for panel in grid["panels"]], runs)
 
 
 def check_logged(panels: list[dict[str, Any]], runs: list[StoredRun]) -> None:
