@@ -21,7 +21,7 @@ def written(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Files that W&B itself wrote, by what is in them: a run of ours, in one row and more, and one without decisions."""
+    """Two files that W&B itself wrote: the record of a run, and a run without decisions."""
     import wandb
 
     lines = recorded().lines()
