@@ -1,4 +1,4 @@
-"""Whether a classifier is right as often as it is sure."""
+"""`expected_calibration_error`: whether a classifier is right as often as it is sure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["expected_calibration_error"]
 def expected_calibration_error(probabilities: Tensor, y: Tensor, bins: int = 15) -> Tensor:
     """Return the mean distance between confidence and accuracy over bins of confidence, 0-dim, in [0, 1].
 
-    The bins have the same width and are weighted by how many predictions they hold: as `Classifier` logs it. Of samples
-    give their mean, ``mc_samples(model, x).softmax(-1).mean(0)``.
+    The bins have the same width and are weighted by their numbers of predictions, as in the error that `Classifier`
+    logs. For samples, give their mean: ``mc_samples(model, x).softmax(-1).mean(0)``.
 
     >>> import torch
     >>> expected_calibration_error(torch.tensor([[0.75, 0.25], [0.75, 0.25]]), torch.tensor([0, 1]))

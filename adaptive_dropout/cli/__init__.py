@@ -1,6 +1,6 @@
 """The command line. ``--help`` and ``--version`` answer at once; the commands import what they need.
 
-Whatever goes wrong is one line on standard error and exit code 2; ``--debug`` shows where it came from.
+An error is one line on standard error and exit code 2; ``--debug`` shows its traceback.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Configurations add up, each an axis of its own:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit code: 2 where the user has to change something."""
+    """Run one command and return the exit code: 2 if the user has to change something."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug, quiet = "--debug" in given, "--quiet" in given
     command, *rest = [argument for argument in given if argument not in ("--debug", "--quiet")] or ["--help"]
@@ -77,13 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    os.environ.setdefault("WANDB_SILENT", "true")  # it speaks on standard error
+    os.environ.setdefault("WANDB_SILENT", "true")  # W&B writes to standard error
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         yield
 
 
 def _run(command: str, arguments: Sequence[str]) -> None:
-    if command in OTHERS:  # each a function in a module of its name
+    if command in OTHERS:  # each is a function in a module of the same name
         module = importlib.import_module(f"adaptive_dropout.cli.{command}")
         getattr(module, command)(arguments)
     else:

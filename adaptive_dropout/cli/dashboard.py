@@ -14,12 +14,12 @@ __all__ = ["dashboard"]
 
 
 def dashboard(arguments: Sequence[str]) -> None:
-    """Create what ``arguments`` ask for and print its address; with ``--dry-run`` print its JSON, or write it.
+    """Create the dashboard or report and print its address; with ``--dry-run`` print its JSON, or write it to a file.
 
     Raises:
         ModuleNotFoundError: the extra ``dashboards`` is not installed.
-        ValueError, OSError: the arguments, or where the JSON should go, are not what they have to be; there is no such
-            project, nobody is logged in, or W&B's server does not answer.
+        ValueError, OSError: the arguments are wrong, or the JSON cannot be written; there is no such project, nobody is
+            logged in, or W&B's server does not answer.
     """
     given = _parser().parse_args(list(arguments))
     if given.output is not None and not given.dry_run:

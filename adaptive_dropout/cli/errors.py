@@ -1,4 +1,4 @@
-"""An error as one line that a user can act on; jsonargparse wraps the reason in everything that it tried."""
+"""An error as one line that a user can act on; jsonargparse buries the reason in a list of all that it tried."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ REFUSED = re.compile(r"[Oo]ption '([\w.]+)'|[Uu]nrecognized arguments: --([\w.]+
 
 
 def one_line(error: BaseException) -> str:
-    """Return the reason for ``error`` on one line: where, what, and the names that would have been right."""
+    """Return the reason for ``error`` on one line: the place, the problem, and the names that exist."""
     keys: list[str] = []
     text = ""
     for cause in _causes(error):
-        # str() of a KeyError is the repr of its message.
+        # The str() of a KeyError is the repr of its message.
         text = str(cause.args[0]) if isinstance(cause, KeyError) and cause.args else str(cause)
         while match := KEY.match(text):
             if keys[-1:] != [match[1]]:

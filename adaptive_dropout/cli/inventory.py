@@ -22,10 +22,10 @@ def inventory(arguments: Sequence[str]) -> None:
     """Build the model that ``arguments`` name and print its rates.
 
     Raises:
-        Exception: what is wrong with the arguments, or with the model.
+        Exception: of any kind, if the arguments or the model are wrong.
     """
     given = _parser().parse_args(list(arguments))
-    model, shape = _built(given.model)
+    model, shape = _build(given.model)
     shape = given.shape or shape
     rows = inventory_of(model, *([torch.rand(shape)] if shape else []))
     table = Table(title=f"dropout of {given.model}", title_justify="left")
@@ -34,7 +34,9 @@ def inventory(arguments: Sequence[str]) -> None:
     for row in rows.cells()[1:]:
         table.add_row(*row)
     missed = len(rows.unreachable())
-    traced = f"one forward of {tuple(shape)} watched" if shape else "give --shape to look for dropout in the code too"
+    traced = (
+        f"one forward on {tuple(shape)} was watched" if shape else "give --shape to look for dropout in the code too"
+    )
     Console().print(table, f"{len(rows) - missed} can be moved, {missed} cannot; {traced}", sep="\n")
 
 
@@ -47,22 +49,22 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _built(name: str) -> tuple[nn.Module, list[int]]:
-    """Return the model, and the shape of an input if it is known, of two examples for the sake of BatchNorm."""
+def _build(name: str) -> tuple[nn.Module, list[int]]:
+    """Return the model, and the shape of an input if it is known; it has two examples, which BatchNorm needs."""
     if name.startswith("timm:"):
-        timm = _imported("timm", "pip install 'adaptive-dropout[timm]'")
+        timm = _import("timm", "pip install 'adaptive-dropout[timm]'")
         model = timm.create_model(name.removeprefix("timm:"), pretrained=False)
         return model, [2, *model.pretrained_cfg["input_size"]]
     module, dot, attribute = name.rpartition(".")
     if not dot:
         raise ValueError(f"--model has to be timm:NAME or a path such as torchvision.models.resnet18, but got {name!r}")
-    made = getattr(_imported(module, "give the path of a class that can be imported"), attribute)()
+    made = getattr(_import(module, "give the path of a class that can be imported"), attribute)()
     if not isinstance(made, nn.Module):
-        raise TypeError(f"{name} makes a {type(made).__name__}, which is no torch.nn.Module")
+        raise TypeError(f"{name} makes a {type(made).__name__}, which is not a torch.nn.Module")
     return made, []
 
 
-def _imported(module: str, remedy: str) -> Any:
+def _import(module: str, remedy: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -26,7 +26,7 @@ def replay(arguments: Sequence[str]) -> None:
     """Read the run that ``arguments`` name, replay it, print the table and write the figure.
 
     Raises:
-        Exception: what is wrong with the arguments, with the run, or with the controller for this run.
+        Exception: of any kind, if the arguments or the run are wrong, or the controller does not suit the run.
     """
     _check_controller_name(arguments)
     parser = _parser()
@@ -74,7 +74,7 @@ def _table(run: Run, states: Sequence[State], name: str) -> Table:
     table = Table("step", title=f"mean rate of the run, and of {name} on its signals", title_justify="left")
     for column in ("validation", "training", "run", name):
         table.add_column(column, justify="right")
-    table.add_column(f"why {name} did so")
+    table.add_column(f"reason of {name}")
     for decision, state in zip(run.decisions, states[1:], strict=True):
         losses = (f"{decision.signals[n]:.4f}" if n in decision.signals else "" for n in ("val_loss", "train_loss"))
         rates = (f"{_mean(rates):.3f}" for rates in (decision.after, state.rates))

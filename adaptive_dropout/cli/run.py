@@ -24,10 +24,10 @@ def run(command: str, arguments: Sequence[str]) -> None:
     """Run ``command`` of LightningCLI with ``arguments``.
 
     Raises:
-        Exception: whatever is wrong with them, before any training where that can be known.
+        Exception: of any kind, if they are wrong; before any training if that can be known.
     """
     quieten()
-    # Lightning's own default is TensorBoard, or a warning where that is missing.
+    # Lightning's own default is TensorBoard, or a warning if that is missing.
     csv = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "runs"}}
     with given([command, *arguments]):
         DropoutCLI(
@@ -69,11 +69,11 @@ class DropoutCLI(LightningCLI):
     """LightningCLI that keeps the best checkpoint, records the rates, and sums the run up after ``fit``."""
 
     def before_instantiate_classes(self) -> None:
-        """Spell out the defaults that are objects, which neither a file nor a logger can hold."""
+        """Spell out defaults that are objects, because neither a file nor a logger can hold them."""
         self.config = _spell_out(self.config)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        """Make the trainer, with our progress bar where the configuration has no other and does not refuse one."""
+        """Make the trainer, with our progress bar unless the configuration has another or refuses one."""
         settings = setting(self, self.config_init, "trainer")
         configured = settings["callbacks"] or []
         callbacks = list(configured) if isinstance(configured, (list, tuple)) else [configured]
@@ -83,27 +83,27 @@ class DropoutCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add ``--checkpoint.*``; by default the lowest validation loss is kept."""
+        """Add ``--checkpoint.*``; by default the checkpoint with the lowest validation loss is kept."""
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults({"checkpoint.monitor": "val_loss", "checkpoint.mode": "min"})
 
     def before_fit(self) -> None:
-        """Refuse a network that does not fit the data, and record the rates."""
+        """Refuse a network whose sizes do not match the data, and record the rates."""
         check_sizes(setting(self, self.config, "model"), self.datamodule)
         self.before_test()
 
     def before_test(self) -> None:
-        """Add the callback that a checkpoint of ``fit`` knows of, for a model that has rates."""
+        """Add the monitor, whose state a checkpoint of ``fit`` holds, for a model that has rates."""
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
         monitored = any(isinstance(callback, DropoutRateMonitor) for callback in callbacks)
         if not monitored and any(named_rates(self.model)):
-            # Behind the controls, to record what they decided; in front of the checkpoints, to be part of them.
+            # After the controls, to record their decisions; before the checkpoints, to be part of them.
             place = next(i for i, callback in enumerate(callbacks) if isinstance(callback, Checkpoint))
             callbacks.insert(place, DropoutRateMonitor(setting(self, self.config, "checkpoint.monitor")))
 
     before_validate = before_predict = before_test
 
     def after_fit(self) -> None:
-        """Test the best checkpoint and show what came of the run."""
+        """Test the best checkpoint and show the summary of the run."""
         if not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             show_summary(self.trainer, self.model, self.datamodule)

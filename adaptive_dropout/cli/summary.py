@@ -1,4 +1,4 @@
-"""What the user sees after ``fit``: test metrics beside validation's, where each rate went, and where everything is."""
+"""The summary after ``fit``: validation and test metrics, the way of each rate, and where the files are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIGURE = "dropout_rates.png"
 
 
 def show_summary(trainer: L.Trainer, model: L.LightningModule, data: L.LightningDataModule) -> None:
-    """Evaluate the best checkpoint, write the figure, print the tables, and say where things are."""
+    """Evaluate the best checkpoint, write the figure, and print the tables and the paths of the files."""
     checkpoint = best_checkpoint(trainer)
     metrics = evaluate(trainer, model, data, checkpoint)
     if not trainer.is_global_zero:
@@ -47,9 +47,9 @@ def show_summary(trainer: L.Trainer, model: L.LightningModule, data: L.Lightning
 def evaluate(
     trainer: L.Trainer, model: L.LightningModule, data: L.LightningDataModule, checkpoint: Path | None
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the validation and test metrics, each without its prefix, at ``checkpoint`` or else as the model is."""
+    """Return the validation and test metrics without their prefixes, of ``checkpoint``, or of ``model`` without one."""
     path = None if checkpoint is None else str(checkpoint)
-    loggers, trainer.loggers = trainer.loggers, []  # the curves of the run end where training ended
+    loggers, trainer.loggers = trainer.loggers, []  # the curves of the run end with training
     (val,) = trainer.validate(model, data, ckpt_path=path, verbose=False)
     (test,) = trainer.test(model, data, ckpt_path=path, verbose=False)
     trainer.loggers = loggers
@@ -67,7 +67,7 @@ def save_figure(trainer: L.Trainer, history: History) -> Path:
     steered = [control.run for control in callbacks_of(trainer, DropoutRateControl)]
     run_figure(history, rewinds=[step for run in steered if run for step in run.rewinds()]).savefig(path, dpi=150)
     if steered:
-        return path  # which gave W&B its own
+        return path  # the control has given W&B its own
     for logger in trainer.loggers:
         if isinstance(logger, L.loggers.WandbLogger):
             logger.log_image(names.FIGURE, [str(path)])

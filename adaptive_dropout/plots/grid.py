@@ -1,4 +1,4 @@
-"""`grid_figure`: what a grid search over the rate would have found, and what one adaptive run did."""
+"""`grid_figure`: the result of a grid search over the rate, and the way of adaptive runs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MARKERS = "*DPX^vs"
 def grid_figure(
     grid: Mapping[float, Sequence[float]], runs: Mapping[str, Sequence[tuple[float, float]]], title: str = ""
 ) -> Figure:
-    """Draw the loss over fixed rates, and each adaptive run's way through that plane to its best validation.
+    """Draw the loss over fixed rates, and the way of each adaptive run through that plane to its best validation.
 
-    The losses shown are those of the grid and of the best points, and some above them; a run enters from there.
+    The axis shows the losses of the grid and of the best points, and some above; runs enter from there.
 
     Args:
         grid: ``{p: losses}``, the best validation loss of each run at that fixed p; several seeds show their mean and

@@ -14,15 +14,15 @@ from adaptive_dropout.tracking import History
 
 __all__ = ["heat_map_figure"]
 
-COLUMNS = 400  # as many as can be told apart on paper
+COLUMNS = 400  # more cannot be told apart on paper
 NAMED = 120  # rows that are named, each 0.095 inches high at least
 
 
 def heat_map_figure(history: History, rewinds: Sequence[int] = (), title: str = "") -> Figure:
     """Draw the rate of each layer over the optimizer steps as a colour, the first layer on top.
 
-    A rate holds until it is set anew; before its first point its row is empty. Up to 120 layers are all named, of more
-    every second, third, ...
+    A rate holds until it is set again; before its first point its row is empty. Up to 120 layers all have their names;
+    of more layers every second, third, ... has.
 
     Args:
         history: of a finished or running run, as `DropoutRateMonitor` keeps it.

@@ -1,4 +1,4 @@
-"""What all figures look like: colours, lines and markers that survive grey print and any colour vision."""
+"""The look of all figures: colours, lines and markers that work in grey print and for any colour vision."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ LEGIBLE = 12
 def looks() -> Iterator[dict[str, Any]]:
     """Yield a colour and a line style for each line, without end.
 
-    Both change from one line to the next: rates that move together lie on top of each other, and dashes let the lower
-    one be seen.
+    Both change from one line to the next. Rates that move together lie on top of each other, and dashes leave the lower
+    line visible.
     """
     for number in count():
         yield {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
 
 
 def plain(name: str, longest: int = 32) -> str:
-    """Return ``name`` as matplotlib shows it unchanged, its middle left out where it is longer than ``longest``.
+    """Return ``name`` escaped for matplotlib, without its middle if it is longer than ``longest``.
 
     >>> plain("encoder.layers.11.attention.dropout", longest=20)
     'encoder.l…on.dropout'
@@ -53,12 +53,12 @@ def plain(name: str, longest: int = 32) -> str:
     if len(name) > longest:
         head = (longest - 1) // 2
         name = f"{name[:head]}…{name[head + 1 - longest :]}"
-    # Two dollars would make it mathematics, and a label that begins with an underscore is left out of the legend.
+    # Two dollar signs would begin mathematics, and the legend leaves out labels that begin with an underscore.
     return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
 
 
 def mark_rewinds(axes: Axes, rewinds: Sequence[int]) -> None:
-    """Draw a dotted line at each step where the best weights came back, the first of them named for the legend."""
+    """Draw a dotted line at each step where the best weights came back; the first has a label for the legend."""
     for number, step in enumerate(rewinds):
         label = f"rewind ({len(rewinds)})" if number == 0 else None
         axes.axvline(step, color="0.35", linestyle=(0, (1, 2)), linewidth=1.1, zorder=1, label=label)
@@ -71,10 +71,10 @@ def steps_axis(axes: Axes) -> None:
 
 
 def zoom(axes: Axes, points: Sequence[tuple[int, float]], seen: Sequence[float] = ()) -> None:
-    """Give the height of ``axes`` to what came after the first tenth of ``points``, ``(step, loss)``, if that needs it.
+    """Cut the first tenth of ``points``, ``(step, loss)``, off the height of ``axes`` if it would take up most of it.
 
     The first losses of a run are often ten times the later ones, and would press those into one line. Where they are
-    cut off, the figure says what the first one was. The losses in ``seen`` are never cut off.
+    cut off, the figure states the first of them. The losses in ``seen`` are never cut off.
     """
     finite = sorted((step, loss) for step, loss in points if math.isfinite(loss))
     if not finite:
@@ -91,7 +91,7 @@ def zoom(axes: Axes, points: Sequence[tuple[int, float]], seen: Sequence[float] 
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """Name the lines of ``axes`` under the figure, where many names hide nothing, and nowhere else."""
+    """Name the lines of ``axes`` below the figure, where many names hide nothing, and remove all other legends."""
     for each in figure.axes:
         if (legend := each.get_legend()) is not None:
             legend.remove()
@@ -101,7 +101,7 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 
 
 def finish(axes: Axes, heading: str = "") -> None:
-    """Take away what carries no information, and add a legend under ``heading`` where there is something to name."""
+    """Remove lines without information, and add a legend under ``heading`` if there is something to name."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[1]:

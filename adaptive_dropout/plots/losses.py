@@ -64,7 +64,7 @@ def draw_gap(axes: Axes, history: History, rewinds: Sequence[int] = ()) -> None:
     steps_axis(axes)
     finish(axes)
     if legend := axes.get_legend():
-        legend.remove()  # what the rewinds are is said above
+        legend.remove()  # the legend of the losses explains the rewinds
 
 
 def best_validation(history: History) -> tuple[int, float] | None:

@@ -1,4 +1,4 @@
-"""Labels for layers: what tells them apart, short enough for a legend."""
+"""Labels for layers: the parts of their names that differ, short enough for a legend."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ LONGEST = 32
 
 
 def labels(names: Sequence[str]) -> tuple[list[str], str]:
-    """Return a label for each of ``names``, and what was left out of all of them around a ``*``.
+    """Return a label for each of ``names``, and the parts that were left out of all of them, around a ``*``.
 
-    Names that are short stay as they are. Of long ones the parts that all have in common at both ends are left out.
+    Short names stay as they are. Long names lose the parts that all have in common at both ends.
 
     >>> labels(["encoder.layers.0.attention.output.dropout", "encoder.layers.1.attention.output.dropout"])
     (['0', '1'], 'encoder.layers.*.attention.output.dropout')
@@ -24,9 +24,9 @@ def labels(names: Sequence[str]) -> tuple[list[str], str]:
     if len(names) < 2 or max(map(len, names)) <= LONGEST:
         return [plain(name) for name in names], ""
     parts = [name.split(".") for name in names]
-    head = _shared(parts)
+    head = _count_shared(parts)
     rest = [part[head:] for part in parts]
-    tail = _shared([part[::-1] for part in rest])
+    tail = _count_shared([part[::-1] for part in rest])
     middles = [".".join(part[: len(part) - tail]) for part in rest]
     common = ".".join([*parts[0][:head], "*", *parts[0][len(parts[0]) - tail :]])
     short = [plain(middle) for middle in middles]
@@ -35,8 +35,8 @@ def labels(names: Sequence[str]) -> tuple[list[str], str]:
     return short, plain(common, longest=60)
 
 
-def _shared(parts: Sequence[Sequence[str]]) -> int:
-    """How many parts at the beginning all have in common, where each keeps at least one."""
+def _count_shared(parts: Sequence[Sequence[str]]) -> int:
+    """Return how many parts all have in common at the beginning; each keeps at least one more."""
     columns = zip(*(part[:-1] for part in parts), strict=False)
     differs = (place for place, column in enumerate(columns) if len(set(column)) > 1)
     return next(differs, min(map(len, parts)) - 1)

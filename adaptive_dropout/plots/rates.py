@@ -1,4 +1,4 @@
-"""`rates_figure`: where every rate went."""
+"""`rates_figure`: every rate over the steps of a run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def draw_rates(axes: Axes, history: History, rewinds: Sequence[int] = ()) -> Non
     for name, label, look in zip(names, short, looks(), strict=False):
         points = [(point.step, point.rates[name]) for point in history.points if name in point.rates]
         kind = look | {"label": label} if len(names) <= LEGIBLE else {"color": "0.75", "linewidth": 0.7}
-        # A rate holds until it is set anew.
+        # A rate holds until it is set again.
         axes.step(*zip(*points, strict=True), where="post", **kind)
     if len(names) > LEGIBLE:
         axes.step(*zip(*mean_rates(history), strict=True), where="post", color="black", label=f"mean of {len(names)}")

@@ -1,4 +1,4 @@
-"""`reliability_figure`: whether what a classifier is sure of is right as often."""
+"""`reliability_figure`: whether a classifier is right as often as it is sure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reliability_figure(
 
     Source: Guo et al. (2017), figure 1 and equation 3.
     """
-    sure, right = _checked(confidences, correct, bins)
+    sure, right = _check(confidences, correct, bins)
     error = float(binary_calibration_error(sure, right.long(), n_bins=bins, norm="l1"))
     edges = torch.linspace(0, 1, bins + 1)
     place = (torch.bucketize(sure, edges, right=True) - 1).clamp(max=bins - 1)  # a confidence of 1 is in the last bin
@@ -54,9 +54,7 @@ def reliability_figure(
     return figure
 
 
-def _checked(
-    confidences: Tensor | Sequence[float], correct: Tensor | Sequence[bool], bins: int
-) -> tuple[Tensor, Tensor]:
+def _check(confidences: Tensor | Sequence[float], correct: Tensor | Sequence[bool], bins: int) -> tuple[Tensor, Tensor]:
     sure = torch.as_tensor(confidences).detach().float().cpu()
     right = torch.as_tensor(correct).detach().bool().cpu()
     if bins < 1:

@@ -16,9 +16,9 @@ __all__ = ["uncertainty_figure"]
 def uncertainty_figure(
     groups: Mapping[str, Tensor | Sequence[float]], quantity: str = "uncertainty", title: str = "", bins: int = 30
 ) -> Figure:
-    """Draw how the predictions of each group spread over their uncertainty, as shares of the group.
+    """Draw a histogram of the uncertainty of the predictions in each group, as shares of the group.
 
-    All groups share their bins, so that a large group does not hide a small one and heights can be compared.
+    All groups have the same bins, and a large group does not hide a small one, so heights can be compared.
 
     Args:
         groups: ``{name: uncertainties}``, each (n,), such as the entropies of right and of wrong predictions.

@@ -1,6 +1,6 @@
-"""The training loss without noise, on a fixed part of the training data: what overfitting is measured against.
+"""The clean loss: the training loss without noise, on a fixed part of the training data, to measure overfitting with.
 
-The loss with dropout on says nothing of it, because stronger dropout makes that loss worse by itself.
+The loss with dropout on cannot show overfitting, because stronger dropout alone makes it worse.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ __all__ = ["CleanLoss", "in_errors"]
 
 
 class CleanLoss:
-    """Turns losses of fixed parts of the training data, and of validation, into a controller's signals.
+    """Turns losses of fixed parts of the training data, and of the validation data, into a controller's signals.
 
-    A part is what is drawn independently: an example, a sequence of tokens, or a small batch of either. Its mean loss
-    counts once, so that tokens that hang together do not feign certainty.
+    A part is drawn independently of the others: an example, a sequence of tokens, or a small batch of either. Its mean
+    loss counts once, because tokens of one sequence are correlated and would make the standard error too small.
 
     >>> clean = CleanLoss()
     >>> clean.signals([0.5, 0.7], val_losses=[1.0, 1.4])["clean_loss"]
@@ -38,13 +38,13 @@ class CleanLoss:
             losses: the clean loss of each part, always the same parts in the same order.
             val_losses: the validation loss of each part of the validation data.
 
-        ``gap_z`` is validation minus clean loss in standard errors of that difference; with a single validation part,
-        in standard errors of the clean loss. ``clean_drop_z`` is how far the clean loss has fallen since `mark`, in
-        standard errors of the paired differences; 0 where nothing is marked. A single part has no standard error:
-        then there is ``clean_loss`` alone.
+        Both z-scores are differences in units of their standard error. ``gap_z`` is validation minus clean loss; with a
+        single validation part, the standard error is that of the clean loss. ``clean_drop_z`` is the fall of the clean
+        loss since `mark`, over the paired differences of the parts, and 0 if nothing is marked. A single part has no
+        standard error: then ``clean_loss`` is the only signal.
 
         Raises:
-            ValueError: no part, or another number of parts than before.
+            ValueError: there is no part, or their number has changed.
         """
         if not losses:
             raise ValueError("the clean loss needs a part of the training data, but got none")
@@ -63,18 +63,18 @@ class CleanLoss:
         }
 
     def mark(self) -> None:
-        """Compare with the last losses from now on."""
+        """Measure falls from the last losses from now on."""
         self._marked = self._last
 
     def state_dict(self) -> dict[str, list[float] | None]:
-        """Return what a resumed run has to know, if it measures the same parts."""
+        """Return the state that a resumed run needs, if it measures the same parts."""
         return {"last": self._last, "marked": self._marked}
 
     def load_state_dict(self, state: dict[str, list[float] | None]) -> None:
-        """Go on from where `state_dict` was taken."""
+        """Continue from the state that `state_dict` returned."""
         self._last, self._marked = state["last"], state["marked"]
 
 
 def in_errors(difference: float, error: float) -> float:
-    """Return ``difference`` in units of ``error``; finite also where that is 0, as signals are stored as JSON."""
+    """Return ``difference`` in units of ``error``; finite even if that is 0, because signals are stored as JSON."""
     return math.copysign(min(abs(difference) / max(error, 1e-12), 1e6), difference) if difference else 0.0

@@ -1,7 +1,7 @@
-"""Whether training and validation losses can be compared, told by their values.
+"""Whether training and validation losses can be compared, judged by their values.
 
-A loss that is summed, or that grows with the batch, differs between batches of unlike sizes; a loss of training may
-have terms that the loss of validation has not. A difference of two such numbers says nothing of overfitting.
+A loss that is summed over the batch differs between batches of different sizes, and a training loss may have terms that
+the validation loss lacks. The difference of two such numbers says nothing about overfitting.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 __all__ = ["Footing", "compare_untrained", "differs", "mean_and_error"]
 
-CLOSE = 0.05  # of the loss: what chance and the order of the data may do to an untrained network
-FAR = 0.1  # of the loss: from where on two losses are not the same function
+CLOSE = 0.05  # of the loss: differences up to this can come from chance and the order of the data
+FAR = 0.1  # of the loss: with a larger difference, two losses are not the same function
 SURE = 3.0  # standard errors
 
 
@@ -21,8 +21,8 @@ class Footing(NamedTuple):
     """How the clean loss compares with the validation loss.
 
     Args:
-        factor: what the clean loss is multiplied with, to be in validation's units.
-        levels: whether the difference of the two means anything; else only how fast each falls does.
+        factor: converts the clean loss into the units of the validation loss.
+        levels: whether the difference of the two means anything; otherwise only how fast each falls does.
     """
 
     factor: float = 1.0
@@ -32,10 +32,10 @@ class Footing(NamedTuple):
 def compare_untrained(
     clean: Sequence[float], val: Sequence[float], sizes: tuple[int | None, int | None] = (None, None)
 ) -> Footing:
-    """Return how losses of batches of training data compare with those of validation data, by an untrained network.
+    """Return how an untrained network's losses of training batches compare with those of validation batches.
 
-    It has seen neither, so whatever they differ by beyond chance is of how they are computed. Batches of one size are
-    computed alike.
+    The network has seen neither, so a difference beyond chance comes from how the losses are computed. Batches of one
+    size count as computed in the same way.
 
     >>> compare_untrained([64.0, 66.0], [130.0, 130.5], sizes=(32, 64))  # sums over batches
     Footing(factor=2.0, levels=True)

@@ -132,7 +132,7 @@ class Response:
         return {"learned": learned, "adam": self._adam.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from where `state_dict` was taken."""
+        """Continue from the state that `state_dict` returned."""
         self._learned, self._adam = {}, torch.optim.Adam([{"params": []}], lr=LR)
         for path, pair in state["learned"].items():
             self._add(path, [tensor.to(self._device) for tensor in pair])

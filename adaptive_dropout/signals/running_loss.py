@@ -16,8 +16,8 @@ TOGETHER = 64  # losses that are added up at once
 class RunningLoss:
     """Mean and standard error of the minibatch losses since the last `reset`.
 
-    Summed where the losses are and read once a decision, so that a training step never waits for the device. A loss
-    that is NaN or infinite is left out, so that one bad batch does not cost a decision.
+    The sums stay on the device of the losses and are read once a decision, so that a training step never waits for the
+    device. A loss that is NaN or infinite is left out, so that one bad batch does not cost a decision.
 
     >>> running = RunningLoss()
     >>> running.add(torch.tensor(1.0))
@@ -37,14 +37,14 @@ class RunningLoss:
 
     def add(self, loss: Tensor) -> None:
         """Take in one minibatch's loss, a tensor of one element."""
-        # A sum each step would take longer than a small step's own bookkeeping.
+        # A sum at each step would take longer than the bookkeeping of a small step.
         self._recent.append(loss.detach())
         self._count += 1
         if len(self._recent) == TOGETHER:
             self._fold()
 
     def _fold(self) -> None:
-        """Add what has come since to the sums: of the finite losses, of their squares, and how many they are."""
+        """Add the new losses to the sums: of the finite losses, of their squares, and of their number."""
         if not self._recent:
             return
         losses = torch.stack([loss.to(self._recent[0].device).reshape(()) for loss in self._recent])
@@ -64,7 +64,7 @@ class RunningLoss:
         return total, squares, finite
 
     def mean(self) -> float | None:
-        """Return the mean loss, NaN where no loss was finite, None where there is none; waits for the device."""
+        """Return the mean loss, NaN if no loss was finite, None if there is none; waits for the device."""
         if not self._count:
             return None
         total, _, finite = self._read()
@@ -78,10 +78,10 @@ class RunningLoss:
         return math.sqrt(max(0.0, squares / finite - (total / finite) ** 2) / (finite - 1))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint in the middle of an epoch has to keep."""
+        """Return the state that a checkpoint in the middle of an epoch has to keep."""
         return {"sums": list(self._read()), "count": self._count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state_dict` was taken."""
+        """Continue from the state that `state_dict` returned."""
         self._recent, self._count = [], int(state["count"])
         self._sums = torch.tensor(state["sums"], dtype=torch.float64)

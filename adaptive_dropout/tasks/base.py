@@ -1,4 +1,4 @@
-"""What a task is: a network, a loss and metrics on batches of (x, y), and an optimizer that knows of learned rates."""
+"""`Task`: a network, a loss and metrics on batches of (x, y), and an optimizer that handles learned rates."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Task(L.LightningModule, ABC):
     """Trains ``network`` on batches of (x, y) and logs ``<stage>_loss`` and metrics for train, val and test.
 
     The validation loss is the mean negative log-likelihood per example with dropout off. Learned rates have a parameter
-    group of their own, without weight decay and with ten times the learning rate; schedules are driven and penalties
-    added without asking, by `DropoutRateScheduler` and `RatePenalty`, which the trainer may hold already.
+    group of their own, without weight decay and with ten times the learning rate. `DropoutRateScheduler` and
+    `RatePenalty` are added where the network needs them, unless the trainer already has them.
 
     Args:
         network: maps x, (batch, ...), to what the loss takes.
@@ -86,7 +86,7 @@ class Task(L.LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer over weights and learned rates, and the scheduler."""
-        # A throw-away optimizer tells the learning rate that it was configured with.
+        # A throw-away optimizer shows the configured learning rate.
         lr = self.make_optimizer([nn.Parameter(torch.zeros(()))]).defaults["lr"]
         optimizer = self.make_optimizer(rate_param_groups(self, lr=float(lr)))
         if self.make_lr_scheduler is None:
@@ -94,7 +94,7 @@ class Task(L.LightningModule, ABC):
         return {"optimizer": optimizer, "lr_scheduler": self.make_lr_scheduler(optimizer)}
 
     def configure_callbacks(self) -> Sequence[L.Callback]:
-        """Drive the schedules of a network that has any, and add the penalty of one that has learned noise."""
+        """Drive the schedules of the network, and add the penalty of its learned noise, if it has any."""
         callbacks: list[L.Callback] = [DropoutRateScheduler()] if any(named_rates(self, ScheduledRate)) else []
         if any(isinstance(module, Penalised) for module in self.modules()):
             callbacks += [] if callbacks_of(self.trainer, RatePenalty) else [RatePenalty()]

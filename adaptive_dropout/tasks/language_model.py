@@ -1,4 +1,4 @@
-"""`LanguageModel`: which token comes next, at every place of a sequence."""
+"""`LanguageModel`: the next token, at every place of a sequence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Regressor`: a number and how sure the network is of it."""
+"""`Regressor`: a number, with the uncertainty that the network sees in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Regressor(Task):
     """Trains a network that gives a mean and a log-variance by Gaussian likelihood; logs loss (NLL in nats) and RMSE.
 
     The network maps x, (batch, ...), to (batch, 2): the mean and the log-variance of y, which is (batch,).
-    The units are those of y as the data module gives it; standardise y, because the loss of far-off values is steep.
+    The units are those of y in the data module; standardise y, because the loss of distant values is steep.
 
     Source: Nix and Weigend (1994), equation 2, with the constant ln(2 pi) / 2.
     """

@@ -31,7 +31,7 @@ def test_it_shows_the_rates_of_a_class_and_with_a_shape_those_in_its_code(capsys
     assert main(["inventory", "--model", "tests.cli.test_inventory.Small", "--shape", "2", "3"]) == 0
     shown = capsys.readouterr().out
     assert "0.125" in shown
-    assert "1 can be moved, 1 cannot; one forward of (2, 3) watched" in shown
+    assert "1 can be moved, 1 cannot; one forward on (2, 3) was watched" in shown
 
 
 def test_it_builds_a_model_of_timm(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,7 +39,7 @@ def test_it_builds_a_model_of_timm(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inventory", "--model", "timm:test_vit"]) == 0
     shown = capsys.readouterr().out
     assert "blocks.0.attn.attn_drop" in shown
-    assert "one forward of (2, 3, 160, 160) watched" in shown
+    assert "one forward on (2, 3, 160, 160) was watched" in shown
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_it_builds_a_model_of_timm(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("resnet18", "--model has to be timm:NAME or a path such as torchvision.models.resnet18, but got 'resnet18'"),
         ("no_such_module.Net", "No module named 'no_such_module'; give the path of a class that can be imported"),
-        ("collections.Counter", "collections.Counter makes a Counter, which is no torch.nn.Module"),
+        ("collections.Counter", "collections.Counter makes a Counter, which is not a torch.nn.Module"),
         ("tests.cli.test_inventory.Large", "module 'tests.cli.test_inventory' has no attribute 'Large'"),
     ],
 )

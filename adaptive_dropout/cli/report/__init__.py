@@ -50,7 +50,7 @@ def _read(where: str, name: str) -> Reported:
 
 
 def _names(runs: Sequence[str]) -> list[str]:
-    """Name each run by its folder, or as it was given where two share that."""
+    """Name each run by its folder, or by the path that was given if two folders have the same name."""
     paths = [Path(os.path.abspath(run)) for run in runs]
     short = [path.parent.name if path.is_file() else path.name for path in paths]
     return [name if short.count(name) == 1 else run for name, run in zip(short, runs, strict=True)]

@@ -1,4 +1,4 @@
-"""The top of a report of several runs: which found what, and what a grid would have."""
+"""The top of a report on several runs: what each run found, and what a grid search would have found."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _grid(runs: Sequence[Reported]) -> dict[float, list[float]]:
 
 
 def _way(reported: Reported) -> list[tuple[float, float]]:
-    """The loss that each validation measured, with the rates that the weights had been trained with until then."""
+    """Return the loss of each validation with the rates that the weights had been trained with until then."""
     return [
         (fmean(d.before.values()), d.signals["val_loss"]) for d in reported.run.decisions if "val_loss" in d.signals
     ]

@@ -1,4 +1,4 @@
-"""Text, tables and figures as HTML. All text is escaped here, whatever a layer or a run is called."""
+"""Text, tables and figures as HTML. All text is escaped here, also the names of layers and runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def facts(values: Mapping[str, str]) -> str:
 def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], marked: Sequence[int] = (), links: Sequence[str] = ()
 ) -> str:
-    """Return a table that scrolls inside its own box; the first column names the rows, those ``marked`` stand out.
+    """Return a table that scrolls inside its own box; the first column names the rows; ``marked`` rows stand out.
 
     With ``links`` the name of each row leads to the part of the page that is called so.
     """
@@ -40,9 +40,9 @@ def table(
 
 
 def image(figure: Figure, shows: str) -> str:
-    """Return ``figure`` as vector graphics inside of the page; ``shows`` is read to those who cannot see it."""
+    """Return ``figure`` as vector graphics inside the page; ``shows`` is its text for those who cannot see it."""
     file = io.BytesIO()
-    # The same run gives the same file, to the byte.
+    # So that the same run gives the same file, to the byte.
     with matplotlib.rc_context({"svg.hashsalt": "adaptive_dropout", "svg.fonttype": "path"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     data = base64.b64encode(file.getvalue()).decode()

@@ -13,7 +13,7 @@ from adaptive_dropout.cli.report.section import section
 
 __all__ = ["page"]
 
-# The policy makes the browser itself refuse whatever is not in the file.
+# The policy makes the browser refuse everything that is not in the file.
 PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -38,7 +38,7 @@ PAGE = """\
 
 
 def page(runs: Sequence[Reported]) -> str:
-    """Return the page of ``runs``: a comparison where there are several, then a section a run."""
+    """Return the page of ``runs``: a comparison if there are several, then a section for each."""
     anchors = [f"run-{number}" for number in range(1, len(runs) + 1)]
     sections = [section(run, anchor) for run, anchor in zip(runs, anchors, strict=True)]
     if len(runs) > 1:

@@ -1,4 +1,4 @@
-"""What a report says of one run: its decisions, and what its configuration says was run."""
+"""One run of a report: its decisions, and the model and the data that its configuration names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Reported:
         except (OSError, ValueError, yaml.YAMLError):
             config = None
         if not isinstance(config, dict):
-            config, notes = {}, [*notes, f"{file} cannot be read: what was run is not known"]
+            config, notes = {}, [*notes, f"{file} cannot be read: the model and the data are not known"]
         return cls(name, run, config, tuple(notes))
 
     @property
@@ -70,7 +70,7 @@ class Reported:
         return all(decision.after == self.run.rates for decision in self.run.decisions)
 
     def facts(self) -> dict[str, str]:
-        """Return what was run, in words."""
+        """Return the model, the data and the rule in words."""
         model = self.config.get("model")
         settings = dict(model.get("init_args") or {}) if isinstance(model, dict) else {}
         network = settings.pop("network", None)

@@ -1,4 +1,4 @@
-"""The section of one run: what was run, the rates found, the figures, and every decision with its reason."""
+"""The section of one run: model and data, the rates found, the figures, and every decision with its reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["section"]
 
 
 def section(reported: Reported, anchor: str) -> str:
-    """Return the section of one run, to be linked to as ``#anchor``."""
+    """Return the section of one run; links lead to it by ``#anchor``."""
     parts = [paragraph(note, "note") for note in reported.notes]
     parts += [facts(_summary(reported) | reported.facts()), _figures(reported)]
     parts += ["<h3>Rates</h3>", _rates(reported), "<h3>Decisions</h3>", _decisions(reported)]
@@ -72,7 +72,7 @@ def _row(decision: Decision) -> tuple[str, ...]:
 
 
 def spread(rates: Mapping[str, float]) -> str:
-    """Return the lowest and the highest of ``rates``, once where they are the same to three digits; nothing for none.
+    """Return the lowest and the highest of ``rates``, or one if they are equal to three digits; "" for no rates.
 
     >>> spread({"a": 0.1, "b": 0.25})
     '0.100-0.250'
