@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import adaptive_dropout as ad
 from adaptive_dropout.signals import RunningLoss
-from benchmarks.beyond.learner import Learner, Progress
+from benchmarks.beyond.steering import Learner, Progress
 
 __all__ = ["Examples", "Fitting", "GradientLearner"]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.beyond.gradient import Examples
-from benchmarks.beyond.learner import Learner
+from benchmarks.beyond.steering import Learner
 
 __all__ = ["Task", "check_file", "entropy", "split_rows"]
 

@@ -1,4 +1,4 @@
-"""The tasks that a study can name; their arguments are the settings. Those on linear models are defined here."""
+"""The tasks that a study can name; their arguments are the settings. Linear models and patches are defined here."""
 
 from __future__ import annotations
 
@@ -7,16 +7,58 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
+import adaptive_dropout as ad
+from adaptive_dropout.data import Digits
 from benchmarks.beyond.gradient import Examples, Fitting, GradientLearner
 from benchmarks.beyond.linear import DroppedFactors, DroppedLogistic, PenalisedFactors, PenalisedLogistic
 from benchmarks.beyond.passages import Passages
-from benchmarks.beyond.patches import Patches
 from benchmarks.beyond.task import Task, check_file, entropy, split_rows
 from benchmarks.beyond.trees import Trees
 from benchmarks.study.study import Kinds
 
-__all__ = ["TASKS", "Matrix", "Splice"]
+__all__ = ["TASKS", "Matrix", "Patches", "Splice", "VisionTransformer"]
+
+_PATCH = 2
+
+
+class VisionTransformer(nn.Module):
+    """One block over the 16 patches of an image, their mean, and a linear layer: from (batch, 1, 8, 8) to the loss."""
+
+    def __init__(self, p: float, channels: int = 32) -> None:
+        super().__init__()
+        self.dropout = ad.PatchDropout(p, _PATCH)
+        self.patches = nn.Conv2d(1, channels, _PATCH, _PATCH)
+        self.places = nn.Parameter(0.02 * torch.randn(16, channels))
+        self.block = nn.TransformerEncoderLayer(channels, 4, 2 * channels, 0.0, batch_first=True, norm_first=True)
+        self.head = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, 10))
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the cross-entropy of each image, (batch,)."""
+        tokens = self.patches(self.dropout(images)).flatten(2).mT + self.places
+        return F.cross_entropy(self.head(self.block(tokens).mean(1)), labels, reduction="none")
+
+
+@dataclass(frozen=True)
+class Patches(Task):
+    """Scikit-learn's digits, 360 to validate and 359 to test.
+
+    Args:
+        train: how many digits are trained on, at most 1078.
+        lr: learning rate.
+    """
+
+    train: int = 300
+    lr: float = 0.003
+
+    def learner(self, folder: Path, seed: int, p: float) -> GradientLearner:
+        """Return a transformer with initial weights from torch's seed."""
+        data = Digits(n_train=self.train, seed=seed)
+        parts = [(part.x, part.y) for part in data.examples()]
+        return GradientLearner(VisionTransformer(p), parts, entropy(parts[0][1]), Fitting(every=12, lr=self.lr), seed)
+
 
 _ROWS, _COLUMNS = 100, 80
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.beyond.learner import Learner, Progress
+from benchmarks.beyond.steering import Learner, Progress
 from benchmarks.beyond.task import Task, check_file
 
 __all__ = ["Array", "Forest", "TreeLearner", "Trees", "regrow"]
@@ -138,9 +138,7 @@ class TreeLearner(Learner):
         noisy = [self._grow() for _ in range(self.every)]
         clean = [part[:_CLEAN] for part in self._train]
         return Progress(
-            sum(noisy) / len(noisy),
-            self._forest.losses(*clean).tolist(),
-            self._forest.losses(*self._val).tolist(),
+            sum(noisy) / len(noisy), self._forest.losses(*clean).tolist(), self._forest.losses(*self._val).tolist()
         )
 
     def take(self) -> None:

@@ -54,14 +54,16 @@ class Difference:
 class Summary:
     """A method over tasks: mean difference, its standard error over the tasks, and the worst task's.
 
-    ``within`` counts the tasks not worse than the tolerance, ``worse`` those worse by more than two standard errors.
+    ``wins`` and ``losses`` count the tasks with a difference beyond the tolerance, below and above 0; ``worse`` counts
+    those above 0 by more than two standard errors over seeds.
     """
 
     tasks: int
     mean: float
     error: float
     worst: float
-    within: int
+    wins: int
+    losses: int
     worse: int
 
 
@@ -127,7 +129,8 @@ def summarize(differences: Mapping[str, Difference | None], tolerance: Mapping[s
         len(found),
         *mean_and_error(means),
         worst=max(means),
-        within=sum(d.mean <= tolerance[task] for task, d in found.items()),
+        wins=sum(d.mean < -tolerance[task] for task, d in found.items()),
+        losses=sum(not d.mean <= tolerance[task] for task, d in found.items()),
         worse=sum(d.is_worse for d in found.values()),
     )
 

@@ -100,7 +100,7 @@ def _methods(cells: Cells, tasks: Sequence[str], compared: Sequence[str]) -> str
 
 
 def _show(s: Summary) -> list[str]:
-    return [f"{s.mean:+.3f} ({s.error:.3f})", f"{s.worst:+.3f}", f"{s.within} of {s.tasks}", str(s.worse)]
+    return [f"{s.mean:+.3f} ({s.error:.3f})", f"{s.worst:+.3f}", f"{s.tasks - s.losses} of {s.tasks}", str(s.worse)]
 
 
 def _tasks(cells: Cells, tasks: Sequence[str], compared: Sequence[str]) -> str:

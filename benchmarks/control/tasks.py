@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from adaptive_dropout.networks import CNN, MLP, DropoutFactory
-from benchmarks.control import images, tables
+from benchmarks.control import data
 from benchmarks.control.study_task import VALIDATIONS, ArrayTask, Fitting, StudyTask, TextTask
 
 __all__ = ["TASKS", "batch_norm_cnn"]
@@ -63,11 +63,11 @@ def _photograph_cnn(features: int, outputs: int, dropout: DropoutFactory) -> nn.
 
 
 def _digits(n: int, noise: float = 0.0, **fitting: Any) -> ArrayTask:
-    return ArrayTask(Fitting(**fitting), functools.partial(images.digits, n, noise), _mlp, 10)
+    return ArrayTask(Fitting(**fitting), functools.partial(data.digits, n, noise), _mlp, 10)
 
 
 def _mnist(noise: float = 0.0, **fitting: Any) -> ArrayTask:
-    return ArrayTask(Fitting(**fitting), functools.partial(images.mnist, 1000, noise), _mlp, 10, file="MNIST/raw")
+    return ArrayTask(Fitting(**fitting), functools.partial(data.mnist, 1000, noise), _mlp, 10, file="MNIST/raw")
 
 
 def _mnist_with_cnn() -> ArrayTask:
@@ -75,16 +75,16 @@ def _mnist_with_cnn() -> ArrayTask:
 
 
 def _cifar10(n: int, held_out: bool = False) -> ArrayTask:
-    fitting, split = Fitting(1500, 64, SGD_WITH_DECAY, COSINE), functools.partial(images.cifar10, n)
+    fitting, split = Fitting(1500, 64, SGD_WITH_DECAY, COSINE), functools.partial(data.cifar10, n)
     return ArrayTask(fitting, split, _photograph_cnn, 10, file="cifar10_jpeg", held_out=held_out, tolerance=0.04)
 
 
 def _uci(name: str, batch_size: int = 64, held_out: bool = False) -> ArrayTask:
-    return ArrayTask(Fitting(batch_size=batch_size), tables.uci, _mlp, file=f"uci/{name}.npz", held_out=held_out)
+    return ArrayTask(Fitting(batch_size=batch_size), data.uci, _mlp, file=f"uci/{name}.npz", held_out=held_out)
 
 
 def _tabular(name: str, classes: int, held_out: bool = False) -> ArrayTask:
-    return ArrayTask(Fitting(), tables.tabular, _mlp, classes, file=f"tabular/{name}.tsv.gz", held_out=held_out)
+    return ArrayTask(Fitting(), data.tabular, _mlp, classes, file=f"tabular/{name}.tsv.gz", held_out=held_out)
 
 
 def _gpt(n: int, held_out: bool = False) -> TextTask:
@@ -97,9 +97,9 @@ TASKS: dict[str, StudyTask] = {
     "digits:1000": _digits(1000),
     "digits:500:noise": _digits(500, 0.3, batch_size=32),
     "digits:500:noise:sgd": _digits(500, 0.3, batch_size=32, optimizer=SGD),
-    "diabetes": ArrayTask(Fitting(batch_size=32), tables.diabetes, _mlp),
-    "diabetes:cosine": ArrayTask(Fitting(batch_size=32, lr_scheduler=COSINE), tables.diabetes, _mlp),
-    "breast-cancer": ArrayTask(Fitting(batch_size=32), tables.breast_cancer, _mlp, 2, held_out=True),
+    "diabetes": ArrayTask(Fitting(batch_size=32), data.diabetes, _mlp),
+    "diabetes:cosine": ArrayTask(Fitting(batch_size=32, lr_scheduler=COSINE), data.diabetes, _mlp),
+    "breast-cancer": ArrayTask(Fitting(batch_size=32), data.breast_cancer, _mlp, 2, held_out=True),
     "mnist:1000": _mnist(),
     "mnist:1000:noise": _mnist(0.3),
     "mnist:1000:cosine": _mnist(lr_scheduler=COSINE),

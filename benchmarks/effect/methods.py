@@ -22,8 +22,7 @@ from adaptive_dropout.rates import get_rates, set_rates
 from benchmarks.effect.population import Population, Start, check_tune
 from benchmarks.study.study import Kinds
 from benchmarks.study.training import ConcretePenalty
-from benchmarks.supervised.method import Method, adaptive, none, standard
-from benchmarks.supervised.run import Run
+from benchmarks.supervised.method import Method, Run, adaptive, none, standard
 
 __all__ = ["METHODS"]
 

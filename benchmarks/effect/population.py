@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from adaptive_dropout.checks import check_count
-from benchmarks.supervised.run import Run
+from benchmarks.supervised.method import Run
 
 __all__ = ["HIGHEST", "Population", "Start", "check_tune"]
 

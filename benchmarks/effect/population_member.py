@@ -21,7 +21,7 @@ from adaptive_dropout.processes import one_quiet_thread
 from adaptive_dropout.rates import get_rates, set_rates
 from benchmarks.effect.population import Start
 from benchmarks.study.training import BestWeights, quiet_trainer
-from benchmarks.supervised.run import Curves, Run
+from benchmarks.supervised.method import Curves, Run
 
 __all__ = ["Member", "load_results"]
 

@@ -22,7 +22,7 @@ from ray.tune.schedulers import PopulationBasedTraining
 from benchmarks.effect.population import HIGHEST, Population, Start
 from benchmarks.effect.population_member import Member, load_results
 from benchmarks.study.training import BestWeights
-from benchmarks.supervised.run import Curves
+from benchmarks.supervised.method import Curves
 
 __all__ = ["Found", "limit", "search"]
 

@@ -6,17 +6,17 @@ Only pairs of a task and a seed count that all methods of a comparison have.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from benchmarks.control.cells import Row
-from benchmarks.control.compare import Cells, Difference, compare, compare_cost, compare_oracle
+from benchmarks.control.compare import Cells, Difference, Summary, compare, compare_cost, compare_oracle, summarize
 from benchmarks.control.methods import GRID
 from benchmarks.learned.methods import BESIDE, DEFAULTS, LEARNED, NORMS, PENALTIES, TASKS, name_with_norm
 from benchmarks.report.markdown import show, table
 from benchmarks.study.statistics import mean_and_error
 
-__all__ = ["Tally", "choose_norms", "compare_to", "count", "keep_complete", "write_tables"]
+__all__ = ["choose_norms", "compare_to", "keep_complete", "write_tables"]
 
 INTRODUCTION = """# Learned rates beside the default controller
 
@@ -39,23 +39,6 @@ TOLERANCE = 0.02
 COSTS = ("gradient evaluations", "seconds")
 ORACLE = "oracle"
 REFERENCES = (*DEFAULTS, "fixed:0", ORACLE)
-
-
-@dataclass(frozen=True)
-class Tally:
-    """A method over tasks: the mean difference, its standard error over the tasks, and the worst task's.
-
-    ``wins`` and ``losses`` count tasks whose difference is beyond ``tolerance`` below and above 0, ``worse`` those
-    above 0 by more than two standard errors over seeds.
-    """
-
-    tasks: int
-    mean: float
-    error: float
-    worst: float
-    wins: int
-    losses: int
-    worse: int
 
 
 def keep_complete(cells: Cells, methods: Collection[str]) -> dict[tuple[str, int, str], Row]:
@@ -89,24 +72,6 @@ def compare_to(cells: Cells, task: str, method: str, base: str) -> Difference | 
     return Difference(*mean_and_error(losses), len(losses)) if losses else None
 
 
-def count(differences: Collection[Difference], tolerance: float) -> Tally:
-    """Return one method's counts from its difference on each task, at least one.
-
-    Args:
-        differences: one a task.
-        tolerance: what two runs of one rate differ by anyway, in nats.
-    """
-    means = [d.mean for d in differences]
-    return Tally(
-        len(means),
-        *mean_and_error(means),
-        worst=max(means),
-        wins=sum(mean < -tolerance for mean in means),
-        losses=sum(not mean <= tolerance for mean in means),
-        worse=sum(d.is_worse for d in differences),
-    )
-
-
 def _choose_best(rows: Collection[Row], method: str) -> Row:
     best = min(rows, key=lambda row: row.val_loss)
     examples, seconds = sum(row.gradient_examples for row in rows), sum(row.seconds for row in rows)
@@ -137,8 +102,14 @@ def _differences(cells: Cells, method: str) -> dict[str, Difference]:
     return {task: d for task, d in found.items() if d}
 
 
-def _tally(cells: Cells, method: str) -> Tally:
-    return count(_differences(cells, method).values(), TOLERANCE)
+def _over(cells: Cells, method: str) -> Summary:
+    return _summarize(_differences(cells, method))
+
+
+def _summarize(differences: Mapping[str, Difference | None]) -> Summary:
+    found = summarize(differences, dict.fromkeys(TASKS, TOLERANCE))
+    assert found is not None, "no task has a difference"
+    return found
 
 
 def _losses(cells: Cells) -> str:
@@ -155,10 +126,10 @@ def _losses(cells: Cells) -> str:
 def _over_tasks(cells: Cells) -> str:
     if not cells:
         return NOTHING
-    tallies = {method: _tally(cells, method) for method in (*LEARNED, *REFERENCES)}
+    tallies = {method: _over(cells, method) for method in (*LEARNED, *REFERENCES)}
     worst_first = sorted(tallies.items(), key=lambda case: -case[1].mean)
     header = ["method", "tasks", "mean (se)", "worst", "won", "lost", "worse by > 2 se", *COSTS]
-    lines = ([method, *_show_tally(t), *_costs(cells, method)] for method, t in worst_first)
+    lines = ([method, *_show_summary(t), *_costs(cells, method)] for method, t in worst_first)
     return _join(header, lines)
 
 
@@ -182,12 +153,12 @@ def _norms(cells: Cells) -> str:
 
 
 def _beside(cells: Cells, base: str) -> Iterator[list[str]]:
-    alone = _tally(cells, base)
+    alone = _over(cells, base)
     yield [base, str(alone.tasks), *[""] * 5, _mean(alone), f"{alone.worst:+.3f}", *_costs(cells, base)]
     for method in (f"{base}+{norm}" for norm in PENALTIES):
-        found = (compare_to(cells, task, method, base) for task in TASKS)
-        added, overall = count([d for d in found if d], TOLERANCE), _tally(cells, method)
-        yield [method, *_show_tally(added), _mean(overall), f"{overall.worst:+.3f}", *_costs(cells, method)]
+        added = _summarize({task: compare_to(cells, task, method, base) for task in TASKS})
+        overall = _over(cells, method)
+        yield [method, *_show_summary(added), _mean(overall), f"{overall.worst:+.3f}", *_costs(cells, method)]
 
 
 def _not_run(cells: Cells) -> str:
@@ -208,11 +179,11 @@ def _places(cells: Cells) -> str:
     return "\n".join(f"- commit {commit}, torch {torch}, Lightning {lightning}" for commit, torch, lightning in places)
 
 
-def _show_tally(t: Tally) -> list[str]:
+def _show_summary(t: Summary) -> list[str]:
     return [str(t.tasks), _mean(t), f"{t.worst:+.3f}", str(t.wins), str(t.losses), str(t.worse)]
 
 
-def _mean(t: Tally) -> str:
+def _mean(t: Summary) -> str:
     return show((t.mean, t.error), 3, "+")
 
 

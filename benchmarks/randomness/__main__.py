@@ -8,9 +8,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.randomness.results import RESULTS, measure
+from benchmarks.randomness.results import RESULTS, judge, lines, measure
 from benchmarks.randomness.streams import PHILOX
-from benchmarks.randomness.table import judge, lines
 from benchmarks.study.rows import replace
 
 SEEDS = (0, 10_000, 20_000)  # apart, because the seeds behind each one are used too

@@ -13,15 +13,7 @@ from benchmarks.study.statistics import Spread, mean_of_any
 from benchmarks.study.study import Choice, Study
 from benchmarks.supervised.training import TrainedRow
 
-__all__ = [
-    "Losses",
-    "find_losses",
-    "find_present",
-    "interaction",
-    "joint_effect",
-    "list_regularisers",
-    "main_effect",
-]
+__all__ = ["Losses", "find_losses", "find_present", "interaction", "joint_effect", "list_regularisers", "main_effect"]
 
 Losses = Mapping[tuple[frozenset[str], int], float]
 """Test losses by the regularisers that are present and the seed."""

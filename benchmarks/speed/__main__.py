@@ -17,10 +17,7 @@ from benchmarks.study.rows import read
 
 __all__ = ["main"]
 
-SIZES = {
-    "cpu": [1 << n for n in (8, 10, 13, 16, 20, 22, 24)],
-    "cuda": [1 << n for n in (16, 20, 22, 24, 26)],
-}
+SIZES = {"cpu": [1 << n for n in (8, 10, 13, 16, 20, 22, 24)], "cuda": [1 << n for n in (16, 20, 22, 24, 26)]}
 PLACES = {
     "cpu": [(threads, allocator) for allocator in ("recycling", "default") for threads in (1, 2)],
     "cuda": [(1, "caching")],

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import adaptive_dropout as ad
-from benchmarks.speed import naive
-from benchmarks.speed.naive import Naive, NaiveConcrete, P
-from benchmarks.speed.peers import concretedropout, keras_gaussian
+from benchmarks.speed import others
+from benchmarks.speed.others import Naive, NaiveConcrete, P, concretedropout, keras_gaussian
 
 __all__ = ["COPY", "NAIVE", "NOISES", "OURS", "TORCH", "Noise", "try_out"]
 
@@ -43,13 +42,13 @@ def _images(elements: int) -> tuple[int, ...]:
     return elements // 128, 2, 8, 8
 
 
-def _contenders(ours: New, naive_form: New, others: dict[str, New] | None = None) -> dict[str, New]:
+def _contenders(ours: New, naive_form: New, more: dict[str, New] | None = None) -> dict[str, New]:
     def compiled() -> nn.Module:
         # Dynamic shapes: compiled once for all sizes; for each size alone it was no faster, and took minutes more.
         layer: nn.Module = torch.compile(naive_form(), dynamic=True)  # type: ignore[assignment]
         return layer
 
-    return {TORCH: lambda: nn.Dropout(P), OURS: ours, NAIVE: naive_form, COMPILED: compiled, **(others or {})}
+    return {TORCH: lambda: nn.Dropout(P), OURS: ours, NAIVE: naive_form, COMPILED: compiled, **(more or {})}
 
 
 def _of(function: Callable[[Tensor], Tensor]) -> New:
@@ -64,12 +63,12 @@ PACKAGE: dict[str, New] = {"concretedropout, and a copy": concretedropout}
 OPTIONAL = {COMPILED, *KERAS, *PACKAGE}
 
 NOISES = {
-    "Bernoulli": Noise(_rows, _contenders(lambda: ad.Dropout(P), _of(naive.bernoulli))),
-    "Bernoulli by channel": Noise(_images, _contenders(lambda: ad.Dropout2d(P), _of(naive.by_channel), CHANNELS)),
-    "Gaussian": Noise(_rows, _contenders(lambda: ad.GaussianDropout(P), _of(naive.gaussian), KERAS)),
+    "Bernoulli": Noise(_rows, _contenders(lambda: ad.Dropout(P), _of(others.bernoulli))),
+    "Bernoulli by channel": Noise(_images, _contenders(lambda: ad.Dropout2d(P), _of(others.by_channel), CHANNELS)),
+    "Gaussian": Noise(_rows, _contenders(lambda: ad.GaussianDropout(P), _of(others.gaussian), KERAS)),
     # 2.5 copies: the gradient of p reads the input again
     "concrete, p learned": Noise(_rows, _contenders(lambda: ad.ConcreteDropout(P), NaiveConcrete, PACKAGE), copies=2.5),
-    "alpha": Noise(_rows, _contenders(lambda: ad.AlphaDropout(P), _of(naive.alpha), ALPHA)),
+    "alpha": Noise(_rows, _contenders(lambda: ad.AlphaDropout(P), _of(others.alpha), ALPHA)),
 }
 
 

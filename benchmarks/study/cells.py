@@ -18,16 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from benchmarks.study.study import Choice, Study
 
-__all__ = [
-    "Cell",
-    "CellRow",
-    "data_version",
-    "find_commit",
-    "find_missing",
-    "list_cells",
-    "origin",
-    "select_rows",
-]
+__all__ = ["Cell", "CellRow", "data_version", "find_commit", "find_missing", "list_cells", "origin", "select_rows"]
 
 R = TypeVar("R", bound="CellRow")
 K = TypeVar("K", bound="_Keyed")

@@ -19,7 +19,7 @@ from adaptive_dropout.data.base import Examples
 from adaptive_dropout.data.images import LabelledImages, official_split
 from adaptive_dropout.data.training_part import TrainingPart
 from adaptive_dropout.networks import CNN, MLP, DropoutFactory
-from benchmarks.study.images import CIFAR10_FILES, MNIST_FILES, read_cifar10, read_mnist
+from benchmarks.study.data import CIFAR10_FILES, MNIST_FILES, read_cifar10, read_mnist
 from benchmarks.study.study import Kinds
 from benchmarks.supervised.task import SupervisedTask
 

@@ -18,8 +18,7 @@ from adaptive_dropout.rates import get_rates
 from adaptive_dropout.tasks import Task
 from benchmarks.study.cells import Cell, CellRow, origin
 from benchmarks.study.training import BestWeights, quiet_trainer
-from benchmarks.supervised.method import Method
-from benchmarks.supervised.run import Curves, Run
+from benchmarks.supervised.method import Curves, Method, Run
 from benchmarks.supervised.task import SupervisedTask
 
 __all__ = ["TrainedRow", "train"]

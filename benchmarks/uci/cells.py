@@ -20,8 +20,7 @@ from adaptive_dropout.inference import fit_noise_precision, gaussian_log_likelih
 from adaptive_dropout.rates import SettableRate, get_rates, set_rates
 from benchmarks.study.cells import Cell, CellRow, origin
 from benchmarks.study.training import BestWeights, Rewinds, quiet_trainer
-from benchmarks.uci.splits import UciSplit
-from benchmarks.uci.tasks import LIGHTNING_STEPS, UciTask
+from benchmarks.uci.tasks import LIGHTNING_STEPS, UciSplit, UciTask
 
 __all__ = ["UciRow", "run"]
 

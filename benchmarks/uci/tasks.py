@@ -1,4 +1,4 @@
-"""What is trained: the published network on one of the seven sets. A kind is a line in `TASKS`."""
+"""The tasks: the published network on one of the seven UCI regression sets, in the authors' own splits."""
 
 from __future__ import annotations
 
@@ -12,13 +12,56 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from adaptive_dropout.checks import check_count
-from adaptive_dropout.data.splits import check_fraction
+from adaptive_dropout.data.base import Examples
+from adaptive_dropout.data.splits import check_fraction, split_off
+from benchmarks.study.data import read_uci, standardise
 from benchmarks.study.study import Kinds
 from benchmarks.study.windows import Windows
 from benchmarks.uci.regressor import LeastSquares
-from benchmarks.uci.splits import UciSplit, read_split
 
-__all__ = ["TASKS", "UciTask"]
+__all__ = ["TASKS", "UciSplit", "UciTask", "read_split"]
+
+
+@dataclass(frozen=True)
+class UciSplit:
+    """One split: inputs (n, features) and targets (n,), of mean 0 and variance 1 over the training rows.
+
+    Args:
+        train: what the weights are fitted to.
+        val: part of the authors' training rows, which the rates, the weights and the noise are chosen by.
+        test: the authors' test rows.
+        unit: the standard deviation of the target over the training rows, in the units of the file.
+    """
+
+    train: Examples
+    val: Examples
+    test: Examples
+    unit: float
+
+
+def read_split(file: Path, number: int, val_fraction: float) -> UciSplit:
+    """Return split ``number`` of ``file``.
+
+    Args:
+        file: a ``.npz`` file with ``data``, ``index_features``, ``index_target``, ``n_splits``, ``index_train_k`` and
+            ``index_test_k``.
+        number: k, from 0 on; it also seeds which training rows validate.
+        val_fraction: the part of the authors' training rows that validates, in (0, 1).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: there is no such split, or an array is missing.
+
+    Source: the splits of Hernandez-Lobato and Adams (2015), as Gal and Ghahramani (2016) use them.
+    """
+    x, y, rest, test = read_uci(file, number)
+    kept, held_out = split_off(y[rest], val_fraction, number)
+    train, val = rest[kept], rest[held_out]
+    inputs, _ = standardise(x, train)
+    targets, unit = standardise(y, train)
+    fitted, chosen_by, tested = (Examples(inputs[part], targets[part]) for part in (train, val, test))
+    return UciSplit(fitted, chosen_by, tested, float(unit))
+
 
 BATCH = 128
 LIGHTNING_STEPS = 2  # between two validations; each is many of the optimizer's, see `LeastSquares`

@@ -17,7 +17,6 @@ import adaptive_dropout as ad
 from adaptive_dropout.functional import dropout
 from benchmarks.beyond.experiment import BEYOND, METHODS, fixed, none, steered
 from benchmarks.beyond.gradient import Fitting, GradientLearner
-from benchmarks.beyond.learner import Learner, Progress
 from benchmarks.beyond.linear import (
     DroppedFactors,
     DroppedLogistic,
@@ -26,7 +25,7 @@ from benchmarks.beyond.linear import (
     product_penalty,
 )
 from benchmarks.beyond.passages import AveragingNetwork, known_words, read_passages
-from benchmarks.beyond.steering import steer
+from benchmarks.beyond.steering import Learner, Progress, steer
 from benchmarks.beyond.task import check_file, entropy, split_rows
 from benchmarks.beyond.tasks import TASKS
 from benchmarks.study.cells import Cell

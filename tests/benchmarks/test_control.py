@@ -19,7 +19,7 @@ from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Task
 from benchmarks.control.cells import Cell, run_cell
 from benchmarks.control.command import list_cells, main, select
-from benchmarks.control.images import CropsAndFlips, digits
+from benchmarks.control.data import CropsAndFlips, digits
 from benchmarks.control.methods import METHODS
 from benchmarks.control.study_task import Fitting
 from benchmarks.control.tasks import TASKS

@@ -83,9 +83,12 @@ def test_a_summary_is_over_the_tasks_that_ran() -> None:
     found = {"a": Difference(0.03, 0.01, 3), "b": Difference(-0.01, 0.01, 3), "c": None, "d": Difference(0.03, 0.1, 3)}
     s = summarize(found, {"a": 0.02, "b": 0.02, "c": 0.02, "d": 0.04})
     assert s is not None
-    assert (s.tasks, s.worst, s.within, s.worse) == (3, 0.03, 2, 1)
+    assert (s.tasks, s.worst, s.wins, s.losses, s.worse) == (3, 0.03, 0, 1, 1)
     assert s.mean == pytest.approx(0.05 / 3)
     assert summarize({"c": None}, {}) is None
+    found = summarize({"a": Difference(-0.03, 0.1, 3), "b": Difference(math.inf, math.nan, 1)}, {"a": 0.02, "b": 0.02})
+    assert found is not None
+    assert (found.wins, found.losses, found.worse) == (1, 1, 0)
 
 
 def test_cost_is_relative_to_a_fixed_rate_of_the_same_task_and_seed() -> None:

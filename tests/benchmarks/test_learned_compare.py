@@ -22,7 +22,7 @@ from benchmarks.control.study_task import Fitting
 from benchmarks.control.tasks import TASKS as STUDY_TASKS
 from benchmarks.learned import surgery
 from benchmarks.learned.compare import main, order_cells, run_cell
-from benchmarks.learned.compare_table import choose_norms, compare_to, count, keep_complete, write_tables
+from benchmarks.learned.compare_table import choose_norms, compare_to, keep_complete, write_tables
 from benchmarks.learned.methods import DEFAULTS, LEARNED, NORMS, TASKS, example_losses, name_with_norm
 from benchmarks.study.cells import find_missing
 from benchmarks.study.rows import append
@@ -163,13 +163,6 @@ def test_a_norm_is_compared_seed_by_seed() -> None:
     found = compare_to(index_rows([*rows, row("a", 2, "x", 1, 9.0)]), "a", "x", "y")
     assert found == Difference(1.0, 0.5, 2)
     assert compare_to(index_rows(rows), "b", "x", "y") is None
-
-
-def test_a_tally_counts_what_is_beyond_the_noise_of_a_repeat() -> None:
-    found = count([Difference(-0.03, 0.1, 3), Difference(0.01, 0.001, 3), Difference(0.08, 0.1, 3)], 0.02)
-    assert (found.tasks, found.wins, found.losses, found.worse, found.worst) == (3, 1, 1, 1, 0.08)
-    assert found.mean == pytest.approx(0.02)
-    assert count([Difference(math.inf, math.nan, 1)], 0.02).losses == 1
 
 
 def comparison() -> list[Row]:

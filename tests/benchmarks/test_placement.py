@@ -7,8 +7,7 @@ import pytest
 
 import adaptive_dropout as ad
 from adaptive_dropout.processes import one_quiet_thread
-from benchmarks.placement.experiment import PAGE, PLACEMENT, choose, find_sweeps, sweeps_figure
-from benchmarks.placement.methods import ALL, METHODS
+from benchmarks.placement.experiment import ALL, METHODS, PAGE, PLACEMENT, choose, find_sweeps, sweeps_figure
 from benchmarks.report.page import write_page
 from benchmarks.study.study import Choice, Study
 from benchmarks.supervised.training import TrainedRow, train

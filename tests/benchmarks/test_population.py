@@ -21,8 +21,7 @@ from benchmarks.effect.methods import METHODS
 from benchmarks.effect.population import Population, Start, check_tune
 from benchmarks.study.cells import Cell
 from benchmarks.study.cluster import run_on_ray
-from benchmarks.supervised.method import standard
-from benchmarks.supervised.run import Run, fit as fit_run
+from benchmarks.supervised.method import Run, standard, train_run
 from benchmarks.supervised.training import TrainedRow, train
 from tests.benchmarks.digits_task import DIGITS_MLP, cell
 
@@ -73,7 +72,7 @@ def started() -> tuple[Start, TrainedRow]:
 
     def fit(run: Run, trainer: L.Trainer) -> Run:
         kept.append(Start(copy.deepcopy(run), torch.initial_seed(), torch.get_rng_state()))
-        return fit_run(run, trainer)
+        return train_run(run, trainer)
 
     row = train(cell(), TASK, replace(standard(p=0.3), fit=fit), Path(), "cpu")
     return kept[0], row

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from adaptive_dropout.noise.philox import BLOCK, philox4x32
 from benchmarks.randomness.battery import STREAM_TESTS, Integers, correlation, frequency, reversed_bits
-from benchmarks.randomness.results import RESULTS, Row, measure
+from benchmarks.randomness.results import RESULTS, Row, judge, lines, measure, two_sided
 from benchmarks.randomness.streams import PHILOX, Generator, streams
-from benchmarks.randomness.table import judge, lines, two_sided
 from benchmarks.study.rows import read, replace as replace_rows
 
 N = 1 << 18

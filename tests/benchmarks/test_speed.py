@@ -12,7 +12,7 @@ from benchmarks.speed import measure, timing
 from benchmarks.speed.__main__ import main
 from benchmarks.speed.contenders import COPY, NAIVE, NOISES, OPTIONAL, OURS, TORCH, Noise, try_out
 from benchmarks.speed.measure import measure_groups, saved_bytes
-from benchmarks.speed.naive import Naive, NaiveConcrete, bernoulli, gaussian
+from benchmarks.speed.others import Naive, NaiveConcrete, bernoulli, gaussian
 from benchmarks.speed.results import Row
 from benchmarks.speed.timing import backward, cpu_clock, cuda_clock, forward, interleaved
 from benchmarks.study.rows import append, read

@@ -16,10 +16,8 @@ from benchmarks.study.rows import append, read
 from benchmarks.study.study import Study, read_study
 from benchmarks.uci.cells import UciRow
 from benchmarks.uci.experiment import METHODS, UCI
-from benchmarks.uci.published import PUBLISHED
-from benchmarks.uci.splits import read_split
-from benchmarks.uci.table import write_page, write_section
-from benchmarks.uci.tasks import BATCH, TASKS, UciTask
+from benchmarks.uci.table import PUBLISHED, write_page, write_section
+from benchmarks.uci.tasks import BATCH, TASKS, UciTask, read_split
 
 ROWS = 120
 STUDY = """
