@@ -70,19 +70,19 @@ def test_all_other_layers_draw_the_same_noise_twice() -> None:
 
 def test_value_weights_and_random_stream_are_those_of_a_single_run() -> None:
     model, x = network(), torch.rand(16, 4)
-    twin = copy.deepcopy(model)
-    twin[1] = ad.BernoulliDropout(ad.SettableRate(rate_of(model).p))
+    clone = copy.deepcopy(model)
+    clone[1] = ad.BernoulliDropout(ad.SettableRate(rate_of(model).p))
     torch.manual_seed(1)
     loss = ad.DisARM().loss(model, mean_square(model, x))
     loss.backward()
     after = torch.rand(3)
     torch.manual_seed(1)
-    plain = mean_square(twin, x)()
+    plain = mean_square(clone, x)()
     plain.backward()
     assert torch.equal(after, torch.rand(3))
     assert torch.allclose(loss, plain)
     for index in (0, 5):
-        assert torch.allclose(model[index].weight.grad, twin[index].weight.grad, atol=1e-6)
+        assert torch.allclose(model[index].weight.grad, clone[index].weight.grad, atol=1e-6)
 
 
 def test_batch_norm_sees_the_batch_once() -> None:

@@ -82,10 +82,10 @@ def test_the_divergence_works_under_vmap_and_compile(kl: Callable[[Tensor], Tens
     ln_alpha = -torch.rand(4, 3)
     torch.testing.assert_close(torch.vmap(kl)(ln_alpha), kl(ln_alpha))
     torch._dynamo.reset()
-    leaf, twin = (ln_alpha.clone().requires_grad_() for _ in range(2))
+    leaf, clone = (ln_alpha.clone().requires_grad_() for _ in range(2))
     torch.compile(kl, backend="aot_eager", fullgraph=True)(leaf).sum().backward()
-    kl(twin).sum().backward()
-    torch.testing.assert_close(leaf.grad, twin.grad)
+    kl(clone).sum().backward()
+    torch.testing.assert_close(leaf.grad, clone.grad)
 
 
 @pytest.mark.parametrize("kl", [exact_kl, molchanov_kl])

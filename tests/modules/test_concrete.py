@@ -183,11 +183,11 @@ def test_known_defect_deepcopy_raises() -> None:
     """Public code keeps the penalty as an attribute with a gradient, which deepcopy and pickle refuse."""
     wrapped = ad.ConcreteDropout.wrap(nn.Linear(3, 2))
     (wrapped(torch.rand(4, 3)).sum() + ad.penalty(wrapped, 4)).backward()
-    for twin in (copy.deepcopy(wrapped), pickle.loads(pickle.dumps(wrapped))):
+    for clone in (copy.deepcopy(wrapped), pickle.loads(pickle.dumps(wrapped))):
         with torch.no_grad():
-            twin.dropout.rate.logit.fill_(0.0)
-        assert (round(wrapped.p, 6), twin.p) == (0.1, 0.5)
-        assert twin.kl().item() != wrapped.kl().item()
+            clone.dropout.rate.logit.fill_(0.0)
+        assert (round(wrapped.p, 6), clone.p) == (0.1, 0.5)
+        assert clone.kl().item() != wrapped.kl().item()
 
 
 def test_known_defect_input_mutated() -> None:

@@ -48,11 +48,11 @@ def test_outputs_have_the_mean_and_variance_of_noisy_weights(kind: type[ad.Spars
     with torch.no_grad():
         ours = layer(x.expand(20_000, *x.shape[1:])).double()
         mean = dense(x)
-        twin = copy.deepcopy(dense).double()
-        nn.init.constant_(twin.weight, torch.tensor(-3.0).exp().item())
-        if twin.bias is not None:
-            nn.init.zeros_(twin.bias)
-        variance = twin(x.double().square())
+        clone = copy.deepcopy(dense).double()
+        nn.init.constant_(clone.weight, torch.tensor(-3.0).exp().item())
+        if clone.bias is not None:
+            nn.init.zeros_(clone.bias)
+        variance = clone(x.double().square())
     for samples in (ours - mean, (ours - mean) ** 2 - variance):
         error = samples.std(0) / len(samples) ** 0.5
         assert (samples.mean(0).abs() < 5 * error + 1e-6).all()
@@ -63,11 +63,11 @@ def test_eval_mode_drops_the_weights_with_ln_alpha_above_3(kind: type[ad.SparseL
     layer = sparse(kind).eval()
     stay = drop_every_other(layer)
     assert torch.equal(layer.kept(), stay)
-    twin = copy.deepcopy(DENSE[kind][0])
+    clone = copy.deepcopy(DENSE[kind][0])
     with torch.no_grad():
-        twin.weight.mul_(stay)
+        clone.weight.mul_(stay)
     x = input_of(kind)
-    assert torch.equal(layer(x), twin(x))
+    assert torch.equal(layer(x), clone(x))
     layer.threshold = 2.0
     assert not layer.kept().any()
 
@@ -82,11 +82,11 @@ def test_from_dense_keeps_the_parameters_and_the_mode_and_draws_nothing(kind: ty
     assert layer.bias is dense.bias
     assert layer.training == dense.training
     assert (layer.rate.log_variance == -10).all()
-    twin = copy.deepcopy(dense)
+    clone = copy.deepcopy(dense)
     with torch.no_grad():
-        twin.weight[twin.weight.abs() < torch.tensor(-6.5).exp()] = 0  # ln alpha = -10 - ln theta^2 is above 3 there
+        clone.weight[clone.weight.abs() < torch.tensor(-6.5).exp()] = 0  # ln alpha = -10 - ln theta^2 is above 3 there
     x = input_of(kind)
-    assert torch.equal(layer.eval()(x), twin(x))
+    assert torch.equal(layer.eval()(x), clone(x))
 
 
 @every_layer
@@ -178,10 +178,10 @@ def test_no_noise_is_kept_for_the_backward_pass() -> None:
 @every_layer
 def test_copies_pickles_and_strict_state_dicts_hold_weights_and_variances(kind: type[ad.SparseLayer]) -> None:
     layer = sparse(kind)
-    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        assert twin.p == layer.p
-        nn.init.constant_(twin.weight, 1e-3)
-        assert twin.p > 0.99, "the copy's rate looks at the weight of the original"
+    for clone in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert clone.p == layer.p
+        nn.init.constant_(clone.weight, 1e-3)
+        assert clone.p > 0.99, "the copy's rate looks at the weight of the original"
         assert layer.p < 0.99
     other = kind.from_dense(copy.deepcopy(DENSE[kind][0]))
     other.load_state_dict(layer.state_dict(), strict=True)

@@ -157,6 +157,6 @@ def test_alpha_grows_where_nothing_speaks_against_noise() -> None:
 
 def test_copies_share_nothing() -> None:
     layer = ad.VariationalLinear(4, 3)
-    twin = copy.deepcopy(layer)
-    nn.init.zeros_(twin.rate.logit)
-    assert (twin.p, layer.p) == (0.5, pytest.approx(0.1))
+    clone = copy.deepcopy(layer)
+    nn.init.zeros_(clone.rate.logit)
+    assert (clone.p, layer.p) == (0.5, pytest.approx(0.1))

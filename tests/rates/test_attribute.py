@@ -68,9 +68,9 @@ def test_it_is_no_part_of_the_state_dict_and_follows_the_device_in_float32() -> 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
 def test_a_copy_writes_its_own_attribute(copied: object) -> None:
     module, rate = attention()
-    twin = copied(module)  # type: ignore[operator]
-    twin.dropout_rate.set(0.5)
-    assert (twin.dropout, module.dropout, rate.p) == (0.5, 0.125, 0.125)
+    clone = copied(module)  # type: ignore[operator]
+    clone.dropout_rate.set(0.5)
+    assert (clone.dropout, module.dropout, rate.p) == (0.5, 0.125, 0.125)
 
 
 def test_give_back_writes_what_was_there() -> None:

@@ -36,11 +36,11 @@ class TestEveryRate:
         assert copy.deepcopy(rate).to("meta").value.is_meta
 
     def test_copies_and_pickles_are_alive_and_apart(self, rate: ad.Rate) -> None:
-        for twin in (copy.deepcopy(rate), pickle.loads(pickle.dumps(rate))):
+        for clone in (copy.deepcopy(rate), pickle.loads(pickle.dumps(rate))):
             with torch.no_grad():
-                for tensor in (*twin.parameters(), *twin.buffers()):
+                for tensor in (*clone.parameters(), *clone.buffers()):
                     tensor.add_(0.125)
-            assert twin.value.item() != rate.value.item()
+            assert clone.value.item() != rate.value.item()
             assert rate.p == pytest.approx(0.3)
 
     def test_only_a_learned_rate_has_state_to_save(self, rate: ad.Rate) -> None:
@@ -107,9 +107,9 @@ def test_a_shared_rate_is_listed_once_and_moves_both_layers() -> None:
     rate = ad.SettableRate(0.3)
     model = nn.ModuleDict({"a": ad.Dropout(rate), "b": ad.Dropout(rate)})
     assert ad.get_rates(model) == {"a": 0.3}
-    twin = copy.deepcopy(model)
-    ad.set_rates(twin, {"a": 0.5})
-    assert twin["b"].p == 0.5
+    clone = copy.deepcopy(model)
+    ad.set_rates(clone, {"a": 0.5})
+    assert clone["b"].p == 0.5
     assert model["b"].p == 0.3
 
 
