@@ -1,4 +1,4 @@
-"""`DropoutRateControl`: measures at each validation, asks the controller, carries out what it says, logs the state."""
+"""`DropoutRateControl`: measures after each validation, and lets a `ControlLoop` decide and carry the decision out."""
 
 from __future__ import annotations
 
@@ -30,40 +30,39 @@ __all__ = ["DropoutRateControl"]
 class DropoutRateControl(RateCallback):
     """Steers the settable rates of the model with a controller, once after each validation of ``fit``.
 
-    The controller is given ``train_loss`` (mean minibatch loss with dropout on since the last decision), ``val_loss``
-    (the ``monitor``), ``step``, ``total_steps``, ``epoch``, every other metric by its name, and, if it asks, what
-    `adaptive_dropout.signals` measures. Every number of its state is logged: the rates as
-    ``dropout/<rate>``, its memory and the signals as ``dropout_control/<name>``.
+    The controller gets ``train_loss`` (the mean minibatch loss with dropout on since the last decision), ``val_loss``
+    (the ``monitor``), ``step``, ``total_steps``, ``epoch``, every other metric by its name, and, if it asks, the
+    measurements of `adaptive_dropout.signals`. Each number of its state is logged: the rates as ``dropout/<rate>``, its
+    memory and the signals as ``dropout_control/<name>``. A validation without an optimizer step before it decides
+    nothing. Where nothing can be decided, the rates stay and one warning says so: a run that trains is never stopped.
 
-    A rewind restores the best weights, the averages that `WeightAveraging` keeps of them, buffers and optimizer state,
-    when the next batch begins: checkpoints written after a validation hold what it measured. Half-accumulated gradients
-    are dropped; the step count, the learning-rate schedule, the scale of mixed precision, the loggers and the order of
-    the data go on. The checkpoint holds the state, what can be rewound to and the state of torch's CPU generator: on a
-    CPU a run resumed after a validation goes on as the unbroken one, if what it measures is of data in memory. With
-    several processes the signals that all have are averaged, one decides, and all carry it out. A validation without an
-    optimizer step decides nothing.
+    A rewind restores the best weights, the averages that `WeightAveraging` keeps of them, buffers and optimizer state
+    when the next batch begins. Half-accumulated gradients are dropped. The step count, the learning-rate schedule, the
+    scale of mixed precision, the loggers and the order of the data go on.
+
+    The checkpoint holds the state, the weights to rewind to, and the state of torch's CPU generator. On a CPU a run
+    resumed after a validation goes on as the unbroken one would, if the data that it measures lies in memory. Several
+    processes average the signals that all of them have; one decides, and all carry the decision out.
 
     >>> from adaptive_dropout import PlateauController
     >>> callbacks = [DropoutRateControl(PlateauController(patience=2), monitor="val_loss")]
 
     Args:
         controller: the rule; its settings are frozen, all its memory is in ``state``.
-        monitor: which logged metric is the validation loss. None finds it: the one that ModelCheckpoint or
+        monitor: the logged metric that is the validation loss. None finds it: the one that ModelCheckpoint or
             EarlyStopping watch in mode "min", else ``val_loss``, else the only loss that validation logs.
-        folder: where snapshots of the weights are kept for models too large to keep them in memory. Each run needs one
-            of its own. The files stay when it ends, for ``trainer.save_checkpoint``.
-        mode: "min", or "max" for a score, whose negative is then the validation loss. None finds it out: from the
-            callbacks that watch the metric, from the metric, or by its values on training data while they are learned.
+        folder: where snapshots of large models are kept on disk; each run needs a folder of its own. The files stay
+            after the run, for ``trainer.save_checkpoint``. None keeps the snapshots in memory.
+        mode: "min", or "max" for a score, whose negative is then the validation loss. None finds it: from the
+            callbacks that watch the metric, from the metric itself, or from its values on training data.
 
     Raises:
-        TypeError: ``controller`` is no Controller.
-        ValueError: ``mode`` is none of these. Before the first batch is trained on: the model has no settable rate, or
-            nothing validates it, or it cannot be rewound (sharded models, StochasticWeightAveraging, unknown length),
-            or another callback steers its rates, or several metrics could be meant.
-        KeyError: the monitor is not logged; before the first batch too.
+        TypeError: ``controller`` is not a Controller.
+        ValueError: ``mode`` is another word. Before the first batch: the model has no settable rate, nothing validates
+            it, it cannot be rewound (sharded models, StochasticWeightAveraging, unknown length), another callback
+            steers its rates, or several metrics could be the monitor.
+        KeyError: before the first batch: the monitor is not logged.
         OSError: ``folder`` cannot be written to.
-
-    A run that trains is never stopped: where nothing can be decided, the rates stay, and that is said once.
     """
 
     kind: ClassVar[type[Rate]] = SettableRate
@@ -113,7 +112,7 @@ class DropoutRateControl(RateCallback):
         return self._generate_state_key(monitor=self.monitor)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Forget an earlier ``fit``: its best weights are of another run. A checkpoint is loaded after this."""
+        """Forget an earlier ``fit``, whose best weights belong to another run. A checkpoint is loaded after this."""
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             self._begin()
@@ -121,7 +120,7 @@ class DropoutRateControl(RateCallback):
                 check_surroundings(trainer, self)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Raise where there is nothing to steer, or nothing to steer by."""
+        """Raise where the model has no rate to steer, or where nothing validates it."""
         super().on_fit_start(trainer, pl_module)
         check_validated(trainer, self)
         check_alone(trainer, DropoutRateControl)
@@ -149,7 +148,7 @@ class DropoutRateControl(RateCallback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Carry out a rewind that waits; let the meters have the batch before it is trained on."""
+        """Carry out a rewind that waits, and show the batch to the meters before it is trained on."""
         if not self._opened:
             self._open(trainer, pl_module)
         self._steering.before_step()
@@ -160,12 +159,12 @@ class DropoutRateControl(RateCallback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Let the meters have its loss."""
+        """Show the loss of the batch to the meters."""
         for meter in self._meters:
             meter.on_train_batch_end(trainer, pl_module, outputs)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Let the meters know."""
+        """Tell the meters that a validation begins."""
         if _decides(trainer):
             for meter in self._meters:
                 meter.on_validation_start(trainer, pl_module)
@@ -174,14 +173,14 @@ class DropoutRateControl(RateCallback):
     def on_validation_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Let the meters have the batches of the first dataloader."""
+        """Show the batches of the first dataloader to the meters."""
         if _decides(trainer) and dataloader_idx == 0:
             for meter in self._meters:
                 meter.on_validation_batch_start(trainer, batch, batch_idx)
 
     @timed
     def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Let the meters see what it logged."""
+        """Show the meters what the batch logged."""
         if _decides(trainer):
             for meter in self._meters:
                 meter.on_validation_batch_end(trainer)
@@ -222,12 +221,12 @@ class DropoutRateControl(RateCallback):
         self._close(trainer)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Leave the model as it was, but for its rates."""
+        """Take everything off the model that measured it."""
         super().on_fit_end(trainer, pl_module)
         self._stop_measuring()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Leave the model as it was, but for its rates; checkpoints saved now hold the rewind that waits."""
+        """Take everything off the model that measured it. A checkpoint saved now holds the rewind that waits."""
         self._stop_measuring()
         self._close(trainer)
 
@@ -289,5 +288,5 @@ class DropoutRateControl(RateCallback):
 
 
 def _decides(trainer: L.Trainer) -> bool:
-    """Tell whether ``trainer`` validates to be decided on: in ``fit``, and not to check that it can."""
+    """Tell whether a decision follows this validation: it is part of ``fit``, and not the sanity check."""
     return trainer.state.fn == "fit" and not trainer.sanity_checking
