@@ -11,11 +11,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from adaptive_dropout.callbacks.base import RateCallback
 from adaptive_dropout.callbacks.checks import check_alone, check_pace, check_surroundings, check_validated
-from adaptive_dropout.callbacks.losses import logged_metrics
-from adaptive_dropout.callbacks.meters import Meters
-from adaptive_dropout.callbacks.meters.batches import RunBatches
-from adaptive_dropout.callbacks.meters.monitored import Monitored, MonitorSearch
-from adaptive_dropout.callbacks.meters.signals import average, measure, run_metrics, run_position
+from adaptive_dropout.callbacks.meters import Measurement, Monitored
 from adaptive_dropout.callbacks.record import Stopwatch, begin_logs, finish_logs, log_decision, timed
 from adaptive_dropout.callbacks.trainer import averages, run_dir, steps_done
 from adaptive_dropout.controllers import Controller, State
@@ -87,13 +83,9 @@ class DropoutRateControl(RateCallback):
     def _begin(self) -> None:
         self.loop = None
         self.monitored = Monitored(self.monitor, self.mode)
-        self._search = MonitorSearch(self.monitored)
-        self._meters = Meters(self.monitored, self.controller.needs())
-        self._batches = RunBatches()
         self.stopwatch = Stopwatch()
+        self._measurement = Measurement(self.monitored, self.controller.needs())
         self._saved: dict[str, Any] | None = None
-        self._decided_at: int | None = None
-        self._warned_of_monitor = False
         self._opened = False
 
     @property
@@ -135,10 +127,7 @@ class DropoutRateControl(RateCallback):
         )  # fmt: skip
         if self._saved is not None:
             self.loop.load_state_dict(self._saved["loop"])
-        self._batches.loader = self.monitored.loader
-        for meter in self._meters:
-            meter.on_train_start(trainer, pl_module, self._batches)
-        self._batches.watch(trainer, pl_module)
+        self._measurement.on_train_start(trainer, pl_module)
         self.stopwatch = Stopwatch()
         if self._saved is not None:
             torch.set_rng_state(self._saved["generator"])
@@ -152,63 +141,44 @@ class DropoutRateControl(RateCallback):
         if not self._opened:
             self._open(trainer, pl_module)
         self._steering.before_step()
-        for meter in self._meters:
-            meter.on_train_batch_start(trainer, pl_module, batch)
+        self._measurement.on_train_batch_start(trainer, pl_module, batch)
 
     @timed
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Show the loss of the batch to the meters."""
-        for meter in self._meters:
-            meter.on_train_batch_end(trainer, pl_module, outputs)
+        self._measurement.on_train_batch_end(trainer, pl_module, outputs)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Tell the meters that a validation begins."""
-        if _decides(trainer):
-            for meter in self._meters:
-                meter.on_validation_start(trainer, pl_module)
+        self._measurement.on_validation_start(trainer, pl_module)
 
     @timed
     def on_validation_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Show the batches of the first dataloader to the meters."""
-        if _decides(trainer) and dataloader_idx == 0:
-            for meter in self._meters:
-                meter.on_validation_batch_start(trainer, batch, batch_idx)
+        if dataloader_idx == 0:
+            self._measurement.on_validation_batch_start(trainer, batch, batch_idx)
 
     @timed
     def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """Show the meters what the batch logged."""
-        if _decides(trainer):
-            for meter in self._meters:
-                meter.on_validation_batch_end(trainer)
+        self._measurement.on_validation_batch_end(trainer)
 
     @timed
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measure, decide, log. The loop carries the decision out and writes it down."""
-        if trainer.state.fn != "fit":
+        sign = self.monitored.sign
+        signals = self._measurement.measure(trainer, pl_module)
+        if signals is None:
             return
-        logged = logged_metrics(trainer)
-        if trainer.sanity_checking:
-            self._search.after_sanity_check(logged)
-            return
-        if (missing := self._search.at_validation(trainer, logged)) and not self._warned_of_monitor:
-            self._warned_of_monitor = True
-            rank_zero_warn(missing)
-        can_decide = self.monitored.found and self.monitored.name in logged
-        if not trainer.strategy.reduce_boolean_decision(can_decide, all=True):
-            return
-        signals = average(trainer, run_metrics(trainer, self.monitored)) | run_position(trainer)
-        if signals["step"] == self._decided_at:
-            return
-        self._decided_at = int(signals["step"])
-        signals = self._measure(trainer, pl_module, signals)
+        if self.monitored.sign != sign:  # the monitored loss was found to be a score
+            self._steering.forget()
         state = self._steering.decide(signals)
         log_decision(trainer, self._steering.run, state, signals)
-        for meter in self._meters:
-            meter.on_decision(state)
+        self._measurement.on_decision(state)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Carry out a rewind that waits, before callbacks that work on the weights of a new epoch."""
@@ -223,29 +193,28 @@ class DropoutRateControl(RateCallback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take everything off the model that measured it."""
         super().on_fit_end(trainer, pl_module)
-        self._stop_measuring()
+        self._measurement.on_fit_end()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Take everything off the model that measured it. A checkpoint saved now holds the rewind that waits."""
-        self._stop_measuring()
+        self._measurement.on_fit_end()
         self._close(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the loop's state, what was measured since the last decision, and the state of torch's generator."""
+        if self.loop is None and self._saved is not None:
+            return self._saved  # loaded, and not yet taken over
         return {
             "loop": None if self.loop is None else self.loop.state_dict(),
-            "meters": self._meters.state_dict(),
-            "monitored": self.monitored.state_dict(),
+            "measurement": self._measurement.state_dict(),
             "generator": torch.get_rng_state(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint; the loop and the generator take it over when training starts."""
-        if not self._goes_on:
-            return
-        self._saved = state_dict if state_dict["loop"] is not None else None
-        self._meters.load_state_dict(state_dict["meters"])
-        self.monitored.load_state_dict(state_dict["monitored"])
+        if self._goes_on and state_dict["loop"] is not None:
+            self._saved = state_dict
+            self._measurement.load_state_dict(state_dict["measurement"])
 
     @property
     def _rewinds(self) -> bool:
@@ -259,7 +228,7 @@ class DropoutRateControl(RateCallback):
     def _open(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find the monitor and begin the record, before the first batch is trained on."""
         self._opened = True
-        self._search.before_training(trainer, pl_module, self._batches)
+        self._measurement.find_monitor(trainer, pl_module)
         run = self._steering.run
         if not run.decisions:
             run.monitor, run.step = self.monitored.name or "the validation loss", steps_done(trainer)
@@ -267,26 +236,7 @@ class DropoutRateControl(RateCallback):
             self._steering.record_in(run_dir(trainer))
             begin_logs(trainer, run)
 
-    def _measure(self, trainer: L.Trainer, pl_module: L.LightningModule, known: dict[str, float]) -> dict[str, float]:
-        """Return ``known`` and what the meters measure; if that shows the loss to be a score, the rule begins anew."""
-        sign = self.monitored.sign
-        signals = measure(trainer, pl_module, self._meters, known)
-        if self.monitored.sign != sign:
-            signals["val_loss"] = -signals["val_loss"]
-            self._steering.forget()
-        return signals
-
     def _close(self, trainer: L.Trainer) -> None:
         if self.loop is not None:
             self.loop.close()
             finish_logs(trainer, self.loop.run, self.stopwatch.ratio())
-
-    def _stop_measuring(self) -> None:
-        self._batches.unwatch()
-        for meter in self._meters:
-            meter.on_fit_end()
-
-
-def _decides(trainer: L.Trainer) -> bool:
-    """Tell whether a decision follows this validation: it is part of ``fit``, and not the sanity check."""
-    return trainer.state.fn == "fit" and not trainer.sanity_checking

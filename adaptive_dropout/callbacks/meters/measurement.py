@@ -1,0 +1,205 @@
+"""`Measurement`: all that a Lightning run measures for a controller, as signals that are the same on every process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+
+from adaptive_dropout.callbacks.losses import logged_metrics
+from adaptive_dropout.callbacks.meters.base import Meter
+from adaptive_dropout.callbacks.meters.batches import RunBatches
+from adaptive_dropout.callbacks.meters.clean_loss import CleanLossMeter
+from adaptive_dropout.callbacks.meters.hypergradient import HypergradientMeter
+from adaptive_dropout.callbacks.meters.monitored import Monitored, MonitorSearch
+from adaptive_dropout.callbacks.meters.response import ResponseMeter
+from adaptive_dropout.callbacks.meters.train_loss import TrainLossMeter
+from adaptive_dropout.callbacks.trainer import known_steps, steps_done
+from adaptive_dropout.controllers import State
+
+__all__ = ["Measurement"]
+
+ASKED_FOR: Mapping[str, type[Meter]] = {
+    "clean_loss": CleanLossMeter,
+    "hypergradient": HypergradientMeter,
+    "response": ResponseMeter,
+}
+
+
+class Measurement:
+    """The validation loss, the training loss, the position in the run, and one meter for each need of a controller.
+
+    ``monitored`` is the metric that is the validation loss. `DropoutRateControl` calls the hooks, which have Lightning's
+    names, and `measure` after each validation.
+
+    Args:
+        monitored: as the user named it, or yet to be found.
+        needs: the measurements that the controller asks for.
+
+    Raises:
+        ValueError: nothing measures one of the needs.
+    """
+
+    def __init__(self, monitored: Monitored, needs: frozenset[str]) -> None:
+        known = {*ASKED_FOR, "snapshot"}
+        if unknown := needs - known:
+            raise ValueError(
+                f"the controller needs {sorted(unknown)}, but only {sorted(known)} can be measured or kept"
+            )
+        self.monitored = monitored
+        asked = {name: meter(monitored) for name, meter in ASKED_FOR.items() if name in needs}
+        self._meters: dict[str, Meter] = {"train_loss": TrainLossMeter(monitored), **asked}
+        self._search = MonitorSearch(monitored)
+        self._batches = RunBatches()
+        self._measured_at: int | None = None
+        self._warned = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin; a checkpoint is loaded by now."""
+        self._batches.loader = self.monitored.loader
+        for meter in self:
+            meter.on_train_start(trainer, pl_module, self._batches)
+        self._batches.watch(trainer, pl_module)
+
+    def find_monitor(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Find the monitored metric before the first batch is trained on.
+
+        Raises:
+            KeyError: the metric that the user named is not logged.
+            ValueError: several metrics could be meant, or none.
+        """
+        self._search.before_training(trainer, pl_module, self._batches)
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
+        """Show ``batch`` to the meters before it is trained on."""
+        for meter in self:
+            meter.on_train_batch_start(trainer, pl_module, batch)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
+        """Show the loss of a batch to the meters."""
+        for meter in self:
+            meter.on_train_batch_end(trainer, pl_module, outputs)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tell the meters that a validation begins; they are not told of the sanity check."""
+        if _decides(trainer):
+            for meter in self:
+                meter.on_validation_start(trainer, pl_module)
+
+    def on_validation_batch_start(self, trainer: L.Trainer, batch: Any, batch_idx: int) -> None:
+        """Show a batch of the first loader to the meters before it is validated on."""
+        if _decides(trainer):
+            for meter in self:
+                meter.on_validation_batch_start(trainer, batch, batch_idx)
+
+    def on_validation_batch_end(self, trainer: L.Trainer) -> None:
+        """Show the metrics that a batch logged to the meters."""
+        if _decides(trainer):
+            for meter in self:
+                meter.on_validation_batch_end(trainer)
+
+    def measure(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, float] | None:
+        """Return the signals of the validation that ends; None where it decides nothing.
+
+        It decides nothing as the sanity check, outside of ``fit``, without an optimizer step since the last one, or
+        where a process does not log the monitored metric. Where only ``val_loss`` is not finite, nothing else is
+        measured.
+        """
+        if trainer.state.fn != "fit":
+            return None
+        logged = logged_metrics(trainer)
+        if trainer.sanity_checking:
+            self._search.after_sanity_check(logged)
+            return None
+        self._look_for_monitor(trainer, logged)
+        can_decide = self.monitored.found and self.monitored.name in logged
+        if not trainer.strategy.reduce_boolean_decision(can_decide, all=True):
+            return None
+        signals = _average(trainer, _read_metrics(trainer, self.monitored)) | _read_position(trainer)
+        if signals["step"] == self._measured_at:
+            return None
+        self._measured_at = int(signals["step"])
+        if not math.isfinite(signals["val_loss"]):
+            return signals
+        sign = self.monitored.sign
+        signals = _average(trainer, self._ask_meters(trainer, pl_module, signals))
+        # The meters may have found that the monitored loss is a score.
+        return signals | {"val_loss": signals["val_loss"] * sign * self.monitored.sign}
+
+    def on_decision(self, state: State) -> None:
+        """Tell the meters which decision was made."""
+        for meter in self:
+            meter.on_decision(state)
+
+    def on_fit_end(self) -> None:
+        """Take everything off the model that measured it."""
+        self._batches.unwatch()
+        for meter in self:
+            meter.on_fit_end()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run has to know: the monitored metric, and the state of each meter by name."""
+        meters = {name: meter.state_dict() for name, meter in self._meters.items()}
+        return {"monitored": self.monitored.state_dict(), "meters": meters}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.monitored.load_state_dict(state["monitored"])
+        for name, meter in self._meters.items():
+            if name in state["meters"]:  # another rule may have asked for other meters
+                meter.load_state_dict(state["meters"][name])
+
+    def __iter__(self) -> Iterator[Meter]:
+        return iter(self._meters.values())
+
+    def _look_for_monitor(self, trainer: L.Trainer, logged: dict[str, Any]) -> None:
+        missing = self._search.at_validation(trainer, logged)
+        if missing and not self._warned:
+            self._warned = True
+            rank_zero_warn(missing)
+
+    def _ask_meters(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Return ``known`` with the measurements of all meters; each is given the signals of those before it."""
+        signals = dict(known)
+        for meter in self:
+            measured = {**signals, **meter.signals(trainer, pl_module, signals)}
+            signals = {name: value for name, value in measured.items() if value is not None}
+        return signals
+
+
+def _decides(trainer: L.Trainer) -> bool:
+    """Tell whether a decision follows this validation: it is part of ``fit``, and not the sanity check."""
+    return trainer.state.fn == "fit" and not trainer.sanity_checking
+
+
+def _read_metrics(trainer: L.Trainer, monitored: Monitored) -> dict[str, float]:
+    """Return every metric of this validation by name, and ``val_loss`` for the monitored one, which it logged."""
+    assert monitored.name is not None
+    # Lightning's own train_loss is of the last step or the epoch before: never let it pass for ours.
+    signals = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "train_loss"}
+    return signals | {"val_loss": monitored.loss(signals[monitored.name])}
+
+
+def _read_position(trainer: L.Trainer) -> dict[str, float]:
+    """Return ``step``, ``epoch`` and, for a run whose end is known, ``total_steps``."""
+    position: dict[str, float] = {"step": steps_done(trainer), "epoch": trainer.current_epoch}
+    total = known_steps(trainer)
+    return position if total is None else position | {"total_steps": total}
+
+
+def _average(trainer: L.Trainer, signals: dict[str, float]) -> dict[str, float]:
+    """Return the mean over the processes of each signal that all of them have; every process has to call it."""
+    if trainer.world_size == 1:
+        return signals
+    names = trainer.strategy.broadcast(list(signals))
+    rows = [[signals.get(name, 0.0) for name in names], [float(name in signals) for name in names]]
+    local = torch.tensor(rows, dtype=torch.float64, device=trainer.strategy.root_device)
+    sums, counts = trainer.strategy.reduce(local, reduce_op="sum").tolist()
+    everywhere = [count == trainer.world_size for count in counts]
+    return {name: total / trainer.world_size for name, total, kept in zip(names, sums, everywhere, strict=True) if kept}
