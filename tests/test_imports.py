@@ -96,7 +96,7 @@ def test_no_public_name_needs_lightning_or_wandb() -> None:
     assert not loaded & HEAVY
 
 
-RECORD = "adaptive_dropout.tracking.decisions_file, adaptive_dropout.tracking.summary"
+RECORD = "adaptive_dropout.tracking.decisions, adaptive_dropout.tracking.summary"
 
 
 @pytest.mark.parametrize("module", ["adaptive_dropout", "adaptive_dropout.cli", RECORD])

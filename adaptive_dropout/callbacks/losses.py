@@ -11,10 +11,10 @@ from typing import Any
 import lightning.pytorch as L
 from torch import Tensor
 
-from adaptive_dropout.callbacks.trainer import private
+from adaptive_dropout.callbacks.trainer import names_of_result, private
 from adaptive_dropout.signals import RunningLoss
 
-__all__ = ["ValidationLosses", "add_batch_loss", "batch_loss", "logged_metrics", "loss_in"]
+__all__ = ["ValidationLosses", "add_batch_loss", "batch_loss", "loss_in"]
 
 
 def add_batch_loss(running: RunningLoss, pl_module: L.LightningModule, outputs: Any) -> None:
@@ -59,7 +59,7 @@ class ValidationLosses:
         """Read the loss of the batch that has just been validated."""
         results = private(trainer, "_results")
         for item in results.values():
-            if self.monitor in _names(results, item) and not item.has_reset:
+            if self.monitor in names_of_result(results, item) and not item.has_reset:
                 self._add(item)
                 return
 
@@ -80,18 +80,3 @@ class ValidationLosses:
                 found.append((new_total - total) / (new_count - count))
             total, count = new_total, new_count
         return found
-
-
-def logged_metrics(trainer: L.Trainer) -> dict[str, Any]:
-    """Return how each metric of the validation that is ending was logged, by its name in ``callback_metrics``.
-
-    ``callback_metrics`` itself still holds what earlier validations logged.
-    """
-    results = private(trainer, "_results")
-    fresh = [item for item in results.values() if not item.has_reset and item.meta.on_epoch]
-    return {name: item for item in fresh for name in _names(results, item)}
-
-
-def _names(results: Any, item: Any) -> tuple[str, ...]:
-    names: tuple[str, ...] = private(results, "_forked_name")(item, False)
-    return names

@@ -24,8 +24,10 @@ __all__ = [
     "interval_for",
     "known_steps",
     "log_numbers",
+    "logged_metrics",
     "logging_step",
     "logs_now",
+    "names_of_result",
     "private",
     "run_dir",
     "steps_done",
@@ -116,6 +118,22 @@ def log_numbers(trainer: L.Trainer, numbers: Mapping[str, float]) -> None:
     """
     for logger in trainer.loggers:
         logger.log_metrics(dict(numbers), step=logging_step(trainer))
+
+
+def logged_metrics(trainer: L.Trainer) -> dict[str, Any]:
+    """Return how each metric of the validation that is ending was logged, by its name in ``callback_metrics``.
+
+    ``callback_metrics`` itself still holds what earlier validations logged.
+    """
+    results = private(trainer, "_results")
+    fresh = [item for item in results.values() if not item.has_reset and item.meta.on_epoch]
+    return {name: item for item in fresh for name in names_of_result(results, item)}
+
+
+def names_of_result(results: Any, item: Any) -> tuple[str, ...]:
+    """Return the names under which ``callback_metrics`` holds a logged ``item`` of the trainer's ``results``."""
+    names: tuple[str, ...] = private(results, "_forked_name")(item, False)
+    return names
 
 
 def averages(trainer: L.Trainer) -> list[nn.Module]:

@@ -15,8 +15,8 @@ from adaptive_dropout.controllers import Controller, State, controller_to_dict, 
 from adaptive_dropout.controllers.base import NO_DECISION, check_controller, decide
 from adaptive_dropout.rates import SettableRate, get_rates, set_rates
 from adaptive_dropout.steering.rewinder import Rewinder
-from adaptive_dropout.tracking.decisions_file import FILE, DecisionsFile
-from adaptive_dropout.tracking.run import Decision, Run
+from adaptive_dropout.tracking.decisions import FILE, Decision, DecisionsFile
+from adaptive_dropout.tracking.run import Run
 
 __all__ = ["ControlLoop"]
 
@@ -88,7 +88,7 @@ class ControlLoop:
         A folder that cannot be written to is one warning.
         """
         try:
-            self._file = DecisionsFile(Path(folder), self.run)
+            self._file = DecisionsFile(Path(folder), self.run.id, self.run.lines())
         except OSError as error:
             self._warn_of_file(error)
 

@@ -16,61 +16,10 @@ from adaptive_dropout.controllers import (
     state_from_dict,
 )
 from adaptive_dropout.controllers.base import NO_DECISION, decide
+from adaptive_dropout.tracking.decisions import Decision
 from adaptive_dropout.tracking.history import History, Point
 
-__all__ = ["Decision", "Run", "replay"]
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One decision.
-
-    Args:
-        step: optimizer steps done so far.
-        signals: the numbers that it is based on, by name; a loss that diverged is NaN or infinite.
-        before: ``{name: p}`` before the decision.
-        after: ``{name: p}`` after it.
-        improved, rewind, restart, reason: as in `adaptive_dropout.State`.
-        controller: the new settings, from this decision on, if the run was resumed with other settings; else None.
-        forgot: whether the controller's memory began anew before this decision.
-    """
-
-    step: int
-    signals: Mapping[str, float]
-    before: Mapping[str, float]
-    after: Mapping[str, float]
-    improved: bool = False
-    rewind: bool = False
-    restart: bool = False
-    reason: str = ""
-    controller: Mapping[str, Any] | None = None
-    forgot: bool = False
-
-    @property
-    def gap(self) -> float | None:
-        """Validation minus training loss; None where one of them was not measured."""
-        losses = [self.signals.get(name) for name in ("val_loss", "train_loss")]
-        return None if None in losses else losses[0] - losses[1]  # type: ignore[operator]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the decision in JSON types; NaN and infinity, which JSON lacks, are text."""
-        signals = {name: v if math.isfinite(v) else str(v) for name, v in self.signals.items()}
-        rare = {name for name in ("controller", "forgot") if not getattr(self, name)}
-        return {name: value for name, value in vars(self).items() if name not in rare} | {"signals": signals}
-
-    def to_line(self) -> str:
-        """Return `to_dict` as one line of JSON."""
-        return json.dumps(self.to_dict(), allow_nan=False)
-
-    @classmethod
-    def from_dict(cls, entries: Mapping[str, Any]) -> Decision:
-        """Return the decision that `to_dict` stored.
-
-        Raises:
-            TypeError, ValueError, KeyError: ``entries`` is not a decision.
-        """
-        signals = {name: float(v) if isinstance(v, str) else v for name, v in entries["signals"].items()}
-        return cls(**{**entries, "signals": signals})
+__all__ = ["Run", "replay"]
 
 
 @dataclass

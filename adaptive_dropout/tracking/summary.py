@@ -5,8 +5,9 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
+from adaptive_dropout.tracking.decisions import Decision
 from adaptive_dropout.tracking.names import RATE, SUMMARY, metric_keys
-from adaptive_dropout.tracking.run import Decision, Run
+from adaptive_dropout.tracking.run import Run
 
 __all__ = ["decisions_table", "run_summary"]
 

@@ -11,8 +11,8 @@ import lightning.pytorch as L
 
 from adaptive_dropout.callbacks.isolated.guard import fixed_seed, without_side_effects
 from adaptive_dropout.callbacks.isolated.silent_trainer import silent_trainer
-from adaptive_dropout.callbacks.losses import ValidationLosses, logged_metrics
-from adaptive_dropout.callbacks.trainer import as_validated
+from adaptive_dropout.callbacks.losses import ValidationLosses
+from adaptive_dropout.callbacks.trainer import as_validated, logged_metrics
 from adaptive_dropout.contexts import eager
 from adaptive_dropout.inference.mc_mode import noise_on
 

@@ -10,7 +10,6 @@ import lightning.pytorch as L
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 
-from adaptive_dropout.callbacks.losses import logged_metrics
 from adaptive_dropout.callbacks.meters.base import Meter
 from adaptive_dropout.callbacks.meters.batches import RunBatches
 from adaptive_dropout.callbacks.meters.clean_loss import CleanLossMeter
@@ -18,7 +17,7 @@ from adaptive_dropout.callbacks.meters.hypergradient import HypergradientMeter
 from adaptive_dropout.callbacks.meters.monitored import Monitored, MonitorSearch
 from adaptive_dropout.callbacks.meters.response import ResponseMeter
 from adaptive_dropout.callbacks.meters.train_loss import TrainLossMeter
-from adaptive_dropout.callbacks.trainer import known_steps, steps_done
+from adaptive_dropout.callbacks.trainer import known_steps, logged_metrics, steps_done
 from adaptive_dropout.controllers import State
 
 __all__ = ["Measurement"]
@@ -33,8 +32,8 @@ ASKED_FOR: Mapping[str, type[Meter]] = {
 class Measurement:
     """The validation loss, the training loss, the position in the run, and one meter for each need of a controller.
 
-    ``monitored`` is the metric that is the validation loss. `DropoutRateControl` calls the hooks, which have Lightning's
-    names, and `measure` after each validation.
+    ``monitored`` is the metric that is the validation loss. `DropoutRateControl` calls the hooks, named as Lightning's,
+    and `measure` after each validation.
 
     Args:
         monitored: as the user named it, or yet to be found.

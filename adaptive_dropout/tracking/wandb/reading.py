@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from adaptive_dropout.tracking.decisions_file import FILE
+from adaptive_dropout.tracking.decisions import FILE
 from adaptive_dropout.tracking.names import TRACE
 from adaptive_dropout.tracking.run import Run
 from adaptive_dropout.tracking.wandb.file import history_values

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adaptive_dropout.tracking import Run, read_run
-from adaptive_dropout.tracking.decisions_file import DecisionsFile
+from adaptive_dropout.tracking.decisions import DecisionsFile
 from tests.tracking.test_run import recorded
 
 
@@ -19,9 +19,13 @@ def named(name: str, decisions: int = 0) -> Run:
     return run
 
 
+def open_file(folder: Path, run: Run) -> DecisionsFile:
+    return DecisionsFile(folder, run.id, run.lines())
+
+
 def test_a_decision_is_in_the_file_before_add_returns(tmp_path: Path) -> None:
     run = named("a")
-    trace = DecisionsFile(tmp_path / "new" / "folder", run)
+    trace = open_file(tmp_path / "new" / "folder", run)
     for number, decision in enumerate(recorded().decisions[:5], start=1):
         trace.add(decision.to_line())
         lines = (tmp_path / "new" / "folder" / "decisions.jsonl").read_text().splitlines()
@@ -31,7 +35,7 @@ def test_a_decision_is_in_the_file_before_add_returns(tmp_path: Path) -> None:
 
 
 def test_the_first_line_says_controller_settings_and_rates_at_start(tmp_path: Path) -> None:
-    DecisionsFile(tmp_path, named("a")).close()
+    open_file(tmp_path, named("a")).close()
     header = json.loads((tmp_path / "decisions.jsonl").read_text())
     assert header["controller"]["class_path"] == "adaptive_dropout.RewindController"
     assert header["controller"]["init_args"]["controller"]["class_path"] == "adaptive_dropout.Chain"
@@ -39,12 +43,12 @@ def test_the_first_line_says_controller_settings_and_rates_at_start(tmp_path: Pa
 
 
 def test_a_resumed_run_goes_on_in_its_file_without_doubling_lines(tmp_path: Path) -> None:
-    trace = DecisionsFile(tmp_path, named("a"))
+    trace = open_file(tmp_path, named("a"))
     decisions = recorded().decisions
     for decision in decisions[:8]:
         trace.add(decision.to_line())
     trace.close()
-    resumed = DecisionsFile(tmp_path, named("a", 5))  # from a checkpoint after the fifth
+    resumed = open_file(tmp_path, named("a", 5))  # from a checkpoint after the fifth
     for decision in decisions[5:12]:
         resumed.add(decision.to_line())
     resumed.close()
@@ -54,7 +58,7 @@ def test_a_resumed_run_goes_on_in_its_file_without_doubling_lines(tmp_path: Path
 
 def test_another_runs_file_is_kept(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
-        DecisionsFile(tmp_path, named(name, 3)).close()
+        open_file(tmp_path, named(name, 3)).close()
     assert read_run(tmp_path).id == "c"
     assert read_run(tmp_path / "decisions-1.jsonl").id == "a"
     assert read_run(tmp_path / "decisions-2.jsonl").id == "b"
@@ -63,13 +67,13 @@ def test_another_runs_file_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"garbage\n", b"[1]\n", b"\xff\xfe"])
 def test_a_file_that_is_none_of_ours_is_kept_too(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "decisions.jsonl").write_bytes(content)
-    DecisionsFile(tmp_path, named("a")).close()
+    open_file(tmp_path, named("a")).close()
     assert read_run(tmp_path).id == "a"
     assert (tmp_path / "decisions-1.jsonl").read_bytes() == content
 
 
 def test_two_runs_that_share_a_folder_at_the_same_time_keep_apart(tmp_path: Path) -> None:
-    first, second = DecisionsFile(tmp_path, named("a")), DecisionsFile(tmp_path, named("b"))
+    first, second = open_file(tmp_path, named("a")), open_file(tmp_path, named("b"))
     first.add(recorded().decisions[0].to_line())
     second.add(recorded().decisions[1].to_line())
     first.close()

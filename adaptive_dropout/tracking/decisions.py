@@ -1,0 +1,138 @@
+"""`Decision`, and ``decisions.jsonl``, the file of a run that gets each decision as soon as it is made.
+
+W&B writes its file late: a process that is killed loses up to 15 seconds of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+__all__ = ["FILE", "Decision", "DecisionsFile"]
+
+FILE = "decisions.jsonl"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision.
+
+    Args:
+        step: optimizer steps done so far.
+        signals: the numbers that it is based on, by name; a loss that diverged is NaN or infinite.
+        before: ``{name: p}`` before the decision.
+        after: ``{name: p}`` after it.
+        improved, rewind, restart, reason: as in `adaptive_dropout.State`.
+        controller: the new settings, from this decision on, if the run was resumed with other settings; else None.
+        forgot: whether the controller's memory began anew before this decision.
+    """
+
+    step: int
+    signals: Mapping[str, float]
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    improved: bool = False
+    rewind: bool = False
+    restart: bool = False
+    reason: str = ""
+    controller: Mapping[str, Any] | None = None
+    forgot: bool = False
+
+    @property
+    def gap(self) -> float | None:
+        """Validation minus training loss; None where one of them was not measured."""
+        losses = [self.signals.get(name) for name in ("val_loss", "train_loss")]
+        return None if None in losses else losses[0] - losses[1]  # type: ignore[operator]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the decision in JSON types; NaN and infinity, which JSON lacks, are text."""
+        signals = {name: v if math.isfinite(v) else str(v) for name, v in self.signals.items()}
+        rare = {name for name in ("controller", "forgot") if not getattr(self, name)}
+        return {name: value for name, value in vars(self).items() if name not in rare} | {"signals": signals}
+
+    def to_line(self) -> str:
+        """Return `to_dict` as one line of JSON."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any]) -> Decision:
+        """Return the decision that `to_dict` stored.
+
+        Raises:
+            TypeError, ValueError, KeyError: ``entries`` is not a decision.
+        """
+        signals = {name: float(v) if isinstance(v, str) else v for name, v in entries["signals"].items()}
+        return cls(**{**entries, "signals": signals})
+
+
+class DecisionsFile:
+    """The file ``decisions.jsonl`` of a run, open for more decisions.
+
+    If the folder has a file of the same run, it is rewritten with ``lines``, which after a resume are those up to the
+    checkpoint. A file of another run is renamed to ``decisions-1.jsonl``, or the next free number.
+
+    Args:
+        folder: the folder of the run, created if it does not exist.
+        run_id: the id of the run.
+        lines: its header and its decisions so far.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path, run_id: str, lines: Iterable[str]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / FILE
+        if path.exists() and _id_of(path) != run_id:
+            path.rename(_free(folder))
+        # The process may be killed at any time, and never leaves half a file under this name.
+        fresh = folder / f"{FILE}.{os.getpid()}"
+        self._file: TextIO = fresh.open("w", encoding="utf-8")
+        try:
+            self._write(*lines)
+            fresh.replace(path)
+        except OSError:
+            self.close()
+            fresh.unlink(missing_ok=True)
+            raise
+
+    def add(self, line: str) -> None:
+        """Append the line of one decision; a process that is killed later does not lose it.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        self._write(line)
+
+    def close(self) -> None:
+        """Close the file; lines for which a full disk had no room are lost."""
+        with suppress(OSError):
+            self._file.close()
+
+    def _write(self, *lines: str) -> None:
+        self._file.writelines(f"{line}\n" for line in lines)
+        self._file.flush()
+
+
+def _id_of(path: Path) -> str | None:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        try:
+            header = json.loads(file.readline())
+        except ValueError:
+            return None
+    found = header.get("id") if isinstance(header, dict) else None
+    return str(found)
+
+
+def _free(folder: Path) -> Path:
+    stem, suffix = os.path.splitext(FILE)
+    number = 1
+    while (path := folder / f"{stem}-{number}{suffix}").exists():
+        number += 1
+    return path
