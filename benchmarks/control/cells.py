@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from benchmarks.control.methods import METHODS, Method
 from benchmarks.control.study_task import VALIDATIONS
 from benchmarks.control.tasks import TASKS
 from benchmarks.study.cells import find_commit
-from benchmarks.study.training import BestWeights, GradientCost, Rewinds, quiet_trainer
+from benchmarks.study.training import BestWeights, GradientCost, Rewinds, fit
 
 __all__ = ["Cell", "Row", "run_cell"]
 
@@ -99,17 +97,8 @@ def run_cell(cell: Cell, folder: Path | None = None, methods: Mapping[str, Metho
     data.setup("fit")
     model = task.model(data, method.dropout)
     best, cost, rewinds = BestWeights(), GradientCost(), Rewinds()
-    with tempfile.TemporaryDirectory() as scratch:  # for its decisions, which are not kept
-        trainer = quiet_trainer(
-            task.fitting.every,
-            VALIDATIONS,
-            [best, cost, *method.callbacks(), rewinds],
-            accelerator="cpu",
-            default_root_dir=scratch,
-        )
-        began = time.process_time()
-        trainer.fit(model, data)
-        seconds = time.process_time() - began
+    callbacks = [best, cost, *method.callbacks(), rewinds]
+    trainer, seconds = fit(model, data, task.fitting.every, VALIDATIONS, callbacks)
     assert best.validations == VALIDATIONS, f"{cell} was validated {best.validations} times"
     rates = get_rates(model)
     tested = _test(trainer, model, data, best)

@@ -40,18 +40,8 @@ PUBLISHED = {  # n: RMSE, p of layer 1, p of layers 2 to 4
     10000: (1.004, 0.0511, 0.15),
 }
 NEAR = 0.01  # of p of layers 2 to 4
-HEADER = [
-    "n",
-    "steps",
-    "seeds",
-    "RMSE",
-    "published",
-    "p of layer 1",
-    "published",
-    "p of layers 2 to 4",
-    "published",
-    "apart",
-]
+VALUES = ("RMSE", "p of layer 1", "p of layers 2 to 4")
+HEADER = ["n", "steps", "seeds", *(name for value in VALUES for name in (value, "published")), "apart"]
 
 
 @dataclass(frozen=True)

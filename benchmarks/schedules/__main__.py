@@ -1,7 +1,4 @@
-"""Train the missing cells and write the report: ``python -m benchmarks.schedules small --data-dir DATA``.
-
-Cells that are in the results are skipped, so the same command continues after it was stopped in any way.
-"""
+"""Train the missing cells and write the report: ``python -m benchmarks.schedules small --data-dir DATA``."""
 
 from __future__ import annotations
 

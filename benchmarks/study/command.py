@@ -52,9 +52,10 @@ class Experiment:
         here = [read_study(file, self.tasks, self.methods) for file in sorted(self.folder.glob("*.yaml"))]
         return [*here, *(study for study in asked if study not in here)]
 
-    def run_cell(self, folder: Path, accelerator: str, cell: Cell) -> CellRow:
-        """Return the row of ``cell``."""
-        return self.run(cell, cell.task.make(self.tasks), cell.method.make(self.methods), folder, accelerator)
+    @property
+    def run_cell(self) -> Callable[[Path, str, Cell], CellRow]:
+        """Return what runs a cell, from the data folder, "cpu" or "gpu", and the cell; a process can receive it."""
+        return functools.partial(_run_cell, self.run, self.tasks, self.methods)
 
 
 def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
@@ -74,6 +75,12 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     options.out.parent.mkdir(parents=True, exist_ok=True)  # it is missing if no cell gave a row
     experiment.report(experiment.studies(study), read(options.out, experiment.row), options.out.parent)
     return code
+
+
+def _run_cell(
+    run: Callable[..., CellRow], tasks: Kinds, methods: Kinds, folder: Path, accelerator: str, cell: Cell
+) -> CellRow:
+    return run(cell, cell.task.make(tasks), cell.method.make(methods), folder, accelerator)
 
 
 def _find_versions(experiment: Experiment, study: Study, folder: Path) -> dict[str, str]:

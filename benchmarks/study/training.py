@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
+import tempfile
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +17,7 @@ from torch.nn.modules.module import register_module_forward_hook
 import adaptive_dropout as ad
 from adaptive_dropout.penalties import MeanLoss, concrete_penalty
 
-__all__ = ["BestWeights", "ConcretePenalty", "GradientCost", "Rewinds", "quiet_trainer"]
+__all__ = ["BestWeights", "ConcretePenalty", "GradientCost", "Rewinds", "fit", "quiet_trainer"]
 
 COUNTED = "_counted_by_the_study"
 
@@ -36,6 +38,22 @@ def quiet_trainer(every: int, validations: int, callbacks: Sequence[L.Callback],
         log_every_n_steps=every * validations,
         **where,
     )
+
+
+def fit(
+    model: L.LightningModule,
+    data: L.LightningDataModule,
+    every: int,
+    validations: int,
+    callbacks: Sequence[L.Callback],
+    accelerator: str = "cpu",
+) -> tuple[L.Trainer, float]:
+    """Train with a `quiet_trainer`; return it and the process time in seconds. Decisions of rules are not kept."""
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = quiet_trainer(every, validations, callbacks, accelerator=accelerator, default_root_dir=scratch)
+        began = time.process_time()
+        trainer.fit(model, data)
+        return trainer, time.process_time() - began
 
 
 class BestWeights(L.Callback):

@@ -45,7 +45,7 @@ class Curves(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Add a point to each curve."""
-        if trainer.state.fn != "train_run":
+        if trainer.state.fn != "fit":
             return
         train_loss = self._running.mean()
         assert train_loss is not None  # a validation follows at least one batch

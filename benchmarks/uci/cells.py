@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ import adaptive_dropout
 from adaptive_dropout.inference import fit_noise_precision, gaussian_log_likelihood, mc_samples
 from adaptive_dropout.rates import SettableRate, get_rates, set_rates
 from benchmarks.study.cells import Cell, CellRow, origin
-from benchmarks.study.training import BestWeights, Rewinds, quiet_trainer
+from benchmarks.study.training import BestWeights, Rewinds, fit
 from benchmarks.uci.tasks import LIGHTNING_STEPS, UciSplit, UciTask
 
 __all__ = ["UciRow", "run"]
@@ -68,17 +66,8 @@ def run(cell: Cell, task: UciTask, method: Any, folder: Path, accelerator: str) 
     L.seed_everything(cell.seed, verbose=False)
     model = task.model(split, method.network)
     best, rewinds = _Best(), Rewinds()
-    with tempfile.TemporaryDirectory() as scratch:  # for decisions of rules, which are not kept
-        trainer = quiet_trainer(
-            LIGHTNING_STEPS,
-            task.validations,
-            [best, *method.callbacks(), rewinds],
-            accelerator=accelerator,
-            default_root_dir=scratch,
-        )
-        began = time.process_time()
-        trainer.fit(model, task.data(split, cell.seed))
-        seconds = time.process_time() - began
+    callbacks = [best, *method.callbacks(), rewinds]
+    _, seconds = fit(model, task.data(split, cell.seed), LIGHTNING_STEPS, task.validations, callbacks, accelerator)
     best.restore(model)
     rates = list(get_rates(model).values())
     return UciRow(

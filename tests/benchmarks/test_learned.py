@@ -72,21 +72,8 @@ def test_an_accuracy_below_the_target_is_shown_as_such(accuracy: float, shown: s
     assert shown in "".join(spatial.write_lines([row]))
 
 
-SPARSE_ROW = sparse.Row(
-    "2025-01-01T00:00:00Z",
-    "abc",
-    "a machine",
-    "torch 2",
-    1,
-    "784-300-10",
-    "published",
-    3,
-    40,
-    600.0,
-    0.9843,
-    31.5,
-    7562,
-)
+SPARSE_PLACE = ("2025-01-01T00:00:00Z", "abc", "a machine", "torch 2", 1)
+SPARSE_ROW = sparse.Row(*SPARSE_PLACE, "784-300-10", "published", 3, 40, 600.0, 0.9843, 31.5, 7562)
 
 
 def test_a_row_comes_back_from_the_file_that_it_was_appended_to(tmp_path: Path) -> None:

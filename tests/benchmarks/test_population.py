@@ -1,4 +1,4 @@
-"""Population based training: members by themselves, then whole populations, each on a Ray of its own."""
+"""What runs on Ray: the engine on a cluster of two nodes, and population based training, each on a Ray of its own."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from adaptive_dropout.processes import one_quiet_thread, run_in_processes
 from benchmarks.effect.methods import METHODS
 from benchmarks.effect.population import Population, Start, check_tune
 from benchmarks.study.cells import Cell
-from benchmarks.study.cluster import run_on_ray
+from benchmarks.study.cluster import connect, run_on_ray
+from benchmarks.study.rows import read
 from benchmarks.supervised.method import Run, standard, train_run
 from benchmarks.supervised.training import TrainedRow, train
 from tests.benchmarks.digits_task import DIGITS_MLP, cell
+from tests.benchmarks.test_study_runs import Place
+from tests.benchmarks.toy_study import ToyRow
 
 # Ray 2.60 leaves files and sockets to the garbage collector.
 pytestmark = [
@@ -196,3 +199,31 @@ def test_without_ray_tune_it_is_said_what_to_install(name: str, monkeypatch: pyt
     with pytest.raises(ImportError, match=rf'{name} is missing: pip install "adaptive-dropout\[ray\]"'):
         check_tune()
     METHODS["population"]()  # the tables of other studies are written from all studies, by those without Ray too
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    nodes.add_node(num_cpus=1)
+    yield connect(nodes.address)
+    ray.shutdown()
+    nodes.shutdown()
+
+
+@pytest.mark.slow
+def test_a_two_node_cluster_gives_the_rows_of_the_local_engine(cluster: Any, tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    (tmp_path / "ray").mkdir()
+    # A worker that is killed in the middle of a cell costs no row; a cell that fails fails alike.
+    local, ray = (Place(tmp_path / name, "{plain: , dying: , wrong: }", [0]) for name in ("local", "ray"))
+    assert [local.run(), ray.run("--engine", "ray")] == [1, 1]
+    mine, theirs = (
+        {row.key: asdict(row) | {"seconds": 0, "machine": ""} for row in read(place.out, ToyRow)}
+        for place in (local, ray)
+    )
+    assert mine == theirs
+    assert sorted(row["method"] for row in theirs.values()) == ["dying", "plain"]
+    assert len(ray.begun()) == 1 + 2 + 1

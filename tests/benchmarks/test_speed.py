@@ -16,7 +16,7 @@ from benchmarks.speed.others import Naive, NaiveConcrete, bernoulli, gaussian
 from benchmarks.speed.results import Row
 from benchmarks.speed.timing import backward, cpu_clock, cuda_clock, forward, interleaved
 from benchmarks.study.rows import append, read
-from tests.benchmarks.speed_rows import PLACE, group
+from tests.benchmarks.test_speed_table import PLACE, group
 
 N = 1 << 16
 

@@ -3,10 +3,23 @@ from __future__ import annotations
 from benchmarks.speed.contenders import NOISES
 from benchmarks.speed.results import Row
 from benchmarks.speed.table import lines
-from tests.benchmarks.speed_rows import group
+from benchmarks.study.place import Place
 
+PLACE = Place("2026-01-01T00:00:00Z", "abc", "a machine", "Python, torch", "cpu", 1, "recycling")
 MEGA = 1 << 20
 BOTH = "forward+backward"
+
+
+def row(noise: str, what: str, elements: int, contender: str, microseconds: float, **changed: object) -> Row:
+    place = {name: changed.pop(name, value) for name, value in vars(PLACE).items()}
+    cells = {"rounds": 5, "spread": 0.01, "saved": 0.0, "note": "", **changed}
+    return Row(  # type: ignore[call-arg]
+        **place, noise=noise, what=what, elements=elements, contender=contender, microseconds=microseconds, **cells
+    )
+
+
+def group(noise: str, what: str, elements: int, microseconds: dict[str, float], **changed: object) -> list[Row]:
+    return [row(noise, what, elements, name, time, **changed) for name, time in microseconds.items()]
 
 
 def section(rows: list[Row], title: str) -> list[str]:

@@ -14,6 +14,8 @@ from benchmarks.study.study import Choice, Study, read_study
 from tests.benchmarks.rows import row
 from tests.benchmarks.toy_study import METHODS, TASKS, ToyRow, toy_row
 
+PLAIN = "{tasks: %s, methods: {plain: }, seeds: [0]}"
+
 
 def study(folder: Path, text: str) -> Study:
     file = folder / "some.yaml"
@@ -44,30 +46,21 @@ def test_the_example_of_a_grid_is_right() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{tasks: {tory: }, methods: {plain: }, seeds: [0]}", "no task 'tory'; there are toy$"),
+        (PLAIN % "{tory: }", "no task 'tory'; there are toy$"),
         (
             "{tasks: {toy: }, methods: {a: {kind: plane}}, seeds: [0]}",
             "no method 'plane'; there are plain, slow, wrong",
         ),
-        (
-            "{tasks: {toy: {sise: 1}}, methods: {plain: }, seeds: [0]}",
-            "task 'toy' has no setting 'sise'; .* size, rate",
-        ),
-        ("{tasks: {toy: {size: a}}, methods: {plain: }, seeds: [0]}", "size of task 'toy' .* type int, but got 'a'"),
-        ("{tasks: {toy: {size: true}}, methods: {plain: }, seeds: [0]}", "type int, but got True"),
-        ("{tasks: {toy: {size: 0}}, methods: {plain: }, seeds: [0]}", "size has to be at least 1, but got 0"),
-        ("{tasks: {toy: {size: []}}, methods: {plain: }, seeds: [0]}", "size of 'toy' has to hold at least one value"),
-        ("{tasks: {toy: {size: [1, a]}}, methods: {plain: }, seeds: [0]}", "type int, but got 'a'"),
-        ("{tasks: {toy: 3}, methods: {plain: }, seeds: [0]}", "have to be a mapping .*, but got 3"),
-        ("{tasks: [toy], methods: {plain: }, seeds: [0]}", r"tasks has to name at least one of toy, but got \['toy'\]"),
-        (
-            "{tasks: {toy: }, methods: {plain: }, seeds: 3}",
-            "seeds has to be a list of whole numbers from 0 on, but got 3",
-        ),
-        (
-            "{task: {toy: }, methods: {plain: }, seeds: [0]}",
-            "the keys have to be tasks, methods, seeds, but are task, ",
-        ),
+        (PLAIN % "{toy: {sise: 1}}", "task 'toy' has no setting 'sise'; .* size, rate"),
+        (PLAIN % "{toy: {size: a}}", "size of task 'toy' .* type int, but got 'a'"),
+        (PLAIN % "{toy: {size: true}}", "type int, but got True"),
+        (PLAIN % "{toy: {size: 0}}", "size has to be at least 1, but got 0"),
+        (PLAIN % "{toy: {size: []}}", "size of 'toy' has to hold at least one value"),
+        (PLAIN % "{toy: {size: [1, a]}}", "type int, but got 'a'"),
+        (PLAIN % "{toy: 3}", "have to be a mapping .*, but got 3"),
+        (PLAIN % "[toy]", r"tasks has to name at least one of toy, but got \['toy'\]"),
+        ("{tasks: {toy: }, methods: {plain: }, seeds: 3}", "seeds has to be a list of whole numbers .*, but got 3"),
+        ("{task: {toy: }, methods: {plain: }, seeds: [0]}", "keys have to be tasks, methods, seeds, but are task, "),
         ("{tasks: {", "is not YAML: "),
     ],
 )
