@@ -33,7 +33,7 @@ def run(command: str, arguments: Sequence[str]) -> None:
         DropoutCLI(
             **lightning_settings(logger=csv),
             save_config_callback=SaveConfig,
-            parser_kwargs=STRICT | dict.fromkeys(LightningCLI.subcommands(), STRICT),
+            parser_kwargs={**STRICT, **{name: {**STRICT} for name in LightningCLI.subcommands()}},
         )
 
 

@@ -9,19 +9,21 @@ import logging
 import sys
 import warnings
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jsonargparse import Namespace
     from lightning.pytorch.cli import LightningCLI
 
 __all__ = ["STRICT", "check_sizes", "command_parser", "given", "lightning_settings", "quieten", "setting"]
 
-STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
+# Read-only, to be copied: Lightning writes into the settings of a subcommand's parser.
+STRICT: Mapping[str, Any] = MappingProxyType({"exit_on_error": False, "allow_abbrev": False})
 """For every parser: raise what is wrong, and take no shortened options."""
 
 # name in the data module: key in the configuration of the model

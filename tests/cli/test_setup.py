@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from adaptive_dropout.cli import main
-from adaptive_dropout.cli.setup import given
+from adaptive_dropout.cli.setup import STRICT, given
 from tests.cli.commands import config, error_of
 
 
@@ -33,3 +33,9 @@ def test_a_command_that_fails_leaves_the_arguments_of_the_process(
     assert "nonsense" in error_of([command, *config("data/digits", "dropout/standard"), "--nonsense", "1"], capsys)
     assert sys.argv == before
     assert main(["--version"]) == 0
+
+
+def test_a_command_after_fit_in_one_process_has_a_parser_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nonsense" in error_of(["fit", *config("data/digits", "dropout/standard"), "--nonsense", "1"], capsys)
+    assert "required: runs" in error_of(["report"], capsys)
+    assert dict(STRICT) == {"exit_on_error": False, "allow_abbrev": False}
