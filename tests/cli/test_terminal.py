@@ -44,6 +44,7 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_colours_rate_gap_decision_and_tables(tmp_path: Path) -> None:
     output = in_a_terminal(tmp_path, "fit", *RUN)
     assert "\x1b[" in output
