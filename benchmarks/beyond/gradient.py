@@ -15,7 +15,7 @@ from benchmarks.beyond.steering import Learner, Progress
 __all__ = ["Examples", "Fitting", "GradientLearner"]
 
 Examples = tuple[Tensor, ...]
-"""What the module takes, the examples along the first dimension of each tensor."""
+"""The arguments of the module, with the examples along the first dimension of each tensor."""
 
 _CLEAN = 300  # training examples that are measured with dropout off at each validation
 
@@ -36,7 +36,7 @@ class Fitting:
 
 
 class GradientLearner(Learner):
-    """Trains ``model``, which returns the loss of each example, (n,), with what dropout costs only in training mode.
+    """Trains ``model``, which returns the loss of each example, (n,), and drops only in training mode.
 
     Args:
         model: with settable rates.

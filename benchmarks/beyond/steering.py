@@ -15,7 +15,7 @@ __all__ = ["VALIDATIONS", "Found", "Learner", "Progress", "steer"]
 
 @dataclass(frozen=True)
 class Progress:
-    """What training up to a validation gave.
+    """The losses of training up to a validation.
 
     Args:
         train_loss: the mean training loss since the last validation, with dropout on.
@@ -57,11 +57,11 @@ class Learner(ABC):
 
     @abstractmethod
     def restore(self) -> None:
-        """Go back to what was taken last; the rates and the order of the data go on."""
+        """Go back to the model that was taken last; the rates and the order of the data continue."""
 
     @abstractmethod
     def restart(self) -> None:
-        """Go back to the beginning; the rates and the order of the data go on."""
+        """Go back to the beginning; the rates and the order of the data continue."""
 
     @abstractmethod
     def test_loss(self) -> float:
@@ -74,7 +74,7 @@ VALIDATIONS = 50
 
 @dataclass(frozen=True)
 class Found:
-    """What a run ended with.
+    """The result of a run.
 
     Args:
         val_loss: the lowest validation loss.

@@ -1,4 +1,4 @@
-"""What a task is: it makes the learner of one run."""
+"""A task, which makes the learner of one run, and helpers for its data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Task(ABC):
     """One setting of the study. A subclass is a frozen dataclass of its settings, which decide the result."""
 
     def files(self, folder: Path) -> list[Path]:
-        """Return what is read from the data folder, by default nothing.
+        """Return the files that are read from the data folder, by default none.
 
         Raises:
             FileNotFoundError: it is not there.
@@ -45,7 +45,7 @@ def check_file(file: Path) -> list[Path]:
 
 
 def split_rows(examples: Examples, seed: int, *sizes: int) -> list[Examples]:
-    """Return parts of ``examples``, drawn without replacement and one after another; the last one takes what is left.
+    """Return parts of ``examples``, drawn without replacement; the last part takes the rest.
 
     Raises:
         ValueError: nothing is left for it.

@@ -103,7 +103,7 @@ def _read_places(file: Path) -> Examples:
 class Matrix(Task):
     """A matrix of rank 5, 100 x 80, of entries with variance 1, and noise; learned by more factors, which are dropped.
 
-    Of 8000 entries 800 validate, and what is not trained on tests, all with noise.
+    Of 8000 entries 800 validate, and those that neither train nor validate test; all have noise.
 
     Args:
         model: with noise or with its closed form.

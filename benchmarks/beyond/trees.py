@@ -46,7 +46,7 @@ class Forest:
         x: (n, features).
         y: 0 or 1, (n,).
         leaves: of a tree, at most.
-        lr: what a new tree is multiplied by.
+        lr: the factor of a new tree.
 
     Source: Vinayak and Gilad-Bachrach (2015), "DART: dropouts meet multiple additive regression trees".
     """
@@ -111,7 +111,7 @@ class TreeLearner(Learner):
         p: the rate of the first rounds.
         every: rounds from one validation to the next.
         leaves: of a tree, at most.
-        lr: what a new tree is multiplied by.
+        lr: the factor of a new tree.
     """
 
     def __init__(self, parts: tuple[Part, Part, Part], p: float, every: int, leaves: int, lr: float) -> None:
@@ -180,7 +180,7 @@ class Trees(Task):
         train: how many rows are trained on.
         every: rounds from one validation to the next.
         leaves: of a tree, at most.
-        lr: what a new tree is multiplied by.
+        lr: the factor of a new tree.
     """
 
     table: str = "churn"

@@ -30,7 +30,7 @@ SIZES = ((8, 2, 16), (4, 4, 64), (4, 3, 197), (2, 4, 512))  # batch, heads, time
 
 
 def measure(case: Case, way: str, backend: str, changes: int) -> dict[str, float]:
-    """Return what forward and backward passes cost while every rate moves at each, by a new hundredth."""
+    """Return the cost of forward and backward passes, before each of which every rate moves by a hundredth."""
     torch._dynamo.reset()
     counters.clear()
     WAYS[way](case)

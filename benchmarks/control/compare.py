@@ -98,8 +98,7 @@ def compare_oracle(cells: Cells, task: str) -> Difference | None:
 def compare_repeat(cells: Cells, task: str) -> Difference | None:
     """Return how the reference's own rate compares when it is trained again with other noise.
 
-    A choice among ten runs is partly a choice of luck: this is what is left of it, and how far two runs of one rate
-    differ.
+    A choice among ten runs is partly luck; this shows how far two runs of one rate differ.
     """
 
     def again(seed: int) -> Row | None:

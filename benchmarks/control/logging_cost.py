@@ -1,4 +1,4 @@
-"""What writing a run down costs: processor time of our records and logger calls beside that of a training step.
+"""The cost of recording a run: processor time of our records and logger calls beside that of a training step.
 
 ``python -m benchmarks.control.logging_cost`` trains the quickstart with W&B offline, in a folder that it removes, and
 prints Markdown. It counts one thread, which does all of the training; W&B writes in a process of its own. The table and

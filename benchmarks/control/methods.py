@@ -1,4 +1,4 @@
-"""What is compared: fixed rates, which are the grid, and everything that claims to need one run.
+"""The methods that are compared: fixed rates, which are the grid, and those that claim to need only one run.
 
 A method is one line in `METHODS`: a dropout layer and the callbacks that move its rate.
 """
@@ -63,7 +63,7 @@ class _OtherNoise(L.Callback):
 
 
 REPEATS = {name: name.replace("fixed", "again") for name in GRID}
-"""What trains each fixed rate once more with other noise: how far a choice by validation can be relied on."""
+"""The names of methods that train each fixed rate once more with other noise, to test the choice by validation."""
 
 STARTS = (0.01, 0.05, 0.3, 0.6, 0.8)
 """Where every rule that claims to work from any start begins."""

@@ -1,4 +1,4 @@
-"""What a task of the study is: it makes the data module and the LightningModule of one run."""
+"""A task of the study: it makes the data module and the LightningModule of one run."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class StudyTask(ABC):
 
     @abstractmethod
     def model(self, data: Any, dropout: DropoutFactory) -> Task:
-        """Return what Lightning trains on ``data``, which has been set up, with initial weights from torch's seed."""
+        """Return the LightningModule for ``data``, which has been set up, with initial weights from torch's seed."""
 
 
 @dataclass(frozen=True)

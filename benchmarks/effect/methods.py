@@ -30,7 +30,7 @@ __all__ = ["METHODS"]
 def max_norm(p: float = 0.5, input_p: float = 0.2, norm: float = 2.0) -> Method:
     """Fixed ``p`` for units and ``input_p`` for pixels, weights into a unit of at most ``norm``: Srivastava (2014)."""
     change = functools.partial(_with_dropped_input, check_p(input_p, "input_p"))
-    MaxNorm(norm)  # raises what is out of range
+    MaxNorm(norm)  # raises if the norm is out of range
     return Method(functools.partial(ad.Dropout, p), lambda: [MaxNorm(norm)], change)
 
 

@@ -80,7 +80,7 @@ class _TransformerBlock(nn.Module):
         self.dropout2 = new_layer(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what goes on along the residual path, of the shape of ``x``."""
+        """Return the residual path behind the block, of the shape of ``x``."""
         split = self.query_key_value(self.norm1(x)).unflatten(-1, (3, _HEADS, -1)).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
         x = x + self.dropout1(self.output(mixed))

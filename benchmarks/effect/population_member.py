@@ -102,7 +102,7 @@ class Member(tune.Trainable):
         return {"val_loss": loss if math.isfinite(loss) else math.inf, "seconds": time.process_time() - began}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write into the folder what `load_checkpoint` and `load_results` read."""
+        """Write the files that `load_checkpoint` and `load_results` read."""
         shutil.copy(Path(self.logdir) / _RUN, checkpoint_dir)
         torch.save((self._run.best, self._run.curves, self._noise), Path(checkpoint_dir) / _SEEN)
 

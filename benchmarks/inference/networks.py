@@ -15,7 +15,7 @@ __all__ = ["NETWORKS", "Case"]
 
 @dataclass(frozen=True)
 class Case:
-    """A network and what it is given.
+    """A network and its input.
 
     Args:
         new: makes the network.

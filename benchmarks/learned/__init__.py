@@ -1,1 +1,1 @@
-"""Learned rates against what their papers report."""
+"""Learned rates against the results in their papers, and beside the default controller."""

@@ -49,7 +49,7 @@ WARM_UP = ad.LinearSchedule(0.0, 1.0, steps=0.2)
 
 
 class ExampleLosses(L.Callback):
-    """Adds ``example_losses`` to what ``training_step`` returns, from the same pass through the network.
+    """Adds ``example_losses`` to the result of ``training_step``, from the same pass through the network.
 
     `BernoulliGradient` then judges the masks of each example by the loss of that example: by the mean over a batch of
     64 the variance would be about 64 times as large.
@@ -106,7 +106,7 @@ PENALTIES: dict[str, tuple[type[L1Penalty] | type[L2Penalty], tuple[float, ...]]
 """Norms by name, each with the strengths that the validation loss chooses from for each task and seed."""
 
 BESIDE = ("fixed:0", "rewind:0.05")
-"""What the norms are added to."""
+"""The methods to which norms are added."""
 
 
 def name_with_norm(norm: str, strength: float, base: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from adaptive_dropout.data import MNIST
 from benchmarks.study.place import Place
 
-__all__ = ["Images", "Row", "measure_accuracy", "read_images"]
+__all__ = ["Images", "Row", "add_options", "measure_accuracy", "read_images"]
 
 Images = tuple[Tensor, Tensor]
 """Pixels in [0, 1], (n, 1, 28, 28), and labels, (n,)."""
@@ -50,6 +51,14 @@ def read_images(folder: Path) -> tuple[Images, Images]:
         for sets in parts
     )
     return images, test
+
+
+def add_options(parser: ArgumentParser, seeds: list[int], out: Path) -> ArgumentParser:
+    """Add to ``parser`` the options that all networks here have."""
+    parser.add_argument("--seeds", type=int, nargs="*", default=seeds, help="a network each; none only writes the page")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=out)
+    return parser
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 import adaptive_dropout as ad
 from adaptive_dropout.functional import molchanov_kl
-from benchmarks.learned.runs import Images, measure_accuracy, read_images
+from benchmarks.learned.runs import Images, add_options, measure_accuracy, read_images
 from benchmarks.report.markdown import table
 from benchmarks.study.place import here
 from benchmarks.study.rows import append, read
@@ -82,7 +82,7 @@ class Recipe:
 
     Args:
         warm_up: the part of the training in which the factor of the divergence grows from 0 to 1.
-        lr_factor: what the learning rates are multiplied by when a part of it, in [0, 1], is over.
+        lr_factor: the factor of the learning rates when a part of the training, in [0, 1], is over.
         batch: images in a step.
         rate_lr: learning rate of ln sigma^2.
         lr: of the weights.
@@ -95,7 +95,7 @@ class Recipe:
     lr: float = 1e-3
 
     def factor(self, done: float) -> float:
-        """Return what the divergence is multiplied by when ``done``, in [0, 1], of the training is over."""
+        """Return the factor of the divergence when ``done``, in [0, 1], of the training is over."""
         return min(1.0, done / self.warm_up)
 
 
@@ -201,12 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hidden", type=int, nargs="+", default=[300], help="300 100 for LeNet-300-100")
     parser.add_argument("--recipe", choices=list(RECIPES), default="published")
     parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument(
-        "--seeds", type=int, nargs="*", default=[0], help="one network each; none only writes the table"
-    )
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    return parser
+    return add_options(parser, [0], RESULTS)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import adaptive_dropout as ad
-from benchmarks.learned.runs import Images, Row, measure_accuracy, read_images
+from benchmarks.learned.runs import Images, Row, add_options, measure_accuracy, read_images
 from benchmarks.report.markdown import table
 from benchmarks.study.place import here
 from benchmarks.study.rows import append, read
@@ -110,10 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learned.spatial", description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True, help="the folder that holds MNIST/raw, unpacked")
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0], help="none only writes the table")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    return parser
+    return add_options(parser, [0], RESULTS)
 
 
 if __name__ == "__main__":

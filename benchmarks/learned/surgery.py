@@ -51,8 +51,8 @@ def concrete(network: nn.Module) -> None:
 def bernoulli(network: nn.Module) -> None:
     """Do what `concrete` does, with masks of zeros and ones.
 
-    The divergence is the same: it was derived for such masks, and it is the soft mask that approximates. Neither the
-    squares of the weights nor the entropy depend on what mask is drawn, so p has the exact gradient of that part.
+    The divergence is the same: it was derived for such masks, which the soft ones approximate. The squares of the
+    weights and the entropy do not depend on the mask that is drawn, so p has the exact gradient of that part.
     """
     network.linear2 = ConcreteLayer(_dense(network.linear2), ad.BernoulliDropout(START), LENGTH_SCALE)
     network.output = ConcreteLayer(_dense(network.output), ad.BernoulliDropout(START), LENGTH_SCALE)

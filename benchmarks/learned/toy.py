@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import adaptive_dropout as ad
-from benchmarks.learned.runs import Row
+from benchmarks.learned.runs import Row, add_options
 from benchmarks.report.markdown import table
 from benchmarks.study.place import here
 from benchmarks.study.rows import append, read
@@ -181,12 +181,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learned.toy", description=__doc__)
     parser.add_argument("--variant", choices=list(RECIPES), default="published")
     parser.add_argument("--n", type=int, nargs="+", choices=list(STEPS), default=list(STEPS))
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="none only writes the table")
     parser.add_argument("--width", type=int, default=1024, help="other than the published one only to try things")
     parser.add_argument("--part", type=float, default=1.0, help="of the steps; less than 1 only to try things")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    return parser
+    return add_options(parser, [0, 1, 2], RESULTS)
 
 
 if __name__ == "__main__":

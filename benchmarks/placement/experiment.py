@@ -27,14 +27,14 @@ from benchmarks.supervised.training import TrainedRow, train
 __all__ = ["ALL", "CUSTOMARY", "METHODS", "PAGE", "PLACEMENT", "TASKS", "choose", "find_sweeps", "sweeps_figure"]
 
 PLACES = {"input": "dropout0", "conv1": "dropout1", "conv2": "dropout2", "dense": "dropout3"}
-"""What a place is called: its layer in the network."""
+"""The layer of the network by the name of the place."""
 
 ALL = " ".join(PLACES)
 """Every place, as a study writes several of them."""
 
 
 def after(places: str = "dense", p: float = 0.3) -> Method:
-    """Bernoulli masks with a fixed ``p`` on what leaves each of ``places``, words of `PLACES`: pixels, maps, units."""
+    """Bernoulli masks with a fixed ``p`` on the output of each of ``places``, words of `PLACES`."""
     named = places.split()
     if unknown := [name for name in named if name not in PLACES]:
         raise ValueError(f"no place {unknown[0]!r}; there are {', '.join(PLACES)}")

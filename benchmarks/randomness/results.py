@@ -105,7 +105,7 @@ def judge(p_values: Sequence[float]) -> Verdict:
 
 
 def lines(rows: Sequence[Row], versions: str) -> Iterator[str]:
-    """Yield the lines of the table; ``versions`` says what drew the keys."""
+    """Yield the lines of the table; ``versions`` are those of the library that drew the keys."""
     result = judge([row.p for row in rows])
     yield from ("# Randomness of the noise", "", *INTRODUCTION.splitlines(), "")
     yield f"**{'Passed' if result.passed else 'FAILED'}**: {result.tests} tests of {_total(rows):.3g} numbers."

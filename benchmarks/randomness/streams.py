@@ -26,7 +26,7 @@ NEIGHBOURS = 16  # sequences of neighbouring keys or seeds
 
 @dataclass(frozen=True)
 class Generator:
-    """What makes the bits: numbers of 16 bits of the first n positions of a key, and a new key."""
+    """A source of bits: numbers of 16 bits at the first n positions of a key, and a new key."""
 
     halves: Callable[[Tensor, int], Tensor]
     draw_key: Callable[[Tensor], Tensor]

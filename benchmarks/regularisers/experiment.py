@@ -35,7 +35,7 @@ __all__ = ["PAGE", "REGULARISERS", "effects_figures"]
 
 
 def effects_figures(study: Study, methods: Mapping[str, Sequence[TrainedRow]], title: str) -> dict[str, Figure]:
-    """Return one figure: what each regulariser does to the test NLL, and what each pair does; below 0 is better."""
+    """Return one figure: the effects of regularisers and of pairs on the test NLL; below 0 is better."""
     losses, names = find_losses(study, methods), list_regularisers(study)
     figure = Figure(figsize=(2 * SIZE[0], 1.1 * SIZE[1]), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -43,7 +43,7 @@ def combined(
     check_p(batch_norm, "batch_norm")
     given = [(L2Penalty, l2), (L1Penalty, l1), (MaxNorm, max_norm)]
     callbacks = functools.partial(_callbacks, [(kind, strength) for kind, strength in given if strength != 0])
-    callbacks()  # raises what is out of range
+    callbacks()  # raises if a strength is out of range
     loss = functools.partial(F.cross_entropy, label_smoothing=label_smoothing)
     layer = functools.partial(ad.Dropout, dropout)
     if batch_norm == 0:

@@ -70,7 +70,7 @@ def epochs_to(row: TrainedRow, loss: float) -> float:
 
 
 def measure_convergence(rows: Sequence[TrainedRow], reference: Sequence[TrainedRow]) -> Convergence | None:
-    """Return the cost of reaching, seed by seed, what ``reference`` reached; None if they share no seed."""
+    """Return the cost of reaching the loss of ``reference``, seed by seed; None if they share no seed."""
     pairs = pair(rows, reference)
     if not pairs:
         return None

@@ -55,7 +55,7 @@ class TextTask(SupervisedTask):
         return GPT(data.vocabulary, self.context, dropout=dropout)
 
     def learner(self, network: nn.Module, data: Any, train_loss: Callable[[Tensor, Tensor], Tensor]) -> LanguageModel:
-        """Return what trains by ``train_loss`` of every character."""
+        """Return a task that trains by ``train_loss`` of every character."""
         return _Learner(network, self.lr, train_loss)
 
 

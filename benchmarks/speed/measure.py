@@ -73,7 +73,7 @@ def saved_bytes(layer: nn.Module, x: Tensor) -> float:
     Input and output are left out: the layers before and behind mostly keep these themselves.
     """
     saved: dict[int, int] = {}
-    held: list[Tensor] = []  # what is freed on the way could leave its address to another
+    held: list[Tensor] = []  # a freed tensor could leave its address to another
 
     def save(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()

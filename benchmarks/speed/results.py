@@ -37,7 +37,7 @@ class Row(Place):
         elements: of a float32 input.
         contender: a name in its noise's contenders, or "copy".
         rounds: the number of times that it was timed.
-        microseconds: the median of the rounds; NaN for what could not run.
+        microseconds: the median of the rounds; NaN if it could not run.
         spread: half the distance between the quartiles, as a part of the median.
         saved: bytes an element kept for the backward pass, beside input and output.
         note: the reason why it could not run.

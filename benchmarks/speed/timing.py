@@ -48,7 +48,7 @@ def copy(x: Tensor) -> Call:
 def cpu_clock(call: Call, repeats: int) -> float:
     """Return the seconds of one of ``repeats`` calls in a row, behind one that does not count.
 
-    That one finds the caches full of what other contenders left; its time says how much Python there is to a call.
+    The first call finds the caches full of other contenders' data; its time shows how much Python a call has.
     """
     call()
     start = time.perf_counter()

@@ -44,7 +44,7 @@ def run_on_ray(
     A cell whose worker or node dies is begun again on another, `ATTEMPTS` times in all.
 
     Args:
-        ray: what `connect` returned.
+        ray: as returned by `connect`.
         work: a function that a worker can import, or a partial of one; the data has the same path on every node.
         cells: in the order in which they are handed out, one core each.
         gpus: the part of a GPU that each cell gets; 0 keeps it on the CPU.

@@ -54,7 +54,7 @@ class Experiment:
 
     @property
     def run_cell(self) -> Callable[[Path, str, Cell], CellRow]:
-        """Return what runs a cell, from the data folder, "cpu" or "gpu", and the cell; a process can receive it."""
+        """Return the function of data folder, "cpu" or "gpu", and cell that returns a row; it can be pickled."""
         return functools.partial(_run_cell, self.run, self.tasks, self.methods)
 
 

@@ -24,7 +24,7 @@ class Place:
         started: the beginning of the run to which it belongs, UTC.
         commit: of this repository; a plus means that files differed from it.
         machine: its processor, cores, and load at the start (1 is one busy core); or the GPU.
-        versions: of Python, torch and what the kernels are compiled with.
+        versions: of Python, torch and the compiler of the kernels.
         device: "cpu" or "cuda".
         threads: of torch on the CPU.
         allocator: "recycling" if glibc was told to keep freed memory, else "default"; "caching", torch's own, on a GPU.

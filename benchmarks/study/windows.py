@@ -1,7 +1,7 @@
 """Batches in windows: one epoch is the steps between two validations, however few examples there are.
 
 With two hundred examples a pass over them takes seven steps, and starting an epoch would cost more than training it.
-The passes themselves go on from window to window.
+The passes themselves continue from window to window.
 """
 
 from __future__ import annotations

@@ -122,9 +122,8 @@ def test_tables_and_figures_are_of_all_that_was_run(tmp_path: Path) -> None:
     write_page(PAGE, [study], rows, folder)
     table = (folder / "table.md").read_text()
     lines = [line for line in table.splitlines() if line.startswith("| ")]
-    assert lines[2].startswith(
-        "| m | 1 | 90.00 | 1.2500 | +0.2500 | 10.00 | +0.5000 | 0.300 | 2 | 1 of 1: 1.0 epochs, "
-    )
+    shown = "| m | 1 | 90.00 | 1.2500 | +0.2500 | 10.00 | +0.5000 | 0.300 | 2 | 1 of 1: 1.0 epochs, "
+    assert lines[2].startswith(shown)
     assert lines[3].startswith("| none | 2 | 90.00 (0.00) | 1.0000 (0.0000) | +0.0000 (0.0000) | ")
     assert "Not run: m (1 seeds), absent (2 seeds)." in table
     assert {file.name for file in folder.glob("*.png")} == {"small-digits-bars.png", "small-digits-curves.png"}

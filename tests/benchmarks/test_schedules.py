@@ -26,16 +26,8 @@ from benchmarks.study.study import Choice, Study
 from benchmarks.supervised.training import TrainedRow, train
 from tests.benchmarks.digits_task import DIGITS_CNN, DIGITS_MLP, cell, cnn, row
 
-ENDS = {
-    "none": 0,
-    "standard": 0.3,
-    "linear": 0.5,
-    "cosine": 0,
-    "annealed": 0,
-    "curriculum": 0.5,
-    "early": 0,
-    "late": 0.5,
-}
+ENDS = {"none": 0, "standard": 0.3, "linear": 0.5, "cosine": 0, "annealed": 0, "curriculum": 0.5, "early": 0}
+ENDS["late"] = 0.5
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 
@@ -121,12 +113,8 @@ def method(places: str, p: float) -> Choice:
 
 
 NO_DROPOUT = Choice("none", "none", {})
-STUDY = Study(
-    "small",
-    (Choice("digits", "d", {}),),
-    (NO_DROPOUT, method("dense", 0.5), method("dense", 0.2), method(ALL, 0.2)),
-    (0, 1),
-)
+CHOICES = (NO_DROPOUT, method("dense", 0.5), method("dense", 0.2), method(ALL, 0.2))
+STUDY = Study("small", (Choice("digits", "d", {}),), CHOICES, (0, 1))
 
 
 def rows() -> list[TrainedRow]:

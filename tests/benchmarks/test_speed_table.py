@@ -53,9 +53,8 @@ def test_targets_of_a_gpu_stand_where_one_was_measured() -> None:
     rows = group("Bernoulli", "forward", MEGA, times("Bernoulli", 1.0))
     assert not any("copy bandwidth" in line for line in section(rows, "Targets"))
     on_gpu = group("Bernoulli", "forward", 1 << 24, times("Bernoulli", 1.0), device="cuda", allocator="caching")
-    assert (
-        "| 90 % of the copy bandwidth | 0.5 | **no** |" in section(rows + on_gpu, "Targets")[5]
-    )  # 0.56 of it; above stands 0.48 of 25 times
+    # It is 0.56 of the copy bandwidth; above stands 0.48 of 25 times.
+    assert "| 90 % of the copy bandwidth | 0.5 | **no** |" in section(rows + on_gpu, "Targets")[5]
 
 
 def test_where_a_layer_loses_the_worst_comes_first() -> None:

@@ -68,9 +68,8 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 def started(place: Place) -> Iterator[subprocess.Popen[bytes]]:
     code = "import signal, sys; from pathlib import Path; from benchmarks.study.command import main; "
     code += "signal.signal(signal.SIGINT, signal.default_int_handler); "  # which a job in the background ignores
-    code += (
-        "from tests.benchmarks.toy_study import experiment; sys.exit(main(experiment(Path(sys.argv[1])), sys.argv[2:]))"
-    )
+    code += "from tests.benchmarks.toy_study import experiment; "
+    code += "sys.exit(main(experiment(Path(sys.argv[1])), sys.argv[2:]))"
     command = [sys.executable, "-c", code, str(place.study.parent), *place.arguments]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
     try:
