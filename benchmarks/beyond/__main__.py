@@ -1,7 +1,4 @@
-"""Run the missing cells and write the table: ``python -m benchmarks.beyond --data-dir DIR --jobs 1``.
-
-Without the name of a study it is the one in ``rates.yaml``; another one is ``python -m benchmarks.beyond NAME ...``.
-"""
+"""Run the missing cells of a study, ``rates`` by default: ``python -m benchmarks.beyond [NAME] --data-dir DIR``."""
 
 from __future__ import annotations
 

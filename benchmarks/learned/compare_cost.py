@@ -1,7 +1,6 @@
-"""The cost of a learned rate in process time, side by side with a fixed rate.
+"""The cost of a learned rate in process time beside that of a fixed rate, on digits that ship with scikit-learn.
 
-``python -m benchmarks.learned.compare_cost > benchmarks/learned/compare_cost.md`` uses digits that ship with
-scikit-learn; ``--repeats 1`` is for a busy machine.
+``python -m benchmarks.learned.compare_cost > benchmarks/learned/compare_cost.md`` writes the page.
 """
 
 from __future__ import annotations
