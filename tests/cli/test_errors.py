@@ -73,6 +73,7 @@ def test_a_missing_monitor_names_the_metrics_there_are(capsys: pytest.CaptureFix
     assert complaint == f"monitor 'vall' is not logged; the metrics at validation are {metrics}"
 
 
+@pytest.mark.slow
 def test_a_loss_that_diverges_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     optimizer = ["--model.init_args.optimizer", "torch.optim.SGD", "--model.init_args.optimizer.init_args.lr", "1e30"]
     complaint = error_of(["fit", *RUN, *config("control/plateau"), *optimizer], capsys)
@@ -80,6 +81,7 @@ def test_a_loss_that_diverges_is_named(capsys: pytest.CaptureFixture[str]) -> No
     assert "lower the learning rate" in complaint
 
 
+@pytest.mark.slow
 def test_a_missing_folder_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     for data in ("data/mnist", "data/cifar10", "data/image_folder"):
         complaint = error_of(["fit", *config(data), "--data.init_args.root", "nowhere"], capsys)

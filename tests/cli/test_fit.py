@@ -87,6 +87,7 @@ def test_the_configuration_beside_the_run_runs_again(
     assert main(["fit", "--config", str(written), *short]) == 0
 
 
+@pytest.mark.slow
 def test_defaults_inside_of_a_partition_are_spelled_out_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "control.yaml").write_text(PARTITION)
@@ -128,6 +129,7 @@ def test_the_wandb_run_read_back_holds_every_rate_at_every_decision(quickstart: 
     assert any("test_accuracy" in row for row in rows)
 
 
+@pytest.mark.slow
 def test_a_run_without_a_logger_leaves_figure_and_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_terminal_shows_colours_rate_gap_decision_and_tables(tmp_path: Path) -
         assert shown in output, shown
 
 
+@pytest.mark.slow
 def test_quiet_says_nothing_and_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

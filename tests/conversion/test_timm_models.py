@@ -82,6 +82,7 @@ def test_a_drop_path_that_does_not_rescale_keeps_its_forward() -> None:
     assert model[0].drop_prob == 0.5
 
 
+@pytest.mark.slow
 def test_all_of_a_vision_transformer_but_attention_is_one_graph_over_twenty_rate_changes() -> None:
     graphs: list[Any] = []
     model = timm.create_model("vit_tiny_patch16_224", embed_dim=24, depth=1, num_heads=3, img_size=32)

@@ -24,7 +24,9 @@ def input_for(layer: ad.NoiseLayer) -> Tensor:
     return torch.rand((40, 30, 3, 2) if "2d" in type(layer).__name__ else (70, 101))
 
 
-@every_layer
+@pytest.mark.parametrize(
+    "layer_class", [pytest.param(kind, marks=[] if kind is ad.Dropout else pytest.mark.slow) for kind in LAYERS]
+)
 def test_a_compiled_layer_draws_and_differentiates_as_the_eager_one_in_one_graph_while_p_moves(
     layer_class: type[ad.NoiseLayer],
 ) -> None:

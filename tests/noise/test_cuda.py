@@ -22,6 +22,8 @@ from tests.noise.interpreted import LIMIT, NAMES, SHAPES_AND_DTYPES
 
 triton = pytest.importorskip("triton")
 
+pytestmark = pytest.mark.slow  # the interpreter takes ten seconds
+
 
 @pytest.fixture(scope="module")
 def interpreter(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
