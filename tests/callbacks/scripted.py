@@ -26,7 +26,7 @@ class Script(ad.Controller):
     moves: str
 
     def needs(self) -> frozenset[str]:
-        return frozenset({"snapshot", "clean_loss"})
+        return frozenset({"snapshot"})
 
     def init(self, rates: Mapping[str, float]) -> State:
         return Turn(dict(rates))
@@ -34,16 +34,42 @@ class Script(ad.Controller):
     def update(self, state: State, signals: Mapping[str, float]) -> State:
         assert isinstance(state, Turn)
         move = self.moves[state.turn]
-        seen = (*state.seen, {name: signals[name] for name in ("clean_loss", "clean_drop_z", "trivial_loss")})
-        return replace(
-            state, improved=move == "i", rewind=move == "r", restart=move == "s", turn=state.turn + 1, seen=seen
-        )
+        return replace(state, improved=move == "i", rewind=move == "r", restart=move == "s", turn=state.turn + 1)
+
+
+@dataclass(frozen=True)
+class Measuring(Script):
+    """Has the clean loss measured at each validation as well, and remembers it."""
+
+    def needs(self) -> frozenset[str]:
+        return frozenset({"snapshot", "clean_loss"})
+
+    def update(self, state: State, signals: Mapping[str, float]) -> State:
+        after = super().update(state, signals)
+        assert isinstance(after, Turn)
+        seen = {name: signals[name] for name in ("clean_loss", "clean_drop_z", "trivial_loss")}
+        return replace(after, seen=(*after.seen, seen))
 
 
 @dataclass(frozen=True)
 class Turn(State):
     turn: int = 0
     seen: tuple[dict[str, float], ...] = field(default=())
+
+
+class FewDigits(Digits):
+    """128 digits to train on and 90 to validate on, read once for all runs."""
+
+    def __init__(self, batch_size: int = 32) -> None:
+        super().__init__(batch_size, n_train=128, val_fraction=0.05)
+
+    def examples(self) -> Any:
+        return _few_digits()
+
+
+@functools.cache
+def _few_digits() -> Any:
+    return Digits(n_train=128, val_fraction=0.05).examples()
 
 
 class Watch(L.Callback):
@@ -85,7 +111,7 @@ def fit(model: L.LightningModule, folder: Path, callbacks: list[L.Callback], **s
         "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False,
     }  # fmt: skip
     trainer = L.Trainer(callbacks=callbacks, **quiet | settings)
-    trainer.fit(model, Digits(n_train=128, batch_size=batch_size), ckpt_path=ckpt_path)
+    trainer.fit(model, FewDigits(batch_size), ckpt_path=ckpt_path)
     return trainer
 
 
@@ -100,9 +126,9 @@ class StopAfter(L.Callback):
 
 
 def adaptive_run(folder: Path, *callbacks: L.Callback, **settings: Any) -> tuple[AdaptiveDropout, Classifier]:
-    """Fast learning on little data: it overfits and rewinds."""
+    """Fast learning on little data: it overfits, and rewinds after the twelfth of 20 epochs."""
     torch.manual_seed(3)
     network = MLP(64, 10, (256, 256), lambda: ad.Dropout(0.05))
     model, adaptive = Classifier(network, 10, functools.partial(torch.optim.Adam, lr=0.01)), AdaptiveDropout()
-    fit(model, folder, [adaptive, *callbacks], **{"max_epochs": 30} | settings)
+    fit(model, folder, [adaptive, *callbacks], **{"max_epochs": 20} | settings)
     return adaptive, model

@@ -18,6 +18,8 @@ from adaptive_dropout.tracking import WandbLogger, read_run
 from adaptive_dropout.tracking.names import rate_keys
 from tests.tracking.inspected import series_of
 
+pytestmark = pytest.mark.slow
+
 
 class Plain(L.LightningModule):
     def __init__(self, model: nn.Module) -> None:

@@ -11,8 +11,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from adaptive_dropout.callbacks import AdaptiveDropout
-from adaptive_dropout.data import Digits
-from tests.callbacks.scripted import Script, adaptive_run, fit, task
+from tests.callbacks.scripted import FewDigits, Measuring, adaptive_run, fit, task
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -31,14 +30,14 @@ class StopAt(L.Callback):
         trainer.should_stop = trainer.global_step >= self.step
 
 
-@pytest.mark.parametrize("steps", [62, 118])
+@pytest.mark.parametrize("steps", [42, 62])
 def test_a_run_told_to_stop_in_mid_epoch_ends_with_the_best_weights(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], steps: int
 ) -> None:
-    adaptive, model = adaptive_run(tmp_path, StopAt(steps), max_epochs=40)
+    adaptive, model = adaptive_run(tmp_path, StopAt(steps))
     assert adaptive.state.age < model.trainer.global_step == steps  # type: ignore[union-attr]
     (measured,) = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False).validate(
-        model, Digits(n_train=128, batch_size=32), verbose=False
+        model, FewDigits(), verbose=False
     )
     assert measured["val_loss"] == pytest.approx(adaptive.state.best, rel=1e-6)  # type: ignore[union-attr]
     assert "dropout rates found" in capsys.readouterr().out
@@ -64,7 +63,7 @@ class BreakOff(L.Callback):
 def test_a_run_broken_off_before_it_was_rewound_is_resumed_as_the_unbroken_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], move: str
 ) -> None:
-    controller = Script(f"i..{move}..i")
+    controller = Measuring(f"i..{move}..i")
     whole, resumed = task(), task()
     fit(whole, tmp_path, [AdaptiveDropout(controller)], max_epochs=7)
     saves = ModelCheckpoint(tmp_path / "saved", filename="broken", every_n_epochs=100, save_on_exception=True)

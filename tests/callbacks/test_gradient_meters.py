@@ -18,10 +18,9 @@ from torch import Tensor, nn
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import DropoutRateControl
 from adaptive_dropout.controllers import State
-from adaptive_dropout.data import Digits
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Classifier
-from tests.callbacks.scripted import StopAfter, fit
+from tests.callbacks.scripted import FewDigits, StopAfter, fit
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -101,7 +100,7 @@ def test_the_last_validation_is_measured_on_from_another_part_each_time(tmp_path
 
     torch.manual_seed(3)
     model = Watching(MLP(64, 10, (8,), lambda: ad.Dropout(0.3)), 10)
-    data = Digits(n_train=128, batch_size=32)
+    data = FewDigits()
     data.setup()
     validation = {x.numpy().tobytes() for x, _ in data.val_set}
     fit(model, tmp_path, [DropoutRateControl(Listener((kind,)))])
@@ -112,6 +111,7 @@ def test_the_last_validation_is_measured_on_from_another_part_each_time(tmp_path
     assert len(set.union(*pieces)) == sum(len(piece) for piece in pieces)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_steers_and_can_be_replayed_without_a_model(tmp_path: Path, kind: str) -> None:
     log: list[dict[str, float]] = []

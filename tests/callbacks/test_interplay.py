@@ -12,9 +12,8 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch.optim import lr_scheduler
 
 from adaptive_dropout.callbacks import DropoutRateControl
-from adaptive_dropout.data import Digits
 from adaptive_dropout.tasks import Classifier
-from tests.callbacks.scripted import Script, StopAfter, Watch, adaptive_run, fit, task
+from tests.callbacks.scripted import FewDigits, Measuring, Script, StopAfter, Watch, adaptive_run, fit, task
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -31,13 +30,13 @@ def test_each_checkpoint_holds_the_weights_whose_validation_loss_it_says(tmp_pat
     assert len(keeps.best_k_models) == 5
     for path, said in keeps.best_k_models.items():
         model.load_state_dict(torch.load(path, weights_only=True)["state_dict"])
-        (measured,) = run.validate(model, Digits(n_train=128, batch_size=32), verbose=False)
+        (measured,) = run.validate(model, FewDigits(), verbose=False)
         assert measured["val_loss"] == pytest.approx(float(said), rel=1e-6)
 
 
 @pytest.mark.parametrize("move", ["r", "s"])
 def test_a_run_resumed_from_the_checkpoint_of_a_rewinding_validation_rewinds(tmp_path: Path, move: str) -> None:
-    controller = Script(f"i..{move}..")
+    controller = Measuring(f"i..{move}..")
     saves = ModelCheckpoint(tmp_path / "saved", filename="fourth", save_on_train_epoch_end=True)
     whole, resumed = task(), task()
     fit(whole, tmp_path, [DropoutRateControl(controller)], max_epochs=6)
@@ -64,13 +63,9 @@ def test_early_stopping_counts_from_the_best_validation_on_over_a_rewind(
 
 def test_early_stopping_that_leaves_no_time_for_a_rewind_is_warned_of_with_the_number_to_set(tmp_path: Path) -> None:
     expected = r"EarlyStopping\(patience=5\) stops before .* more than 5 validations; set its patience to 20 or more"
+    stopping = EarlyStopping("val_loss", patience=5)
     with pytest.warns(UserWarning, match=expected):
-        fit(
-            task(),
-            tmp_path,
-            [DropoutRateControl(Script("." * 60)), EarlyStopping("val_loss", patience=5)],
-            max_epochs=60,
-        )
+        fit(task(), tmp_path, [DropoutRateControl(Script(".")), stopping, StopAfter(1)], max_epochs=60)
 
 
 def stepwise(optimizer: Any) -> dict[str, Any]:

@@ -13,10 +13,9 @@ from torch import nn
 
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import AdaptiveDropout, DropoutRateControl
-from adaptive_dropout.data import Digits
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Classifier
-from tests.callbacks.scripted import Script, Turn, adaptive_run, fit, task
+from tests.callbacks.scripted import FewDigits, Measuring, Script, Turn, adaptive_run, fit, task
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -46,6 +45,7 @@ def test_an_average_comes_back_with_the_weights_and_goes_on(tmp_path: Path) -> N
     assert not torch.equal(seen.weights[5], seen.weights[1])
 
 
+@pytest.mark.slow
 def test_the_best_weights_at_the_end_are_the_average_that_was_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,7 +54,7 @@ def test_the_best_weights_at_the_end_are_the_average_that_was_measured(
     assert state.rewinds >= 1
     assert state.step - state.age > 40, "the last weights are the best, so nothing is tested"
     (measured,) = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False).validate(
-        model, Digits(n_train=128, batch_size=32), verbose=False
+        model, FewDigits(), verbose=False
     )
     assert measured["val_loss"] == pytest.approx(state.best, rel=1e-6)
     layers = model.network.dropout1, model.network.dropout2
@@ -62,7 +62,7 @@ def test_the_best_weights_at_the_end_are_the_average_that_was_measured(
 
 
 def test_the_clean_loss_is_of_the_average_that_validation_measures(tmp_path: Path) -> None:
-    control = DropoutRateControl(Script("....."))
+    control = DropoutRateControl(Measuring("....."))
     never = EMAWeightAveraging(update_starting_at_step=10**6)  # the average stays what the weights were at first
     fit(task(), tmp_path, [control, never])
     assert isinstance(control.state, Turn)

@@ -15,7 +15,7 @@ from torch import nn
 from adaptive_dropout.callbacks import AdaptiveDropout, DropoutRateControl
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Classifier
-from tests.callbacks.scripted import Script, Watch, fit, task
+from tests.callbacks.scripted import Measuring, Script, Watch, fit, task
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -46,7 +46,7 @@ def test_a_compiled_model_is_steered_and_rewound_and_never_compiled_again(
 ) -> None:
     graphs = []
     for moves in ("i..r.", "....."):
-        watch, model, adaptive = Watch(), Compiled(), AdaptiveDropout(Script(moves))
+        watch, model, adaptive = Watch(), Compiled(), AdaptiveDropout(Measuring(moves))
         fit(model, tmp_path, [adaptive, watch])
         graphs.append(model.graphs)
         assert list(adaptive.state.rates) == ["network._orig_mod.dropout1"]  # type: ignore[union-attr]

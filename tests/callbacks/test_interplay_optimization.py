@@ -24,6 +24,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 def test_it_rewinds_under_bfloat16(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     adaptive, model = adaptive_run(tmp_path, precision="bf16-mixed")
     assert adaptive.state.rewinds >= 1  # type: ignore[union-attr]
@@ -169,8 +170,9 @@ def test_without_a_loss_of_training_it_is_measured_by_validation_with_dropout_on
         def training_step(self, batch: Any, batch_idx: int) -> None:
             super().training_step(batch, batch_idx)
 
-    control = DropoutRateControl(ad.RewindController())
-    fit(Silent(), tmp_path, [control])
+    control, model = DropoutRateControl(ad.RewindController()), Silent()
+    model.net[1] = ad.Dropout(0.3)
+    fit(model, tmp_path, [control])
     assert control.run is not None
     seen = [decision.signals for decision in control.run.decisions]
     assert all("train_loss" in signals for signals in seen)

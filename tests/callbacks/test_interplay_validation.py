@@ -17,7 +17,7 @@ from adaptive_dropout.callbacks import AdaptiveDropout, DropoutRateControl
 from adaptive_dropout.callbacks.trainer import expected_validations
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Classifier
-from tests.callbacks.scripted import Script, Turn, Watch, fit, task
+from tests.callbacks.scripted import Script, StopAfter, Turn, Watch, fit, task
 from tests.callbacks.test_control import Recorder, signals_of
 from tests.callbacks.toy import Toy, fit as fit_toy
 
@@ -71,7 +71,7 @@ def test_each_validation_is_a_decision_and_a_rewind_is_carried_out_before_the_ne
 def test_the_interval_that_is_advised_gives_enough_validations(tmp_path: Path) -> None:
     control = DropoutRateControl(Script("." * 40))
     with pytest.warns(UserWarning, match=r"validates 19 times, .* set val_check_interval to 2 batches or fewer"):
-        fit(task(), tmp_path, [control], max_epochs=19)
+        fit(task(), tmp_path, [control, StopAfter(1)], max_epochs=19)
     fit(task(), tmp_path, [control], max_epochs=19, val_check_interval=2)
     assert isinstance(control.state, Turn)
     assert control.state.turn >= 20

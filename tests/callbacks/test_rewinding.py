@@ -17,10 +17,9 @@ from torch import nn
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import AdaptiveDropout, DropoutRateControl
 from adaptive_dropout.controllers import State
-from adaptive_dropout.data import Digits
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Classifier
-from tests.callbacks.scripted import Script, StopAfter, Watch, adaptive_run, fit, task
+from tests.callbacks.scripted import FewDigits, Measuring, Script, StopAfter, Watch, adaptive_run, fit, task
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -32,8 +31,8 @@ pytestmark = [
 def test_a_rewind_brings_back_weights_and_moments_and_nothing_else(tmp_path: Path) -> None:
     watch, plain = Watch(), Watch()
     schedule = lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)  # noqa: E731
-    run = fit(task(lr_scheduler=schedule), tmp_path, [DropoutRateControl(Script("i..r.")), watch])
-    fit(task(lr_scheduler=schedule), tmp_path, [DropoutRateControl(Script("i....")), plain])
+    run = fit(task(lr_scheduler=schedule), tmp_path, [DropoutRateControl(Measuring("i..r.")), watch])
+    fit(task(lr_scheduler=schedule), tmp_path, [DropoutRateControl(Measuring("i....")), plain])
     assert torch.equal(watch.weights[3], watch.weights[0])
     assert torch.equal(watch.moments[3], watch.moments[0])
     assert not torch.equal(plain.weights[3], plain.weights[0])
@@ -102,7 +101,7 @@ def test_a_diverged_run_goes_back_with_less_noise(tmp_path: Path) -> None:
 def test_a_run_resumed_after_a_rewind_is_the_unbroken_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole, model = adaptive_run(tmp_path)
     saves = ModelCheckpoint(tmp_path / "saved", filename="last", save_on_train_epoch_end=True)
-    broken, _ = adaptive_run(tmp_path, saves, StopAfter(22), enable_checkpointing=True)
+    broken, _ = adaptive_run(tmp_path, saves, StopAfter(15), enable_checkpointing=True)
     assert broken.state is not None
     assert broken.state.rewinds >= 1  # type: ignore[attr-defined]
     resumed, again = adaptive_run(tmp_path, ckpt_path=tmp_path / "saved" / "last.ckpt")
@@ -110,6 +109,7 @@ def test_a_run_resumed_after_a_rewind_is_the_unbroken_run(tmp_path: Path, capsys
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
+@pytest.mark.slow
 def test_a_second_fit_with_the_same_callback_starts_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     adaptive, states = AdaptiveDropout(), []
     for _ in range(2):
@@ -128,7 +128,7 @@ def test_it_steers_torchs_own_layers_and_leaves_the_best_weights(
     model = Classifier(MLP(64, 10, (32,), lambda: nn.Dropout(0.3)), 10)
     adaptive = AdaptiveDropout()
     run = fit(model, tmp_path, [adaptive], max_epochs=25)
-    (metrics,) = run.validate(model, Digits(n_train=128, batch_size=32), verbose=False)
+    (metrics,) = run.validate(model, FewDigits(), verbose=False)
     assert metrics["val_loss"] == pytest.approx(adaptive.state.best, rel=1e-5)  # type: ignore[union-attr]
     said = capsys.readouterr().out
     assert "dropout rates found" in said
@@ -163,6 +163,7 @@ class TwoRanks(Classifier):
         (Path(self.trainer.default_root_dir) / f"rank{self.global_rank}").write_text(repr((self.seen, first)))
 
 
+@pytest.mark.slow
 def test_two_processes_rewind_together(tmp_path: Path) -> None:
     torch.manual_seed(3)
     model = TwoRanks(MLP(64, 10, (32,), lambda: ad.Dropout(0.3)), 10)

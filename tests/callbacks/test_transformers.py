@@ -80,6 +80,7 @@ def test_rates_move_and_every_decision_is_logged_and_shown_by_wandb(tmp_path: Pa
     assert len(shown["train/dropout_control/gap"]) == 24
 
 
+@pytest.mark.slow
 def test_the_best_weights_are_left_after_rewinds(tmp_path: Path) -> None:
     done, callback = run(tmp_path, max_steps=120)
     assert callback.state.rewinds >= 1

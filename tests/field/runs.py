@@ -13,7 +13,7 @@ from torch import Tensor
 from adaptive_dropout.callbacks import AdaptiveDropout
 
 SIGMAS = 5
-EPOCHS = 14
+EPOCHS = 7
 
 
 class Spy(L.Callback):

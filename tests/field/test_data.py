@@ -245,6 +245,7 @@ def wide() -> torch.nn.Module:
     )
 
 
+@pytest.mark.slow
 def test_a_net_that_is_larger_than_its_data_is_dropped_more(tmp_path: Path) -> None:
     # the sanity of decisions as such: 32 noisy examples are learned by heart, so the rate has to rise
     loaders = DataLoader(points(32, 1), BATCH, shuffle=True), DataLoader(points(64, 2), 32)
@@ -254,6 +255,7 @@ def test_a_net_that_is_larger_than_its_data_is_dropped_more(tmp_path: Path) -> N
     assert max(decision.after["net.2"] for decision in own.run.decisions) > 0.2
 
 
+@pytest.mark.slow
 def test_a_reason_that_says_raised_goes_with_a_rate_that_rose(tmp_path: Path) -> None:
     # random labels: validation is never better than a constant prediction, so there is nothing to raise for
     def labels(n: int) -> TensorDataset:
@@ -268,6 +270,7 @@ def test_a_reason_that_says_raised_goes_with_a_rate_that_rose(tmp_path: Path) ->
         assert ("raised" in decision.reason) == (decision.after["net.2"] > 0.1), decision.reason
 
 
+@pytest.mark.slow
 def test_a_net_without_need_of_dropout_is_dropped_less(tmp_path: Path) -> None:
     # much data and a small net that underfits by a rate of 0.6
     module = Fast(mlp(p=0.6))

@@ -1,7 +1,8 @@
 """`AdaptiveDropout` changes nothing that a run computes, logs or saves, whatever the LightningModule does.
 
 Each kind is trained twice from one seed, without our callback and with one whose rates stay fixed and that measures the
-clean loss; all that can be told of the two runs has to be equal, bit for bit.
+clean loss; all that can be told of the two runs has to be equal, bit for bit. A plain run of pytest trains one kind in
+four; the others, and all that are compiled, are slow tests.
 """
 
 from __future__ import annotations
@@ -29,7 +30,17 @@ KINDS = [kind for part in PARTS for kind in part.KINDS]
 TELLS = ("this run validates", "cannot be measured")  # what our callback may warn of
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
+def is_slow(number: int, kind: Kind) -> bool:
+    return number % 4 != 0 or kind.name.startswith("compiled")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, id=kind.name, marks=[pytest.mark.slow] if is_slow(number, kind) else [])
+        for number, kind in enumerate(KINDS)
+    ],
+)
 def test_a_run_is_the_same_with_the_callback(kind: Kind, tmp_path: Path) -> None:
     without = run(kind, tmp_path / "without", None)
     ours = run(kind, tmp_path / "with", AdaptiveDropout(Measured(), monitor=kind.monitor))

@@ -94,7 +94,9 @@ CONTROLLERS = {
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
-@pytest.mark.parametrize("name", CONTROLLERS)
+@pytest.mark.parametrize(
+    "name", ["default", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hypergradient", "response"))]
+)
 def test_no_file_of_a_lightning_run_holds_an_example(tmp_path: Path, name: str, in_memory: bool) -> None:
     train, val = marked(32, 1), marked(16, 2)
     loaders = [DataLoader(d if in_memory else OwnData(d), BATCH, shuffle=d is train) for d in (train, val)]

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.classification import MulticlassAccuracy
 
 from adaptive_dropout.callbacks import AdaptiveDropout
+from adaptive_dropout.callbacks.meters.monitored import Monitored
 from tests.field.parts import CLASSES, FEATURES, Plain, points
 
 pytestmark = [
@@ -118,6 +119,13 @@ def check_best_is_kept(module: Scored, own: AdaptiveDropout, left: float | None)
 
 
 @pytest.mark.parametrize("name", SCORES)
+def test_no_score_is_judged_by_its_name(name: str) -> None:
+    monitored = Monitored(name)
+    monitored.find(L.Trainer(logger=False, accelerator="cpu", enable_checkpointing=False), {name: None})
+    assert not monitored.sure, "then its values say what it is, as in the runs below"
+
+
+@pytest.mark.parametrize("name", ["val_acc", "val/MulticlassJaccardIndex", "recall@20", "log_likelihood"])
 def test_a_score_that_rises_is_not_taken_for_a_loss(name: str, tmp_path: Path) -> None:
     module, own = Scored(name), AdaptiveDropout(monitor=name)
     check_best_is_kept(module, own, steered(module, own, default_root_dir=tmp_path))

@@ -14,7 +14,7 @@ import adaptive_dropout as ad
 from adaptive_dropout.callbacks import DropoutRateControl
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Classifier
-from tests.callbacks.scripted import Script, Turn, Watch, fit, task
+from tests.callbacks.scripted import Measuring, Turn, Watch, fit, task
 from tests.callbacks.toy import Memory
 
 pytestmark = [
@@ -50,7 +50,7 @@ def test_measuring_the_clean_loss_touches_neither_metrics_nor_logs_nor_noise(tmp
         model, logger, watch = Counting(), Memory(), Watch()
         torch.manual_seed(4)
         fit(model, tmp_path, [DropoutRateControl(controller), watch], logger=logger, log_every_n_steps=1)
-        assert model.counts == [360] * 5
+        assert model.counts == [90] * 5
         assert model.training
         rows.append([r for r in logger.rows if "val_loss" in r[1] or "train_loss" in r[1]])
         watches.append(watch)
@@ -59,7 +59,7 @@ def test_measuring_the_clean_loss_touches_neither_metrics_nor_logs_nor_noise(tmp
 
 
 def test_the_clean_loss_is_of_training_data_without_dropout(tmp_path: Path) -> None:
-    control, model = DropoutRateControl(Script("i....")), task()
+    control, model = DropoutRateControl(Measuring("i....")), task()
     fit(model, tmp_path, [control])
     assert isinstance(control.state, Turn)
     seen = control.state.seen
@@ -79,17 +79,17 @@ class Breaks(Classifier):
 
 def test_the_model_logs_as_before_also_where_a_validation_is_broken_off(tmp_path: Path) -> None:
     whole, broken = task(), Breaks(MLP(64, 10, (8,), lambda: ad.Dropout(0.3)), 10)
-    fit(whole, tmp_path, [DropoutRateControl(Script("....."))])
+    fit(whole, tmp_path, [DropoutRateControl(Measuring("....."))])
     with pytest.raises(RuntimeError, match="broken off"):
-        fit(broken, tmp_path, [DropoutRateControl(Script("....."))])
+        fit(broken, tmp_path, [DropoutRateControl(Measuring("....."))])
     misled = task()
     with pytest.raises(KeyError, match="monitor 'valid' is not logged"):
-        fit(misled, tmp_path, [DropoutRateControl(Script("....."), monitor="valid")], num_sanity_val_steps=1)
+        fit(misled, tmp_path, [DropoutRateControl(Measuring("....."), monitor="valid")], num_sanity_val_steps=1)
     assert ["log" in vars(model) for model in (whole, broken, misled)] == [False] * 3
 
 
 def test_small_batches_give_fewer_parts_which_stay_the_same(tmp_path: Path) -> None:
-    control = DropoutRateControl(Script("...."))
+    control = DropoutRateControl(Measuring("...."))
     fit(task(), tmp_path, [control], batch_size=2, limit_train_batches=2, limit_val_batches=4, max_epochs=4)
     assert isinstance(control.state, Turn)
     assert len(control.state.seen) == 4
