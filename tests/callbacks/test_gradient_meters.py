@@ -186,6 +186,7 @@ class TwoRanks(Classifier):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_processes_follow_the_same_gradients(tmp_path: Path, kind: str) -> None:
     torch.manual_seed(3)

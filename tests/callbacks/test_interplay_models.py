@@ -41,6 +41,7 @@ class Compiled(Classifier):
         return graph
 
 
+@pytest.mark.slow
 def test_a_compiled_model_is_steered_and_rewound_and_never_compiled_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

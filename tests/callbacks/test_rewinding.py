@@ -98,6 +98,7 @@ def test_a_diverged_run_goes_back_with_less_noise(tmp_path: Path) -> None:
     assert all(p.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.slow
 def test_a_run_resumed_after_a_rewind_is_the_unbroken_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole, model = adaptive_run(tmp_path)
     saves = ModelCheckpoint(tmp_path / "saved", filename="last", save_on_train_epoch_end=True)
@@ -127,7 +128,7 @@ def test_it_steers_torchs_own_layers_and_leaves_the_best_weights(
     torch.manual_seed(3)
     model = Classifier(MLP(64, 10, (32,), lambda: nn.Dropout(0.3)), 10)
     adaptive = AdaptiveDropout()
-    run = fit(model, tmp_path, [adaptive], max_epochs=25)
+    run = fit(model, tmp_path, [adaptive], max_epochs=12)
     (metrics,) = run.validate(model, FewDigits(), verbose=False)
     assert metrics["val_loss"] == pytest.approx(adaptive.state.best, rel=1e-5)  # type: ignore[union-attr]
     said = capsys.readouterr().out
@@ -147,7 +148,7 @@ def test_lightning_and_a_plain_loop_decide_the_same_on_the_same_signals(
             return super().update(state, signals)
 
     control = DropoutRateControl(Heard())
-    fit(task(), tmp_path, [control], max_epochs=25)
+    fit(task(), tmp_path, [control], max_epochs=12)
     state = ad.RewindController().init({"network.dropout1": 0.3})
     for signals in log:
         state = ad.RewindController().update(state, signals)

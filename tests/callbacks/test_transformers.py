@@ -60,6 +60,7 @@ def series(run: Any, name: str) -> list[tuple[int, float]]:
     return [(row["step"], row[name]) for row in run.state.log_history if name in row]
 
 
+@pytest.mark.slow
 def test_rates_move_and_every_decision_is_logged_and_shown_by_wandb(tmp_path: Path) -> None:
     with wandb.init(dir=tmp_path, mode="offline"):
         done, callback = run(tmp_path, report_to=["wandb"])
@@ -88,15 +89,19 @@ def test_the_best_weights_are_left_after_rewinds(tmp_path: Path) -> None:
     assert done.evaluate()["eval_loss"] == pytest.approx(best, rel=1e-5)
 
 
-@pytest.mark.parametrize("settings", [{}, {"gradient_accumulation_steps": 3}], ids=["plain", "accumulated"])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, pytest.param({"gradient_accumulation_steps": 3}, marks=pytest.mark.slow)],
+    ids=["plain", "accumulated"],
+)
 def test_a_resumed_run_goes_on_as_the_unbroken_one(settings: dict[str, Any], tmp_path: Path) -> None:
-    saved = {"save_strategy": "steps", "save_steps": 26, "max_steps": 48, **settings}
+    saved = {"save_strategy": "steps", "save_steps": 14, "max_steps": 24, **settings}
     whole, first = run(tmp_path, **saved)
-    again, rest = run(tmp_path, resume=str(tmp_path / "checkpoint-26"), **saved | {"save_strategy": "no"})
+    again, rest = run(tmp_path, resume=str(tmp_path / "checkpoint-14"), **saved | {"save_strategy": "no"})
     assert rest.state == first.state
     assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True))
-    kept = json.loads((tmp_path / "checkpoint-26" / "trainer_state.json").read_text())["stateful_callbacks"]
-    assert kept["adaptive_dropout/eval_loss"]["decided_at"] == 26
+    kept = json.loads((tmp_path / "checkpoint-14" / "trainer_state.json").read_text())["stateful_callbacks"]
+    assert kept["adaptive_dropout/eval_loss"]["decided_at"] == 14
 
 
 def test_decisions_are_in_a_file_that_replay_and_report_read(
@@ -169,7 +174,7 @@ def test_what_cannot_be_steered_is_told(settings: dict[str, Any], error: Any, me
 
 
 def test_a_monitor_that_no_evaluation_has_is_told_once_and_the_run_goes_on(tmp_path: Path) -> None:
-    going = trainer(tmp_path, bert())
+    going = trainer(tmp_path, bert(), max_steps=8)
     going.add_callback(AdaptiveDropoutCallback(going, monitor="eval_other_loss"))
     expected = r"'eval_other_loss' is in no evaluation yet; the metrics are .*'eval_loss'"
     with pytest.warns(UserWarning, match=expected) as told:

@@ -155,7 +155,7 @@ def test_a_learning_rate_can_be_looked_for_before_the_run(tmp_path: Path) -> Non
 
     module, own, spy = Tunable(), AdaptiveDropout(), Spy(in_batches(TRAIN, BATCH))
     trainer = L.Trainer(
-        max_epochs=20, accelerator="cpu", callbacks=[spy, own], logger=False, default_root_dir=tmp_path,
+        max_epochs=8, accelerator="cpu", callbacks=[spy, own], logger=False, default_root_dir=tmp_path,
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
     loaders = DataLoader(TRAIN, BATCH, shuffle=True), DataLoader(VAL, BATCH)
@@ -165,7 +165,7 @@ def test_a_learning_rate_can_be_looked_for_before_the_run(tmp_path: Path) -> Non
     assert ad.get_rates(module) == {"net.2": 0.25}
     trainer.fit(module, *loaders)
     assert found != 1e-3
-    assert module.validated == 20 * 4
+    assert module.validated == 8 * 4
     check_sane(own)
     check_clean_loss(own, spy)
 

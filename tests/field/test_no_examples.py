@@ -112,13 +112,13 @@ def test_no_file_of_a_lightning_run_holds_an_example(tmp_path: Path, name: str, 
         trainer.save_checkpoint(tmp_path / f"end{epochs}.ckpt")
         return own
 
-    own = fit(12)
+    own = fit(6)
     assert own.run is not None
-    assert len(own.run.decisions) == 12
-    fit(14, ckpt_path=tmp_path / "end12.ckpt")
+    assert len(own.run.decisions) == 6
+    fit(8, ckpt_path=tmp_path / "end6.ckpt")
     names = {path.name for path in tmp_path.rglob("*")}
-    assert {"decisions.jsonl", "end12.ckpt", "end14.ckpt", "last.ckpt"} <= names
-    assert any((tmp_path / "snapshots12").iterdir())
+    assert {"decisions.jsonl", "end6.ckpt", "end8.ckpt", "last.ckpt"} <= names
+    assert any((tmp_path / "snapshots6").iterdir())
     assert found_in(tmp_path) == []
 
 
@@ -160,7 +160,7 @@ def test_no_file_of_a_transformers_run_holds_an_example(tmp_path: Path) -> None:
 
     train, val = ([{"x": x, "labels": y} for x, y in marked(n, n)] for n in (32, 16))
     arguments = hf.TrainingArguments(
-        output_dir=str(tmp_path), max_steps=48, eval_strategy="steps", eval_steps=2, save_strategy="steps",
+        output_dir=str(tmp_path), max_steps=24, eval_strategy="steps", eval_steps=2, save_strategy="steps",
         save_steps=6, logging_steps=2, per_device_train_batch_size=BATCH, learning_rate=0.02, report_to=[],
         use_cpu=True, disable_tqdm=True,
     )  # fmt: skip
