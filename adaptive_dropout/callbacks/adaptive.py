@@ -11,7 +11,7 @@ from rich import get_console
 from rich.table import Table
 
 from adaptive_dropout.callbacks.control import DropoutRateControl
-from adaptive_dropout.callbacks.trainer import averages
+from adaptive_dropout.callbacks.trainer import averages, best_checkpoint
 from adaptive_dropout.controllers import Controller, RewindController
 from adaptive_dropout.conversion.found import find
 from adaptive_dropout.conversion.swap import adapt
@@ -81,5 +81,5 @@ class AdaptiveDropout(DropoutRateControl):
             table.add_row(name, f"{self.start[name]:.3f}", f"{p:.3f}")
         console = get_console()  # that of a progress bar, which stays below the table
         console.print(table)
-        if path := getattr(trainer.checkpoint_callback, "best_model_path", ""):
+        if path := best_checkpoint(trainer):
             console.print(f"checkpoint  {path}", soft_wrap=True, highlight=False)
