@@ -7,7 +7,8 @@ callback for transformers' Trainer is in `adaptive_dropout.callbacks.transformer
 Which metric is the validation loss:
 
 - ``monitor=None`` takes the loss that ModelCheckpoint or EarlyStopping watch in mode "min", else ``val_loss``, else
-  the only loss that validation logs. Several candidates are an error before training, which lists them.
+  the only loss or metric that validation logs. Several candidates are an error before training, which lists them; if
+  they are first seen later, a warning.
 - It may be logged in any way that Lightning allows: ``log``, ``log_dict``, metric objects, at the end of the epoch,
   ``on_step`` with ``on_epoch``, under ``/dataloader_idx_1``.
 - A score to be maximised is recognised by the callbacks that watch it, by its metric, or because it rises on training

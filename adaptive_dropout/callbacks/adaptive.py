@@ -22,10 +22,10 @@ __all__ = ["AdaptiveDropout"]
 class AdaptiveDropout(DropoutRateControl):
     """Finds the dropout layers of any LightningModule, steers their rates, and leaves the best weights in the model.
 
-    What `adaptive_dropout.convert` reaches is made adjustable before the optimizers exist; ours is taken as it is. The
+    What `adaptive_dropout.convert` reaches is made adjustable before the optimizers exist; this library's stays. The
     rates start where the model has them. Put it in front of callbacks that copy or average the model. Under
-    `WeightAveraging` the best weights are the average that validation measured. Where an exception ends the run, the
-    model stays as it was then; the best weights are in a checkpoint saved on it, to go on from.
+    `WeightAveraging` the best weights are the average that validation measured. If an exception ends the run, the
+    model keeps its last weights; a checkpoint saved on the exception holds the best.
 
     Args:
         controller: the rule; `RewindController` by default.
@@ -59,14 +59,14 @@ class AdaptiveDropout(DropoutRateControl):
         super().on_fit_start(trainer, pl_module)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start, and remember where the rates did."""
+        """Start, and remember the initial rates."""
         super().on_train_start(trainer, pl_module)
         assert self.state is not None
         self.start = dict(self.state.rates)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Put the best weights into the model and say what was found."""
-        self._steering.finish()
+        self._started_loop.finish()
         super().on_train_end(trainer, pl_module)
         self._say(trainer)
 

@@ -1,4 +1,4 @@
-"""The base of callbacks that work on rates: it checks that there are some, and keeps their tensors true."""
+"""The base of callbacks that work on rates: it checks that there are some and syncs their tensors."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class RateCallback(Callback):
     """A callback that works on rates of one kind, and raises before training where the model has none.
 
     Averaging or broadcasting the buffers of a model can overwrite the tensor of a rate; it is filled again from its p
-    at the start of each epoch and at the end of fitting. The state in a checkpoint is loaded to go on fitting, but not
-    when the best checkpoint is loaded for a test: the record of the run would end there.
+    at the start of each epoch and at the end of fitting. State in a checkpoint is loaded to resume fitting, not
+    to test the best checkpoint, which would cut the record short.
     """
 
     kind: ClassVar[type[Rate]]
@@ -29,7 +29,7 @@ class RateCallback(Callback):
     _goes_on = True
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Remember whether training goes on from a checkpoint that is loaded now."""
+        """Remember whether a checkpoint loaded after this resumes training."""
         self._goes_on = stage == "fit"
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -93,7 +93,7 @@ def _silenced(pl_module: L.LightningModule) -> Iterator[None]:
 
 
 def _compared(output: Any) -> Tensor:
-    """Return what a mask is compared with its antithetic one by: the losses of the examples, else the loss."""
+    """Return what the two masks are compared by: the losses of the examples if given, else the loss."""
     loss = loss_in(output)
     if loss is None:
         raise ValueError(

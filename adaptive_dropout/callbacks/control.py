@@ -29,8 +29,8 @@ class DropoutRateControl(RateCallback):
     The controller gets ``train_loss`` (the mean minibatch loss with dropout on since the last decision), ``val_loss``
     (the ``monitor``), ``step``, ``total_steps``, ``epoch``, every other metric by its name, and, if it asks, the
     measurements of `adaptive_dropout.signals`. Each number of its state is logged: the rates as ``dropout/<rate>``, its
-    memory and the signals as ``dropout_control/<name>``. A validation without an optimizer step before it decides
-    nothing. Where nothing can be decided, the rates stay and one warning says so: a run that trains is never stopped.
+    memory and the signals as ``dropout_control/<name>``. Without an optimizer step since the last validation there is
+    no decision. If nothing can be decided, the rates stay and one warning says so: a run that trains is never stopped.
 
     A rewind restores the best weights, the averages that `WeightAveraging` keeps of them, buffers and optimizer state
     when the next batch begins. Half-accumulated gradients are dropped. The step count, the learning-rate schedule, the
@@ -46,7 +46,7 @@ class DropoutRateControl(RateCallback):
     Args:
         controller: the rule; its settings are frozen, all its memory is in ``state``.
         monitor: the logged metric that is the validation loss. None finds it: the one that ModelCheckpoint or
-            EarlyStopping watch in mode "min", else ``val_loss``, else the only loss that validation logs.
+            EarlyStopping watch in mode "min", else ``val_loss``, else the only loss or metric logged.
         folder: where snapshots of large models are kept on disk; each run needs a folder of its own. The files stay
             after the run, for ``trainer.save_checkpoint``. None keeps the snapshots in memory.
         mode: "min", or "max" for a score, whose negative is then the validation loss. None finds it: from the
@@ -140,7 +140,7 @@ class DropoutRateControl(RateCallback):
         """Carry out a rewind that waits, and show the batch to the meters before it is trained on."""
         if not self._opened:
             self._open(trainer, pl_module)
-        self._steering.before_step()
+        self._started_loop.before_step()
         self._measurement.on_train_batch_start(trainer, pl_module, batch)
 
     @timed
@@ -175,28 +175,28 @@ class DropoutRateControl(RateCallback):
         if signals is None:
             return
         if self.monitored.sign != sign:  # the monitored loss was found to be a score
-            self._steering.forget()
-        state = self._steering.decide(signals)
-        log_decision(trainer, self._steering.run, state, signals)
+            self._started_loop.forget()
+        state = self._started_loop.decide(signals)
+        log_decision(trainer, self._started_loop.run, state, signals)
         self._measurement.on_decision(state)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Carry out a rewind that waits, before callbacks that work on the weights of a new epoch."""
         super().on_train_epoch_start(trainer, pl_module)
-        self._steering.before_step()
+        self._started_loop.before_step()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Carry out a rewind that waits, and sum the run up."""
-        self._steering.before_step()
+        self._started_loop.before_step()
         self._close(trainer)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take everything off the model that measured it."""
+        """Remove from the model what measured it."""
         super().on_fit_end(trainer, pl_module)
         self._measurement.on_fit_end()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Take everything off the model that measured it. A checkpoint saved now holds the rewind that waits."""
+        """Remove from the model what measured it. A checkpoint saved now holds the rewind that waits."""
         self._measurement.on_fit_end()
         self._close(trainer)
 
@@ -221,7 +221,7 @@ class DropoutRateControl(RateCallback):
         return "snapshot" in self.controller.needs()
 
     @property
-    def _steering(self) -> ControlLoop:
+    def _started_loop(self) -> ControlLoop:
         assert self.loop is not None, "training has not started"
         return self.loop
 
@@ -229,11 +229,11 @@ class DropoutRateControl(RateCallback):
         """Find the monitor and begin the record, before the first batch is trained on."""
         self._opened = True
         self._measurement.find_monitor(trainer, pl_module)
-        run = self._steering.run
+        run = self._started_loop.run
         if not run.decisions:
             run.monitor, run.step = self.monitored.name or "the validation loss", steps_done(trainer)
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            self._steering.record_in(run_dir(trainer))
+            self._started_loop.record_in(run_dir(trainer))
             begin_logs(trainer, run)
 
     def _close(self, trainer: L.Trainer) -> None:

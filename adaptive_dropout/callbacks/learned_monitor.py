@@ -22,13 +22,13 @@ from adaptive_dropout.tracking.names import ALPHA, SPARSITY, metric_keys
 
 __all__ = ["LearnedRateMonitor"]
 
-BOUND = 0.001  # this close to 0 or 1 a step of the logit moves p, or 1 - p, by a thousandth of itself at most
+BOUND = 0.001  # this close to 0 or 1, p moves by at most a thousandth of a step of the logit
 
 
 class LearnedRateMonitor(RateCallback):
     """Logs how strong learned noise is, and warns of rates that cannot learn.
 
-    ``dropout_alpha/<rate>`` is p / (1 - p), the variance of noise that multiplies; of a rate with a shape, the median.
+    ``dropout_alpha/<rate>`` is p / (1 - p), the variance of multiplicative noise; the median if p is a tensor.
     ``dropout_sparsity/<layer>`` is the part of its weights that a sparse layer drops. `DropoutRateMonitor` logs the p
     of every rate; both can be used together.
 

@@ -1,6 +1,6 @@
 """The losses of single batches, which Lightning's logged metrics do not give.
 
-Its logged ``train_loss`` is that of the last step, and at a validation ``train_loss_epoch`` is the epoch's before.
+Its logged ``train_loss`` is that of the last step, at validation, ``train_loss_epoch`` is the previous epoch's.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ T = TypeVar("T")
 def both(kind: type[T]) -> tuple[type[T], ...]:
     """Return ``kind``, a class of `lightning.pytorch`, and the other package's class of that name, for ``isinstance``.
 
-    A class of neither package comes back alone or twice.
+    Any other class is returned alone or twice.
     """
     module = kind.__module__.replace("lightning.pytorch", "pytorch_lightning")
     try:

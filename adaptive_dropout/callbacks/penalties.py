@@ -107,7 +107,7 @@ class RatePenalty(PenaltyCallback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """See how long the run is; the steps that a batch takes show only in those done."""
+        """Update the run's length: steps per batch show only as batches are done."""
         if not pl_module.automatic_optimization:
             self._steps = known_steps(trainer)
 

@@ -20,8 +20,8 @@ __all__ = ["DropoutProgressBar"]
 class DropoutProgressBar(RichProgressBar):
     """Shows the mean rate, the gap at the last validation and the last decision; a rewind gets a line that stays.
 
-    The mean rate and the gap come from a `DropoutRateMonitor`, the decisions from a `DropoutRateControl`, which has to
-    come before it in the callbacks; without these it is `RichProgressBar`. Colours and moving lines are left out where
+    The mean rate and the gap come from a `DropoutRateMonitor`, the decisions from a `DropoutRateControl` placed before
+    this bar in the callbacks; without them it is a `RichProgressBar`. Colours and moving lines are left out where
     the output is not a terminal.
 
     Args:

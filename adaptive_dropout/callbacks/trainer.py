@@ -171,7 +171,7 @@ def private(owner: object, name: str) -> Any:
 
 
 def _known_batches(trainer: L.Trainer) -> float | None:
-    """Return the training batches of the whole run; an epoch's last optimizer step takes what is left of it."""
+    """Return the training batches of the whole run; the last optimizer step of an epoch may have fewer."""
     steps, an_epoch = known_steps(trainer), trainer.num_training_batches
     if steps is None or math.isinf(an_epoch):
         return None if steps is None else float(steps * trainer.accumulate_grad_batches)

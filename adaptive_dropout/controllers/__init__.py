@@ -1,6 +1,6 @@
 """Controllers: rules that turn signals into rates, each with its memory in a state. Standard library only.
 
-- `RewindController`, the default: raises or lowers by what validation lost, and goes back to the best weights.
+- `RewindController`, the default: follows both loss curves; on a stall it goes back to the best weights.
 - `PlateauController` moves the rates when validation stalls: up where it is worse than training, down otherwise.
 - `GapController` keeps validation loss minus training loss in a band.
 - `HypergradientController` and `ResponseController` follow a derivative of the validation loss by each rate, measured

@@ -4,8 +4,8 @@ So a run can be stored, continued, or replayed from its signals without a model 
 
     states = itertools.accumulate(signal_log, controller.update, initial=controller.init(rates))
 
-`decide` wraps ``update`` for runs, where a signal may be missing or not finite. The checks at the end are for rules:
-of their settings when they are built, of their state and their signals when they decide.
+`update_safely` wraps ``update`` for runs, where a signal may be missing or not finite. At the end are checks for rules:
+of settings when built, of state and signals when deciding.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = [
     "check_logits_per_run",
     "check_number",
     "check_state",
-    "decide",
     "read_optional",
     "read_signal",
+    "update_safely",
 ]
 
 NO_DECISION = "no decision: "
@@ -79,7 +79,7 @@ class Controller(ABC):
         """Return the names of the signals and snapshots that the rule needs and that cost something to have.
 
         ``"clean_loss"``: the signals of `adaptive_dropout.signals.CleanLoss`. ``"hypergradient"`` and ``"response"``:
-        a derivative by each rate, as `adaptive_dropout.signals.hypergradient` and ``Response`` measure it.
+        derivatives w.r.t. rates, as `adaptive_dropout.signals.hypergradient` and ``Response`` measure it.
         ``"snapshot"``: the best weights, to rewind to. A wrapper needs what the rules in it need.
         """
         return frozenset()
@@ -98,7 +98,7 @@ class Controller(ABC):
         """
 
 
-def decide(controller: Controller, state: State, signals: Mapping[str, float]) -> State:
+def update_safely(controller: Controller, state: State, signals: Mapping[str, float]) -> State:
     """Return the next decision, or ``state`` with the reason why there is none, so that the rates stay.
 
     There is no decision if a signal that the rule needs is missing, if a training loss is NaN or infinite, or if
@@ -106,7 +106,7 @@ def decide(controller: Controller, state: State, signals: Mapping[str, float]) -
 
     >>> from adaptive_dropout.controllers import GapController
     >>> controller = GapController()
-    >>> decide(controller, controller.init({"fc": 0.5}), {"val_loss": 1.0}).reason
+    >>> update_safely(controller, controller.init({"fc": 0.5}), {"val_loss": 1.0}).reason
     "no decision: no signal named 'train_loss'; there are ['val_loss']"
     """
     val_loss = signals.get("val_loss", 0.0)

@@ -36,8 +36,8 @@ class SlopeState(State):
         reason: why the rates moved.
         step: optimizer steps at the last validation; None before the first.
         val_losses: the last validation losses, oldest first.
-        training_losses: the training losses of the same validations.
-        training: the signal that those are: ``clean_loss``, or ``train_loss`` if that could not be measured.
+        training_losses: the training losses at these.
+        training: which signal they hold: ``clean_loss``, or ``train_loss`` if that was not measured.
     """
 
     step: int | None = None
@@ -66,7 +66,7 @@ class SlopeController(Controller):
 
     Signals: ``val_loss``, ``step``, ``total_steps``. ``clean_loss``, the loss of a fixed subset of the training data
     with dropout off; if it is missing ``train_loss`` stands in, and without either nothing moves. ``trivial_loss``,
-    that of the best constant prediction, if it is known.
+    the loss before any training, if it is known.
     """
 
     span: float = 6.0

@@ -69,7 +69,7 @@ def overfits(last_val_loss: float, signals: Mapping[str, float]) -> bool:
 def logits_to_raise(recent: Sequence[float], best: float, signals: Mapping[str, float]) -> float:
     """Return by how many logits to raise rates that overfit, in [0.5, 1.5].
 
-    One logit for each tenth that validation has lost since its best of what it had gained over ``trivial_loss``. Where
+    One logit per tenth of its gain over ``trivial_loss`` that validation has lost since its best. Where
     the rate is nearly right, validation stays near its best while training goes on; where it is much too low,
     validation soon loses much. 1 if ``trivial_loss`` is not known.
 

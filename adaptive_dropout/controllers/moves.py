@@ -1,7 +1,7 @@
 """How rates move: all by the same p, or all by the same logits, and how much of the run a move may take.
 
-On the scale of logits, ln(p / (1 - p)), a step means the same near 0, at a half and near 1. A rule that moves logits is
-given so many for the whole run, and uses the share of them that has passed since its last decision. So it moves
+On the scale of logits, ln(p / (1 - p)), a step means the same near 0, at a half and near 1. A rule that moves logits
+has a budget for the whole run, and spends the share of the run passed since its last decision. So it moves
 equally fast whatever the length of the run and however often it validates.
 """
 

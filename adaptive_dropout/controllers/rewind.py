@@ -52,12 +52,12 @@ class RewindState(State):
         age: optimizer steps that the best weights have been trained for.
         recent: the last validation losses since the last rewind.
         smoothed: the lowest mean of three of them; None before there is one.
-        clock: the step of ``smoothed``, or of the rewind since.
+        clock: the step of ``smoothed``, or of a later rewind.
         lost: optimizer steps that rewinds have undone.
         step: optimizer steps at the last validation.
         validations: since the last restart.
         fruitless: rewinds since the best validation.
-        harder: how much harder than validation the training data is, in nats (see `training_offset`).
+        harder: by what loss the training data is harder than validation's (see `training_offset`).
         rewinds: all rewinds of the run.
         restarts: all restarts of the run.
     """
@@ -98,7 +98,7 @@ class RewindController(Controller):
     Signals: ``val_loss``, ``step`` and ``total_steps``. The others are used if they are there: ``train_loss`` and
     ``clean_loss`` (see `SlopeController`); ``gap_z``, the gap between validation and clean loss in standard errors;
     ``clean_drop_z``, how far the clean loss has fallen since the best validation in standard errors (without these two
-    a rewind never raises); ``trivial_loss`` (without it nothing restarts). `adaptive_dropout.signals` measures them.
+    a rewind never raises); ``trivial_loss`` (without it nothing restarts). The callbacks measure them.
     """
 
     controller: Controller = field(default_factory=lambda: Chain((SlopeController(), BalanceController())))

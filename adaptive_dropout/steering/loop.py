@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from adaptive_dropout.controllers import Controller, State, controller_to_dict, state_from_dict, state_to_dict
-from adaptive_dropout.controllers.base import NO_DECISION, check_controller, decide
+from adaptive_dropout.controllers.base import NO_DECISION, check_controller, update_safely
 from adaptive_dropout.rates import SettableRate, get_rates, set_rates
 from adaptive_dropout.steering.rewinder import Rewinder
 from adaptive_dropout.tracking.decisions import FILE, Decision, DecisionsFile
@@ -78,7 +78,7 @@ class ControlLoop:
             rewound = nn.ModuleList([model, *averages]) if averages else model
             self._rewinder = Rewinder(rewound, optimizers, folder)
         self._file: DecisionsFile | None = None
-        self._begun_anew: dict[str, Any] = {}
+        self._for_next_decision: dict[str, Any] = {}
         self._warned: set[str] = set()
         set_rates(model, self.state.rates)
 
@@ -93,7 +93,7 @@ class ControlLoop:
             self._warn_of_file(error)
 
     def decide(self, signals: Mapping[str, float]) -> State:
-        """Make the next decision, carry it out, and return it; where the signals allow none, the rates stay.
+        """Decide, set the rates, and return the state. If the signals allow no decision, the rates stay.
 
         Args:
             signals: numbers by name: ``step`` (optimizer steps done so far), ``val_loss``, and the others that the
@@ -106,18 +106,18 @@ class ControlLoop:
         if "step" not in signals:
             raise KeyError(f"the signals need 'step', the optimizer steps done so far; there are {sorted(signals)}")
         before = self.state
-        self.state = self._share(decide(self.controller, before, signals))
+        self.state = self._share(update_safely(self.controller, before, signals))
         self._warn_if_undecided(signals)
         self._write(before, signals)
         if self._rewinder is not None:
-            self._rewinder.carry_out(self.state)
+            self._rewinder.follow(self.state)
         set_rates(self._model, self.state.rates)
         return self.state
 
     def before_step(self) -> None:
         """Restore the weights that the last decision asked for. Call it before the forward pass of each step."""
         if self._rewinder is not None:
-            self._rewinder.settle()
+            self._rewinder.restore()
 
     def finish(self) -> None:
         """Leave the best weights in the model, if the rule kept any, and close the file."""
@@ -132,9 +132,9 @@ class ControlLoop:
             self._file = None
 
     def forget(self) -> None:
-        """Begin the memory of the controller anew at the present rates, as where ``val_loss`` changes its meaning."""
+        """Start the controller's memory afresh at the present rates, as when ``val_loss`` changes its meaning."""
         self.state = self.controller.init(self.state.rates)
-        self._begun_anew["forgot"] = True
+        self._for_next_decision["forgot"] = True
 
     def state_dict(self) -> dict[str, Any]:
         """Return `json_dict` and the ``snapshots``, which hold tensors; None where the rule keeps no weights."""
@@ -151,8 +151,8 @@ class ControlLoop:
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Go on from where `state_dict` was taken, with the present settings of the controller.
 
-        Settings that differ from the saved ones are warned of. A state that the controller cannot take over, as that of
-        another rule, leaves its rates; the memory then begins anew.
+        It warns of settings that differ. Of a state that the controller cannot take over, such as another rule's, only
+        the rates are kept.
 
         Raises:
             ValueError: the state was saved for other rates.
@@ -162,13 +162,15 @@ class ControlLoop:
             raise ValueError(f"the state was saved for the rates {sorted(rates)}; the model has {sorted(known)}")
         self.run = Run.from_dict(saved["run"])
         if saved["controller"] != (present := controller_to_dict(self.controller)):
-            self._warn(f"the run goes on with another controller than the checkpoint's: {_changes(saved, present)}")
-            self._begun_anew["controller"] = present
+            self._warn(
+                f"the run goes on with another controller than the checkpoint's: {_describe_changes(saved, present)}"
+            )
+            self._for_next_decision["controller"] = present
         try:
             self.state = state_from_dict(self.controller, saved["state"])
         except (KeyError, TypeError) as error:
             self.state = self.controller.init(rates)
-            self._begun_anew["forgot"] = True
+            self._for_next_decision["forgot"] = True
             self._warn(f"the rates go on from the checkpoint, the controller's memory begins anew ({error.args[0]})")
         if self._rewinder is not None and saved["snapshots"]:
             self._rewinder.load_state_dict(saved["snapshots"])
@@ -178,9 +180,9 @@ class ControlLoop:
         now = self.state
         decision = Decision(
             int(signals["step"]), dict(signals), before.rates, now.rates,
-            now.improved, now.rewind, now.restart, now.reason, **self._begun_anew,
+            now.improved, now.rewind, now.restart, now.reason, **self._for_next_decision,
         )  # fmt: skip
-        self._begun_anew = {}
+        self._for_next_decision = {}
         self.run.decisions.append(decision)
         if self._file is None:
             return
@@ -204,7 +206,7 @@ class ControlLoop:
         self._warn(f"decisions are not written to {FILE} ({error}); training goes on without it")
 
 
-def _changes(saved: Mapping[str, Any], present: Mapping[str, Any]) -> str:
+def _describe_changes(saved: Mapping[str, Any], present: Mapping[str, Any]) -> str:
     """Name the class, or each setting, in which the ``present`` controller differs from the ``saved`` one's."""
     then = saved["controller"]
     if then["class_path"] != present["class_path"]:

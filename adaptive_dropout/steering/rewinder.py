@@ -52,13 +52,13 @@ class Rewinder:
         """Whether there are best weights to go back to."""
         return self._snapshots["best"].taken
 
-    def carry_out(self, state: State) -> None:
+    def follow(self, state: State) -> None:
         """Keep the weights if ``state`` says that they are the best; note the restore that it asks for."""
         if state.improved:
             self._snapshots["best"].take()
         self._waiting = "best" if state.rewind else "initial" if state.restart else None
 
-    def settle(self) -> None:
+    def restore(self) -> None:
         """Restore the weights that wait, and drop the gradients that were computed with the present ones."""
         if self._waiting is None:
             return
@@ -71,7 +71,7 @@ class Rewinder:
         """Leave the best weights in the model, if there are any."""
         if self.has_best:
             self._waiting = "best"
-        self.settle()
+        self.restore()
 
     def state_dict(self) -> dict[str, Any]:
         """Return both snapshots and the waiting restore, so that a resumed run rewinds as the unbroken one would."""

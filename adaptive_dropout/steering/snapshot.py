@@ -1,4 +1,4 @@
-"""The best weights, buffers and optimizer state of a run, kept to rewind to.
+"""One copy of weights, buffers and optimizer state, to rewind to.
 
 A rewind writes in place and replaces no parameter, buffer or parameter group: compiled models, DDP, weight averaging
 and optimizers go on with the objects they hold. Rates, learning rates and gradients stay as they are.
@@ -30,8 +30,8 @@ class Snapshot:
 
     Kept are all parameters (learned rates and frozen ones too), all buffers, persistent or not, and the optimizers'
     state (moments, step counters). Not kept, so that they go on over a rewind: the p of settable and scheduled rates,
-    learning rates and all else in the parameter groups, gradients, the random generators. An optimizer with modes, as
-    those of `schedulefree`, which has other weights in each, is restored in the mode of `take` and left in its own.
+    learning rates and all else in the parameter groups, gradients, the random generators. An optimizer whose
+    modes have different weights (`schedulefree`) is restored in the mode of `take`, then put back in its own.
 
     >>> model = nn.Linear(2, 1)
     >>> best = Snapshot(model, torch.optim.Adam(model.parameters()))
@@ -45,7 +45,7 @@ class Snapshot:
         model: any module.
         optimizers: those that train it. What they train besides the model is kept as well.
         folder: keep the copy in the file ``snapshot.pt`` there, made if need be, and nothing in memory. A file of an
-            earlier run is not read, and overwritten by the first `take`. Give each snapshot a folder of its own.
+            earlier run is never read; the first `take` overwrites it. Give each snapshot a folder of its own.
     """
 
     def __init__(self, model: nn.Module, *optimizers: torch.optim.Optimizer, folder: str | Path | None = None) -> None:
@@ -137,7 +137,7 @@ class Snapshot:
                 tensors[names.setdefault(id(parameter), f"optimizer {number}, parameter {position}")] = parameter
             positions = {id(parameter): position for position, parameter in enumerate(trained)}
             placed = ((positions.get(id(key), key), value) for key, value in optimizer.state.items())
-            # What is left under a tensor is of a parameter trained no longer; what is under a name torch keeps as well.
+            # Entries keyed by a tensor are of parameters no longer trained; torch too keeps those keyed by a name.
             state = {place: value for place, value in placed if not isinstance(place, Tensor)}
             parameters = [names[id(parameter)] for parameter in trained]
             optimizers.append({"parameters": parameters, "state": state, "training": _mode(optimizer)})

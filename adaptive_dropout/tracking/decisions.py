@@ -1,4 +1,4 @@
-"""`Decision`, and ``decisions.jsonl``, the file of a run that gets each decision as soon as it is made.
+"""`Decision`, and ``decisions.jsonl``, the file that each decision of a run enters at once.
 
 W&B writes its file late: a process that is killed loses up to 15 seconds of it.
 """

@@ -1,6 +1,6 @@
 """`History`: the rates and losses of a run, step by step, small enough for memory and checkpoints. Figures draw it.
 
-`DropoutRateMonitor` records it of rates of any kind. Of a run that a controller steers, `Run.history` makes it.
+`DropoutRateMonitor` records it for any kind of rate; `Run.history` makes it for a steered run.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from adaptive_dropout.controllers import (
     controller_to_dict,
     state_from_dict,
 )
-from adaptive_dropout.controllers.base import NO_DECISION, decide
+from adaptive_dropout.controllers.base import NO_DECISION, update_safely
 from adaptive_dropout.tracking.decisions import Decision
 from adaptive_dropout.tracking.history import History, Point
 
@@ -130,7 +130,7 @@ def replay(run: Run, controller: Controller) -> list[State]:
         if own and decision.controller is not None:
             controller = controller_from_dict(decision.controller, trusted=type(controller))
         state = controller.init(states[-1].rates) if decision.forgot else states[-1]
-        states.append(decide(controller, state, decision.signals))
+        states.append(update_safely(controller, state, decision.signals))
     if not own and len(states) > 1 and all(state.reason.startswith(NO_DECISION) for state in states[1:]):
         raise KeyError(states[1].reason.removeprefix(NO_DECISION))
     return states

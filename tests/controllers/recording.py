@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptive_dropout.controllers import Controller, State, controller_from_dict, state_to_dict
-from adaptive_dropout.controllers.base import decide
+from adaptive_dropout.controllers.base import update_safely
 from adaptive_dropout.tracking import read_run
 
 FOLDER = Path(__file__).parent / "recorded"
@@ -27,7 +27,9 @@ FOLDER = Path(__file__).parent / "recorded"
 
 def follow(controller: Controller, rates: Mapping[str, float], log: Sequence[Mapping[str, float]]) -> list[State]:
     """Return the state before the first decision and after each."""
-    return list(accumulate(log, lambda state, seen: decide(controller, state, seen), initial=controller.init(rates)))
+    return list(
+        accumulate(log, lambda state, seen: update_safely(controller, state, seen), initial=controller.init(rates))
+    )
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

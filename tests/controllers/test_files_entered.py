@@ -7,7 +7,7 @@ import json
 import pytest
 
 from adaptive_dropout.controllers import controller_from_dict
-from adaptive_dropout.controllers.base import decide
+from adaptive_dropout.controllers.base import update_safely
 from tests.controllers.recording import FOLDER, read_signals
 from tests.entered import files_entered
 
@@ -23,6 +23,6 @@ def test_the_decisions_of_a_run_enter_these_files_only(run: str, files: set[str]
     entered: set[str] = set()
     for signals in recorded["signals"]:
         with files_entered() as found:
-            state = decide(controller, state, read_signals(signals))
+            state = update_safely(controller, state, read_signals(signals))
         entered |= found
     assert entered == {f"controllers/{name}.py" for name in files} | {"checks.py", "probability.py"}

@@ -10,7 +10,7 @@ import pytest
 
 import adaptive_dropout as ad
 from adaptive_dropout.controllers import controller_from_dict, controller_to_dict, state_to_dict
-from adaptive_dropout.controllers.base import decide
+from adaptive_dropout.controllers.base import update_safely
 from adaptive_dropout.tracking import Decision, Run, replay
 from adaptive_dropout.tracking.summary import decisions_table, run_summary
 
@@ -36,7 +36,7 @@ def signal_log() -> list[dict[str, float]]:
 def recorded(controller: ad.Controller = CONTROLLER) -> Run:
     """The run of ``controller`` on `signal_log`."""
     start = controller.init(RATES)
-    states = list(accumulate(signal_log(), lambda s, seen: decide(controller, s, seen), initial=start))
+    states = list(accumulate(signal_log(), lambda s, seen: update_safely(controller, s, seen), initial=start))
     decisions = [
         Decision(int(seen["step"]), seen, before.rates, s.rates, s.improved, s.rewind, s.restart, s.reason)
         for seen, before, s in zip(signal_log(), states, states[1:], strict=False)

@@ -72,8 +72,8 @@ def copy_data_module(data: Any, memo: Memo) -> Any:
 def copy_optimizers(optimizers: Iterable[Optimizer], memo: Memo, moments: bool) -> list[Optimizer]:
     """Return optimizers of the copied parameters, for a step that reads a learning rate.
 
-    Their ``moments`` are twice the size of the model. Optimizers with modes always get copies of theirs: they write
-    them into the weights when they are switched to validation, as those of `schedulefree` do.
+    Their ``moments`` are twice the size of the model. Those of optimizers with modes are always copied: such
+    optimizers, as in `schedulefree`, write them into the weights in eval mode.
     """
     return [_copy_optimizer(optimizer, memo, moments) for optimizer in optimizers]
 
@@ -126,7 +126,7 @@ def _detach(module: nn.Module, memo: Memo) -> None:
     held.pop("_compiled_call_impl", None)
     if isinstance(module, both(L.LightningModule)):
         held.pop("_on_before_batch_transfer", None)
-        held["_metric_attributes"] = None  # by the identity of metrics, of which the copy has others
+        held["_metric_attributes"] = None  # keyed by the ids of the original metrics
         if held.get("_compiler_ctx") is not None:
             for name in (*COMPILED, "_compiler_ctx"):
                 held.pop(name, None)

@@ -77,7 +77,7 @@ def without_side_effects() -> Iterator[None]:
 def fixed_seed() -> Iterator[None]:
     """Temporarily let torch's, numpy's and Python's global generators start from the same seed.
 
-    They are put back afterwards, also after an exception, after which Lightning's ``isolate_rng`` leaves them moved.
+    They are put back even after an exception, where Lightning's ``isolate_rng`` does not do so.
     """
     cpu, numpy, python = torch.get_rng_state(), np.random.get_state(), random.getstate()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]

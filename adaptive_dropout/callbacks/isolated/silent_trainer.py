@@ -64,7 +64,7 @@ def _reset_metrics(run: Any, memo: Memo) -> None:
 
 
 def _make_strategy(run: Any, module: L.LightningModule, memo: Memo, moments: bool) -> Any:
-    """Return one process on the device of the run, in its precision, with optimizers of the copied weights."""
+    """Return a strategy of one process on the run's device, in its precision, with copied optimizers."""
     theirs = run.strategy
     strategy = _find_class(run, "strategies", "SingleDeviceStrategy")(
         theirs.root_device, accelerator=theirs.accelerator, precision_plugin=theirs.precision_plugin

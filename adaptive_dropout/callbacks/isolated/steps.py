@@ -83,7 +83,7 @@ class IsolatedSteps:
 
 @contextmanager
 def isolated_steps(trainer: L.Trainer, pl_module: L.LightningModule, monitor: str) -> Iterator[IsolatedSteps]:
-    """Give the steps of a copy of ``pl_module``; the generators are as they were afterwards.
+    """Yield the steps of a copy of ``pl_module``; then put the generators back.
 
     Raises:
         Exception: whatever the user's code raises.

@@ -38,7 +38,7 @@ class IsolatedValidation:
             self._trainer = silent_trainer(trainer, pl_module)
 
     def copy(self) -> IsolatedValidation:
-        """Return another one, with the same weights; of one that has not validated yet."""
+        """Return another with the same weights; call it before `run`."""
         made = copy.copy(self)
         made._trainer = silent_trainer(self._trainer, self._trainer.lightning_module)
         return made
@@ -71,7 +71,7 @@ class IsolatedValidation:
 
 
 class Validated(NamedTuple):
-    """What a validation logged: ``metrics`` by name, the monitored one of each batch where known, and how by name."""
+    """What a validation logged: ``metrics``, the monitored one by batch if known, and how each was logged."""
 
     metrics: dict[str, float]
     losses: list[float]

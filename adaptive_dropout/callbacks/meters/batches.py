@@ -1,8 +1,8 @@
 """Fixed batches of the run, to be measured again and again.
 
-They are the first ones that left their loaders, kept in memory; no checkpoint holds them. Of training data that lies in
-memory they are spread evenly over it instead, and are the same ones after a resume. That is done only where reading an
-example cannot be noticed: other data sets count, cache, draw or read files when they are asked.
+They are the first ones that left their loaders, kept in memory; no checkpoint holds them. If the training data lies in
+memory, they are spread evenly over it, and a resume finds the same ones. This is done only where reading an example
+has no side effect: other data sets count, cache, draw or read files when read.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class KeptBatches:
 
     @property
     def full(self) -> bool:
-        """Whether nothing more is kept; two are, however large they are."""
+        """Whether it keeps no more; two are kept whatever their size."""
         return len(self.batches) >= self.most or (len(self.batches) >= 2 and self._bytes >= MOST_BYTES)
 
     @property
@@ -139,7 +139,7 @@ def batches_in_memory(loader: DataLoader[Any], most: int, rank: int = 0) -> list
     count = min(most, len(data) // loader.batch_size)
     size = count * loader.batch_size
     chosen = [(number * len(data) // size + rank) % len(data) for number in range(size)]
-    with fixed_seed():  # what the data is prepared by may draw
+    with fixed_seed():  # transforms may draw random numbers
         return [_read(loader, chosen[number::count]) for number in range(count)]
 
 

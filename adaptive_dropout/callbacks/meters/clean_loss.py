@@ -39,7 +39,7 @@ class CleanLossMeter(Meter):
     own loop validates them on a copy of the module in a trainer of its own (`callbacks.isolated`), so that the run is
     not affected.
 
-    Losses are compared only where they are comparable (`signals.footing`, `OwnTrainLoss`). Where nothing can be
+    `signals.footing` and `OwnTrainLoss` decide which losses may be compared. Where nothing can be
     measured, the training loss with dropout on stands in for the clean one, with one warning.
 
     Args:

@@ -22,7 +22,7 @@ from adaptive_dropout.controllers import State
 
 __all__ = ["Measurement"]
 
-ASKED_FOR: Mapping[str, type[Meter]] = {
+METERS: Mapping[str, type[Meter]] = {
     "clean_loss": CleanLossMeter,
     "hypergradient": HypergradientMeter,
     "response": ResponseMeter,
@@ -44,13 +44,13 @@ class Measurement:
     """
 
     def __init__(self, monitored: Monitored, needs: frozenset[str]) -> None:
-        known = {*ASKED_FOR, "snapshot"}
+        known = {*METERS, "snapshot"}
         if unknown := needs - known:
             raise ValueError(
                 f"the controller needs {sorted(unknown)}, but only {sorted(known)} can be measured or kept"
             )
         self.monitored = monitored
-        asked = {name: meter(monitored) for name, meter in ASKED_FOR.items() if name in needs}
+        asked = {name: meter(monitored) for name, meter in METERS.items() if name in needs}
         self._meters: dict[str, Meter] = {"train_loss": TrainLossMeter(monitored), **asked}
         self._search = MonitorSearch(monitored)
         self._batches = RunBatches()
@@ -104,9 +104,8 @@ class Measurement:
     def measure(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, float] | None:
         """Return the signals of the validation that ends; None where it decides nothing.
 
-        It decides nothing as the sanity check, outside of ``fit``, without an optimizer step since the last one, or
-        where a process does not log the monitored metric. Where only ``val_loss`` is not finite, nothing else is
-        measured.
+        That is in the sanity check, outside of ``fit``, without an optimizer step since the last one, or
+        where a process does not log the monitored metric. If ``val_loss`` is not finite, nothing else is measured.
         """
         if trainer.state.fn != "fit":
             return None
@@ -135,7 +134,7 @@ class Measurement:
             meter.on_decision(state)
 
     def on_fit_end(self) -> None:
-        """Take everything off the model that measured it."""
+        """Remove from the model what measured it."""
         self._batches.unwatch()
         for meter in self:
             meter.on_fit_end()

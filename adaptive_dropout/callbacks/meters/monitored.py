@@ -101,7 +101,7 @@ class Monitored:
             self._settle(-1, "as it rises on training data while the training loss falls")
 
     def comparable(self, untrained: Sequence[float], training: float | None) -> bool:
-        """Tell whether it may be compared with the training loss: it is a loss for sure, or starts where that does.
+        """Tell whether it may be compared with the training loss: its sign is final, or both start near each other.
 
         Args:
             untrained: the metric on each kept batch, of the untrained network.
@@ -113,7 +113,7 @@ class Monitored:
 
     @property
     def loader(self) -> int:
-        """Return which validation loader it is of, by Lightning's name for it; 0 where that does not say."""
+        """Return the number of its validation loader, read from the metric's name; 0 without one."""
         number = (self.name or "").rpartition("/dataloader_idx_")[2]
         return int(number) if number.isdigit() else 0
 

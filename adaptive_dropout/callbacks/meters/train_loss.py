@@ -65,7 +65,7 @@ class TrainLossMeter(Meter):
 
 
 class OwnTrainLoss:
-    """Finds out whether ``train_loss`` is the loss that validation logs, and measures that one, dropout on, where not.
+    """Checks whether ``train_loss`` is the loss that validation logs; if not, measures the latter, dropout on.
 
     The two have to differ over two intervals in a row. ``train_loss`` is a mean over an interval, so it differs where
     it lies outside of the losses measured at both ends of the interval.
@@ -134,7 +134,7 @@ class OwnTrainLoss:
 
 
 class StandIn:
-    """The signals ``gap_z`` and ``clean_drop_z``, of the training loss instead of the clean one, which lies below it.
+    """The signals ``gap_z`` and ``clean_drop_z``, from the training loss, which lies above the clean one.
 
     ``train`` is that loss and its standard error since the last decision, None where there is none.
     """

@@ -53,7 +53,7 @@ class AdaptiveDropoutCallback(TrainerCallback):
         TypeError: ``controller`` is not a Controller.
         ValueError: the controller needs a signal that is measured in Lightning only. When training begins: nothing
             drops in the model, nothing evaluates it, it is sharded, or the monitor is not a loss.
-        FileNotFoundError: the best weights of a resumed run are not beside its checkpoint, in ``output_dir``.
+        FileNotFoundError: the best weights of a resumed run are not in its checkpoint in ``output_dir``.
 
     A run that trains is never stopped: where nothing can be decided, the rates stay, and one warning says so.
     """
@@ -165,12 +165,12 @@ class AdaptiveDropoutCallback(TrainerCallback):
         decided = self.loop.decide(signals)
         self._loss.reset()
         if self._clean is not None:
-            self._clean.decided(decided)
+            self._clean.on_decision(decided)
         self._keep(state)
         self.trainer.log(decision_metrics(decided, signals, metrics))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **run: Any) -> None:
-        """Put the weights to go back to beside the checkpoint."""
+        """Put the weights to rewind to in the checkpoint."""
         if self.loop is not None and args.should_save and (snapshots := self.loop.state_dict()["snapshots"]):
             save_snapshots(args, state, snapshots)
 

@@ -1,4 +1,4 @@
-"""What a checkpoint of transformers' Trainer holds of ours: JSON in its own state, snapshots in a file beside it."""
+"""What a checkpoint of transformers' Trainer holds of ours: JSON in its state, snapshots in a file of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILE = "dropout_snapshots.pt"
 
 
 def kept_in(state: TrainerState) -> dict[str, Any]:
-    """Return what the Trainer writes to ``trainer_state.json``, and reads back, of its callbacks."""
+    """Return the callbacks' part of ``trainer_state.json``, which the Trainer reads back."""
     kept: Any = state.stateful_callbacks
     return kept  # type: ignore[no-any-return]  # a dictionary once the Trainer has made its state
 
@@ -33,7 +33,7 @@ def load_snapshots(args: TrainingArguments, state: TrainerState) -> dict[str, An
     file = _file(args, state)
     if not file.exists():
         raise FileNotFoundError(
-            f"{file} is missing, the best weights of the run; resume from a checkpoint in output_dir"
+            f"{file} is missing, which holds the best weights of the run; resume from a checkpoint in output_dir"
         )
     snapshots: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     return snapshots

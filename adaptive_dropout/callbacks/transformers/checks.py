@@ -1,4 +1,4 @@
-"""What is told before a run of transformers' Trainer begins, and how far apart its evaluations are."""
+"""Checks before a run of transformers' Trainer begins, and how far apart its evaluations are."""
 
 from __future__ import annotations
 

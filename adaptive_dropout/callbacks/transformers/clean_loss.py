@@ -25,8 +25,8 @@ MOST = 300  # examples
 class TrainerCleanLoss:
     """The signals of `CleanLoss` and ``trivial_loss``, the loss before any training.
 
-    The fixed part of the training data is spread evenly over it, in eight pieces, which the loader's own function makes
-    batches of; noise in that, as masked words are, is drawn once. It is measured on a copy of the model by a copy of
+    The fixed part of the training data is spread evenly over it, in eight pieces, which the loader's collator turns
+    into batches; its noise, such as masked words, is drawn once. It is measured on a copy of the model by a copy of
     the Trainer that logs nothing and calls no callback. Where it cannot be measured, that is said once.
 
     Args:
@@ -66,7 +66,7 @@ class TrainerCleanLoss:
             return {}
         return signals if self._trivial_loss is None else {**signals, "trivial_loss": self._trivial_loss}
 
-    def decided(self, state: State) -> None:
+    def on_decision(self, state: State) -> None:
         """Compare with the clean losses of the best evaluation."""
         if state.improved:
             self._clean.mark()

@@ -10,8 +10,8 @@ __all__ = ["LoggedLoss"]
 class LoggedLoss:
     """Mean over the steps since the last `reset`.
 
-    The Trainer logs the mean over the steps since it last did. The losses of single batches, parts of one when
-    gradients are accumulated, it keeps for itself.
+    The Trainer logs the mean over the steps since it last did. It does not show the loss of a single batch, or, with
+    accumulated gradients, micro-batch.
 
     >>> loss = LoggedLoss()
     >>> loss.add(1.0, step=3)
