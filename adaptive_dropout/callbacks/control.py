@@ -16,6 +16,7 @@ from adaptive_dropout.callbacks.record import Stopwatch, begin_logs, finish_logs
 from adaptive_dropout.callbacks.trainer import averages, run_dir, steps_done
 from adaptive_dropout.controllers import Controller, State
 from adaptive_dropout.controllers.base import check_controller
+from adaptive_dropout.deprecated import warn_renamed
 from adaptive_dropout.rates import Rate, SettableRate
 from adaptive_dropout.steering import ControlLoop
 from adaptive_dropout.tracking.run import Run
@@ -97,6 +98,12 @@ class DropoutRateControl(RateCallback):
     def run(self) -> Run | None:
         """All decisions so far; None before the first ``fit``."""
         return None if self.loop is None else self.loop.run
+
+    @property
+    def record(self) -> DropoutRateControl:
+        """The callback itself, for ``record.run``, which is now `run`. Deprecated."""
+        warn_renamed("record.run", "run")
+        return self
 
     @property
     def state_key(self) -> str:

@@ -202,3 +202,10 @@ def test_the_stopwatch_counts_the_hooks_of_its_owner(monkeypatch: pytest.MonkeyP
     owner = Owner()
     owner.hook()
     assert owner.stopwatch.ratio() == 10.0 / 8.0
+
+
+def test_the_old_name_of_the_run_works_and_warns(tmp_path: Path) -> None:
+    control = DropoutRateControl(CONTROLLER)
+    fit(Toy(LOSSES), tmp_path, [control])
+    with pytest.warns(DeprecationWarning, match=r"record.run is now called run"):
+        assert control.record.run is control.run
