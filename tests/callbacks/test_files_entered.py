@@ -63,7 +63,7 @@ class Traced(L.Callback):
             ad.Dropout,
             {*BOTH, "controllers/plateau.py"},
         ),
-        (AdaptiveDropout, nn.Dropout, BOTH | CLEAN_LOSS | REWIND | WEIGHTS),
+        pytest.param(AdaptiveDropout, nn.Dropout, BOTH | CLEAN_LOSS | REWIND | WEIGHTS, marks=pytest.mark.slow),
     ],
     ids=["plateau", "default"],
 )

@@ -23,6 +23,7 @@ from adaptive_dropout.tasks import Classifier
 from tests.callbacks.scripted import FewDigits, StopAfter, fit
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings("ignore:this run validates"),
     pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`"),

@@ -18,6 +18,7 @@ from adaptive_dropout.tasks import Classifier
 from tests.callbacks.scripted import FewDigits, Measuring, Script, Turn, adaptive_run, fit, task
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings("ignore:this run validates"),
     pytest.mark.filterwarnings("ignore:You're using the WeightAveraging callback with a model that overrides"),

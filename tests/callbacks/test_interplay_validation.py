@@ -22,6 +22,7 @@ from tests.callbacks.test_control import Recorder, signals_of
 from tests.callbacks.toy import Toy, fit as fit_toy
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings("ignore:this run validates"),
 ]

@@ -22,6 +22,7 @@ from adaptive_dropout.tasks import Classifier
 from tests.callbacks.scripted import FewDigits, Measuring, Script, StopAfter, Watch, adaptive_run, fit, task
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings("ignore:this run validates"),
     pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`"),
@@ -98,7 +99,6 @@ def test_a_diverged_run_goes_back_with_less_noise(tmp_path: Path) -> None:
     assert all(p.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.slow
 def test_a_run_resumed_after_a_rewind_is_the_unbroken_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole, model = adaptive_run(tmp_path)
     saves = ModelCheckpoint(tmp_path / "saved", filename="last", save_on_train_epoch_end=True)
@@ -110,7 +110,6 @@ def test_a_run_resumed_after_a_rewind_is_the_unbroken_run(tmp_path: Path, capsys
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
-@pytest.mark.slow
 def test_a_second_fit_with_the_same_callback_starts_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     adaptive, states = AdaptiveDropout(), []
     for _ in range(2):
@@ -164,7 +163,6 @@ class TwoRanks(Classifier):
         (Path(self.trainer.default_root_dir) / f"rank{self.global_rank}").write_text(repr((self.seen, first)))
 
 
-@pytest.mark.slow
 def test_two_processes_rewind_together(tmp_path: Path) -> None:
     torch.manual_seed(3)
     model = TwoRanks(MLP(64, 10, (32,), lambda: ad.Dropout(0.3)), 10)

@@ -23,7 +23,7 @@ from adaptive_dropout.cli import main  # noqa: E402
 from adaptive_dropout.tracking import read_run, replay  # noqa: E402
 from tests.tracking.inspected import series_of  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*pin_memory.*")]
 
 
 def examples(first: int, last: int) -> list[dict[str, Any]]:
@@ -60,7 +60,6 @@ def series(run: Any, name: str) -> list[tuple[int, float]]:
     return [(row["step"], row[name]) for row in run.state.log_history if name in row]
 
 
-@pytest.mark.slow
 def test_rates_move_and_every_decision_is_logged_and_shown_by_wandb(tmp_path: Path) -> None:
     with wandb.init(dir=tmp_path, mode="offline"):
         done, callback = run(tmp_path, report_to=["wandb"])
@@ -81,7 +80,6 @@ def test_rates_move_and_every_decision_is_logged_and_shown_by_wandb(tmp_path: Pa
     assert len(shown["train/dropout_control/gap"]) == 24
 
 
-@pytest.mark.slow
 def test_the_best_weights_are_left_after_rewinds(tmp_path: Path) -> None:
     done, callback = run(tmp_path, max_steps=120)
     assert callback.state.rewinds >= 1

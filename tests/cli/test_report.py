@@ -68,6 +68,7 @@ def test_a_deep_model_has_a_row_of_colour_for_each_layer() -> None:
     assert any("each layer" in str(attributes.get("alt")) for tag, attributes in page.tags if tag == "img")
 
 
+@pytest.mark.slow
 def test_several_runs_are_compared_at_the_top_best_first_to_see() -> None:
     fixed = [recorded(Path(f"fixed{p}"), p, step_up=0.0) for p in (0.0, 0.3)]
     page = report(recorded(Path("adaptive")), *fixed)
@@ -95,6 +96,7 @@ def test_what_was_run_comes_from_the_configuration_beside_it() -> None:
     assert "RewindController(controller=Chain(" in text
 
 
+@pytest.mark.slow
 def test_runs_on_different_data_are_said_not_to_compare() -> None:
     for name in ("a", "b"):
         (recorded(Path(name)) / "config.yaml").write_text(f"data: {{class_path: my.{name}}}")

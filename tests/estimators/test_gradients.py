@@ -109,6 +109,7 @@ def test_the_mean_over_examples_is_the_sum_over_all_masks(estimator: ad.Estimato
     assert_mean(rows, exact(network))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("estimator", "name", "n"), [(ad.ARM(), "two layers", 800), (ad.DisARM(), "a p for each unit", 1600)]
 )

@@ -157,6 +157,7 @@ def test_a_penalty_that_no_mask_changes_adds_its_own_gradient_only() -> None:
     assert torch.allclose(found[1] - found[0], torch.tensor(3 * rate.p * (1 - rate.p)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_compiled_model_gives_the_gradient_of_the_eager_one(short_noise: None) -> None:
     model, x = network(), torch.rand(16, 4)
     torch._dynamo.reset()

@@ -16,6 +16,7 @@ from tests.field.parts import BATCH, CLASSES, FEATURES, Plain, mlp, points
 from tests.field.runs import EPOCHS, Spy, check_clean_loss, check_sane, in_batches, run, signals_of
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings("ignore:this run validates"),
     pytest.mark.filterwarnings("ignore:Found .* module.s. in eval mode"),

@@ -21,6 +21,7 @@ def test_equal_examples_get_equal_outputs_that_differ_between_samples(name: str)
     assert drawn[:, 0].std(0).min() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_each_example_has_the_statistics_of_full_passes(name: str) -> None:
     new, shape = MODELS[name]

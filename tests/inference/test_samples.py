@@ -23,6 +23,7 @@ def check_statistics(drawn: Tensor, passes: Tensor) -> None:
     assert standard_errors_apart((drawn - centre).flatten(1).sum(1) ** 2, (passes - centre).flatten(1).sum(1) ** 2) < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AT_ONCE)
 def test_samples_at_once_have_the_statistics_of_full_passes(name: str) -> None:
     model, x = AT_ONCE[name][0](), input_of(name)

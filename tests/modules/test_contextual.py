@@ -96,6 +96,7 @@ def test_p_stays_float32_or_better_in_a_cast_copy(dtype: torch.dtype) -> None:
     assert layer.probability(x).dtype == torch.promote_types(dtype, torch.float32)
 
 
+@pytest.mark.slow
 def test_autocast_and_compilation_train_it(short_noise: None) -> None:
     layer, x = trained(ad.ContextualDropout(8)), torch.randn(32, 8)
     torch._dynamo.reset()

@@ -102,6 +102,7 @@ def test_to_dense_is_torchs_layer_with_the_same_outputs(kind: type[ad.SparseLaye
     assert layer.weight.any()
 
 
+@pytest.mark.slow
 @every_layer
 def test_training_is_one_compiled_graph_with_the_noise_of_eager_mode(
     kind: type[ad.SparseLayer], short_noise: None

@@ -79,6 +79,7 @@ def test_it_follows_a_cast_and_a_copy_of_the_model(dtype: torch.dtype) -> None:
     assert block.eval()(torch.ones(4, 2, 8, 8, dtype=dtype)).dtype == dtype
 
 
+@pytest.mark.slow
 def test_it_compiles_to_one_graph_that_reports(short_noise: None) -> None:
     block, x = ad.Standout(nn.Linear(3, 5), nn.ReLU()), torch.randn(8, 3)
     torch._dynamo.reset()

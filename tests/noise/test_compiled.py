@@ -53,6 +53,7 @@ def test_a_compiled_layer_draws_and_differentiates_as_the_eager_one_in_one_graph
 THREE = {"mask", "gaussian", "gate at 2/3"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in THREE else pytest.mark.slow) for n in PAIRS])
 def test_the_compiler_s_own_code_gives_the_bits_of_the_kernels(name: str) -> None:
     torch._dynamo.reset()

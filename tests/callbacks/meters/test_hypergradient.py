@@ -22,6 +22,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 def test_a_run_that_measures_the_hypergradient_is_that_which_does_not_to_the_last_bit(tmp_path: Path) -> None:
     found, rows = [], []
     for asks in ((), ("hypergradient",)):

@@ -50,6 +50,7 @@ class Diverges(Classifier):
         (Path(self.trainer.default_root_dir) / f"rank{self.global_rank}").write_text(repr((*seen, weights)))
 
 
+@pytest.mark.slow
 def test_where_one_process_has_diverged_all_rewind_and_none_measures(tmp_path: Path) -> None:
     torch.manual_seed(3)
     control = DropoutRateControl(ad.RewindController())

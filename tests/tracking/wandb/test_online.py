@@ -16,6 +16,9 @@ from adaptive_dropout.tracking.names import TRACE
 from adaptive_dropout.tracking.wandb import server as wandb_module
 from tests.tracking.wandb.stand_in import ENTITY, StoredRun, WandbServer, logged_in, wandb_server
 
+pytestmark = pytest.mark.slow
+
+
 SCRIPT = """
 import socket
 connect = socket.socket.connect

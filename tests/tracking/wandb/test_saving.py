@@ -70,6 +70,7 @@ def test_an_unknown_project_is_named_and_not_created(
     assert server.views == []
 
 
+@pytest.mark.slow
 def test_no_network_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
