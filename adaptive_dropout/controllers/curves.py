@@ -29,11 +29,7 @@ class SlopeState(State):
     """The rates, and the losses that the slopes are fitted to.
 
     Args:
-        rates: as in `State`, like the four fields after it.
-        improved: always False.
-        rewind: always False.
-        restart: always False.
-        reason: why the rates moved.
+        rates, improved, rewind, restart, reason: as in `State`; the three flags are always False.
         step: optimizer steps at the last validation; None before the first.
         val_losses: the last validation losses, oldest first.
         training_losses: the training losses at these.
@@ -53,11 +49,12 @@ class SlopeController(Controller):
     Let dv and dc be the improvement of validation and clean training loss in a validation interval, fitted to the last
     ``window`` validations, and e = 1 - step / total_steps. Then each logit moves by its share of ``span``, times
 
-        u = clip((e dc - dv) / (0.3 max(dc, tiny)), -1, 1)
+        u = clip((e dc - dv) / (0.3 dc), -1, 1)
 
-    Validation should improve as fast as training at first, and stop only at the end. Training that no longer falls
-    never reads as overfitting, nor does a validation loss that is not above the clean one, nor a network that has
-    hardly learned yet.
+    Validation should improve as fast as training at first, and stop only at the end. If training no longer falls (dc at
+    most a thousandth of the validation loss), u is 0, or -1 if both rise. u is at most 0 where the validation loss is
+    not above the clean one, and for a network that has hardly learned yet. A u above 0.5 also lifts each rate to 0.2,
+    where dropout begins to be felt.
 
     Args:
         span: how many logits the rates could move in a whole run. Twice as fast, a rise hurts validation temporarily,
@@ -123,11 +120,7 @@ class BalanceState(State):
     """The rates, and the validation before.
 
     Args:
-        rates: as in `State`, like the four fields after it.
-        improved: always False.
-        rewind: always False.
-        restart: always False.
-        reason: why the rates moved.
+        rates, improved, rewind, restart, reason: as in `State`; the three flags are always False.
         step: optimizer steps at the last validation; None before the first.
         val_loss: the validation loss then.
     """

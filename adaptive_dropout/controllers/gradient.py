@@ -26,11 +26,7 @@ class AdamState(State):
     """The rates, and the moments of their gradients.
 
     Args:
-        rates: as in `State`, like the four fields after it.
-        improved: always False.
-        rewind: always False.
-        restart: always False.
-        reason: why the rates moved.
+        rates, improved, rewind, restart, reason: as in `State`; the three flags are always False.
         step: optimizer steps at the last validation; None before the first.
         updates: how many gradients there were.
         means: running mean of each rate's gradient, by the rate's name.
