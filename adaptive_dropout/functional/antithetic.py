@@ -10,8 +10,9 @@ from torch import Tensor
 from adaptive_dropout.functional.bernoulli import threshold
 from adaptive_dropout.functional.inputs import as_number, as_p, check_input, is_known_zero
 from adaptive_dropout.noise.gate import gate
+from adaptive_dropout.noise.keys import draw_key_tensor
 from adaptive_dropout.noise.mask import mask
-from adaptive_dropout.noise.philox import LEVELS, draw_key
+from adaptive_dropout.noise.philox import LEVELS
 
 __all__ = ["AntitheticPair", "bernoulli_dropout", "draw_pair"]
 
@@ -78,7 +79,7 @@ class AntitheticPair(NamedTuple):
 def draw_pair(x: Tensor, p: float | Tensor) -> AntitheticPair:
     """Draw one key, as `bernoulli_dropout` does, and return the pair for a mask on ``x``."""
     lost, q = threshold(x, p.detach() if isinstance(p, Tensor) else p)
-    return AntitheticPair(x.detach(), lost, q, draw_key(x))
+    return AntitheticPair(x.detach(), lost, q, draw_key_tensor(x))
 
 
 def _unscaled(lost: Tensor) -> Tensor:

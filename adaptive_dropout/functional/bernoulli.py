@@ -13,8 +13,9 @@ from torch import Tensor
 
 from adaptive_dropout.functional.inputs import as_number, as_p, channel_shape, check_input, is_known_zero
 from adaptive_dropout.noise.backend import Key, Settings, kernels_for, on_kernels, readable, work_dtype
+from adaptive_dropout.noise.keys import draw_key, draw_key_tensor
 from adaptive_dropout.noise.mask import SMALL, mask, mask_drawn, mask_small
-from adaptive_dropout.noise.philox import LEVELS, draw_key, draw_number
+from adaptive_dropout.noise.philox import LEVELS
 
 __all__ = [
     "alpha_dropout",
@@ -110,7 +111,7 @@ def alpha_dropout(
     p_used = dropped / LEVELS
     a = (q * (1 + ALPHA_PRIME**2 * p_used)).rsqrt()
     shift = -a * p_used * ALPHA_PRIME
-    settings, key = torch.stack((dropped, a, shift, a * ALPHA_PRIME + shift)), draw_key(x)
+    settings, key = torch.stack((dropped, a, shift, a * ALPHA_PRIME + shift)), draw_key_tensor(x)
     if noise_shape is None:
         return mask(x, settings, key, inplace)
     ones = x.new_ones(noise_shape, dtype=settings.dtype)
@@ -132,11 +133,11 @@ def draw(x: Tensor, p: float | Tensor, number: float | None) -> tuple[Settings, 
     """
     if number is None:
         dropped, q = threshold(x, p)
-        return torch.stack((dropped, 1 / q)), draw_key(x)
+        return torch.stack((dropped, 1 / q)), draw_key_tensor(x)
     limit, scale = _threshold_and_scale(number)
     if readable(x):
-        return np.array(((limit,), (scale,)), np.float64 if x.dtype == torch.float64 else np.float32), draw_number()
-    return torch.tensor((limit, scale), dtype=work_dtype(x), device=x.device), draw_key(x)
+        return np.array(((limit,), (scale,)), np.float64 if x.dtype == torch.float64 else np.float32), draw_key(x)
+    return torch.tensor((limit, scale), dtype=work_dtype(x), device=x.device), draw_key_tensor(x)
 
 
 def threshold(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -155,7 +156,7 @@ def _drop(x: Tensor, p: float | Tensor, number: float | None, inplace: bool = Fa
         if kernels_for(x) is None:
             y = mask_drawn(x, *_threshold_and_scale(number))
         elif x.is_cpu and 0 < x.numel() <= SMALL:
-            y = mask_small(x, *_threshold_and_scale(number), draw_number())
+            y = mask_small(x, *_threshold_and_scale(number), int(draw_key(x)))
     if y is None:
         return mask(x, *draw(x, p, number), inplace)
     return x.copy_(y) if inplace else y

@@ -15,7 +15,7 @@ from torch.nn.functional import logsigmoid
 from adaptive_dropout.functional.inputs import as_number, as_p, channel_shape, check_input, is_known_zero
 from adaptive_dropout.noise.backend import readable
 from adaptive_dropout.noise.gate import gate
-from adaptive_dropout.noise.philox import draw_key
+from adaptive_dropout.noise.keys import draw_key_tensor
 
 __all__ = [
     "concrete_dropout",
@@ -60,7 +60,7 @@ def concrete_dropout(
     p = as_p(p, x)
     at_hand = p.dim() == 0 and readable(p)
     odds, scale = _OddsAndScale.apply(p, temperature) if at_hand else odds_and_scale(p, temperature)
-    settings = (odds, scale, 1 / temperature, draw_key(x))
+    settings = (odds, scale, 1 / temperature, draw_key_tensor(x))
     if noise_shape is None:
         return gate(x, *settings)
     return (x * gate(x.new_ones(noise_shape, dtype=p.dtype), *settings)).to(x.dtype)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from adaptive_dropout.functional.inputs import as_number, as_p, check_input, is_known_zero
+from adaptive_dropout.noise.keys import draw_key_tensor
 from adaptive_dropout.noise.normal import gaussian
-from adaptive_dropout.noise.philox import draw_key
 
 __all__ = ["gaussian_dropout"]
 
@@ -36,4 +36,4 @@ def gaussian_dropout(x: Tensor, p: float | Tensor) -> Tensor:
     p = as_p(p, x)
     below_one = (p < 1).to(p.dtype)
     std = (p / (1 - p).clamp(min=torch.finfo(p.dtype).eps / 2)).sqrt()
-    return gaussian(x, below_one, below_one * std, draw_key(x))
+    return gaussian(x, below_one, below_one * std, draw_key_tensor(x))

@@ -20,10 +20,9 @@ from torch import Tensor
 __all__ = [
     "BLOCK",
     "CHUNK",
+    "KEYS",
     "LANES",
     "LEVELS",
-    "draw_key",
-    "draw_number",
     "halves",
     "lanes_in_order",
     "philox4x32",
@@ -38,19 +37,9 @@ ROUNDS = 10
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 LOW = 0xFFFFFFFF
-KEYS = 2**63 - 1
+KEYS = 2**63 - 1  # that `torch.randint` draws, from 0 on
 
 Four = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-def draw_key(x: Tensor) -> Tensor:
-    """Draw a key from torch's global generator on the device of ``x``; 0-dim, int64; does not wait for the device."""
-    return torch.randint(KEYS, (), dtype=torch.int64, device=x.device)
-
-
-def draw_number() -> int:
-    """Draw the key that `draw_key` would draw for a tensor on the CPU, as a number."""
-    return int(torch.randint(KEYS, ()).item())
 
 
 def halves(key: Tensor, n: int) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from adaptive_dropout.noise import philox
+from adaptive_dropout.noise.keys import draw_key_tensor
 from adaptive_dropout.noise.philox import BLOCK, LANES
 from benchmarks.randomness.battery import Integers
 
@@ -37,7 +38,7 @@ class Generator:
         return self.draw_key(torch.empty(()))
 
 
-PHILOX = Generator(philox.halves, philox.draw_key)
+PHILOX = Generator(philox.halves, draw_key_tensor)
 
 
 @dataclass(frozen=True)
