@@ -11,7 +11,7 @@ from torch.autograd import forward_ad
 from adaptive_dropout.checks import check_p
 from adaptive_dropout.noise.backend import on_kernels, readable, traced, work_dtype
 
-__all__ = ["as_number", "as_p", "channel_shape", "check_input", "is_known_zero"]
+__all__ = ["as_number", "as_p", "channel_shape", "check_input", "in_dual_level", "is_known_zero"]
 
 
 def check_input(x: Tensor) -> None:
@@ -37,7 +37,7 @@ def is_known_zero(p: float | Tensor, number: float | None) -> bool:
         return number == 0.0 and not traced()
     if p.is_cpu:
         # Inside of dual_level p may have a derivative although requires_grad is False.
-        return number == 0.0 and not _in_dual_level()
+        return number == 0.0 and not in_dual_level()
     # On another device only what the rate has left on its tensor is known.
     known = getattr(p, "known_p", None) if on_kernels(p) else None
     return known == 0.0 and not p.requires_grad and not (p.is_cuda and torch.cuda.is_current_stream_capturing())
@@ -102,6 +102,7 @@ def channel_shape(x: Tensor, spatial_dims: int) -> tuple[int, ...]:
     return tuple(x.shape[:kept]) + (1,) * (dims - kept)
 
 
-def _in_dual_level() -> bool:
+def in_dual_level() -> bool:
+    """Return whether forward-mode derivatives are being computed."""
     # torch has no public name for it. Without this one p counts as one with a derivative, and a mask is drawn at p = 0.
     return getattr(forward_ad, "_current_level", 0) >= 0

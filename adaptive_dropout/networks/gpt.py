@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from adaptive_dropout.functional import scaled_dot_product_attention
 from adaptive_dropout.modules import Dropout
 from adaptive_dropout.networks.factory import DropoutFactory, check_sizes, new_layer
 
@@ -109,8 +110,8 @@ class Block(nn.Module):
 class CausalSelfAttention(nn.Module):
     """The output at a time is a weighted mean of the values up to that time: softmax(q k' / sqrt(size)) v per head.
 
-    The softmax is written out, with dropout on its weights: torch's fused attention takes p as a Python float, which
-    can neither move under torch.compile nor pass a gradient.
+    `Dropout` on the weights of the softmax is part of `functional.scaled_dot_product_attention`, which is fused on a
+    GPU. Other noise, and a layer with hooks, needs the weights, so the softmax is then written out. So it is on a CPU.
 
     Args:
         channels: the width of input and output, (batch, time, channels).
@@ -132,11 +133,27 @@ class CausalSelfAttention(nn.Module):
         """Return the mixed values, of the shape of ``x``."""
         split = self.query_key_value(x).unflatten(-1, (3, self.heads, -1))
         query, key, value = split.permute(2, 0, 3, 1, 4)  # each (batch, heads, time, size)
-        scores = query @ key.mT / math.sqrt(query.shape[-1])
-        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).triu(1)
-        weights = scores.masked_fill(future, -math.inf).softmax(-1)
-        mixed: Tensor = self.output((self.dropout(weights) @ value).transpose(1, 2).flatten(2))
+        p = _fusable_p(self.dropout) if x.is_cuda else None
+        if p is not None:
+            attended = scaled_dot_product_attention(query, key, value, p, is_causal=True)
+        else:
+            scores = query @ key.mT / math.sqrt(query.shape[-1])
+            future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).triu(1)
+            attended = self.dropout(scores.masked_fill(future, -math.inf).softmax(-1)) @ value
+        mixed: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return mixed
+
+
+def _fusable_p(layer: nn.Module) -> float | Tensor | None:
+    """Return the p of a ``layer`` that attention may include; None if the layer has to be called: it is watched, or its
+    noise is another.
+    """
+    watched = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+    if watched or "noise" in vars(layer) or "forward" in vars(layer):
+        return None
+    if not layer.training:
+        return 0.0
+    return layer.rate.kernel_value if type(layer) is Dropout else None
 
 
 def _embedding(count: int, channels: int) -> nn.Embedding:

@@ -34,6 +34,14 @@ class Rate(nn.Module, ABC):
     value: Tensor
     """p as a 0-dim float32 tensor in [0, 1]."""
 
+    host_value: Tensor | None = None
+    """The same in the memory of the CPU, which Python reads without waiting for a device; None for a learned p."""
+
+    @property
+    def kernel_value(self) -> Tensor:
+        """p for a kernel that takes it from the CPU: ``host_value`` in compiled code, which cannot see ``known_p``."""
+        return self.value if self.host_value is None or not torch.compiler.is_compiling() else self.host_value
+
     @property
     def p(self) -> float:
         """The drop probability in [0, 1]. Assigning moves a `SettableRate`; any other has its own writer and raises."""
@@ -66,12 +74,19 @@ class Rate(nn.Module, ABC):
 
 
 class StoredRate(Rate):
-    """A rate in a buffer, with the Python float from which the buffer was filled."""
+    """A rate in a buffer, with the Python float from which the buffer was filled.
+
+    ``host_value`` stays on the CPU where the model moves to a device. No buffer, it is a graph input of compiled code,
+    and is changed in place too.
+    """
+
+    host_value: Tensor
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self._p = check_p(p)
         self.register_buffer("value", torch.tensor(self._p, dtype=torch.float32), persistent=False)
+        self.host_value = torch.tensor(self._p, dtype=torch.float32, device="cpu")
         self._note()
 
     def _read(self) -> float:
@@ -81,6 +96,7 @@ class StoredRate(Rate):
         """Fill the buffer from p again, after something else has written to it."""
         with torch.no_grad():
             self.value.fill_(self._p)
+            self.host_value.fill_(self._p)
         self._note()
 
     def _store(self, p: float) -> None:
