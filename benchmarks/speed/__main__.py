@@ -17,11 +17,8 @@ from benchmarks.study.rows import read
 
 __all__ = ["main"]
 
-SIZES = {"cpu": [1 << n for n in (8, 10, 13, 16, 20, 22, 24)], "cuda": [1 << n for n in (16, 20, 22, 24, 26)]}
-PLACES = {
-    "cpu": [(threads, allocator) for allocator in ("recycling", "default") for threads in (1, 2)],
-    "cuda": [(1, "caching")],
-}
+SIZES = [1 << n for n in (8, 10, 13, 16, 20, 22, 24)]
+PLACES = [(threads, allocator) for allocator in ("recycling", "default") for threads in (1, 2)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,10 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     started = now()
     given = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    command = [sys.executable, "-m", "benchmarks.speed.measure", f"--started={started}", f"--device={options.device}"]
+    command = [sys.executable, "-m", "benchmarks.speed.measure", f"--started={started}"]
     command += [f"--seconds={options.seconds}", f"--out={options.out}"]
-    command += ["--sizes", *map(str, options.sizes or SIZES[options.device])]
-    for threads, allocator in PLACES[options.device]:
+    command += ["--sizes", *map(str, options.sizes)]
+    for threads, allocator in PLACES:
         print(f"threads: {threads}, allocator: {allocator}", file=sys.stderr)
         here = [f"--threads={threads}", f"--allocator={allocator}"]
         subprocess.run([*command, *here], env=given | ALLOCATORS[allocator], check=True)
@@ -41,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
-    parser.add_argument("--device", default="cpu", choices=SIZES)
-    parser.add_argument("--sizes", nargs="+", type=int, help="elements of a float32 input, multiples of 256")
+    parser.add_argument(
+        "--sizes", nargs="+", type=int, default=SIZES, help="elements of a float32 input, multiples of 256"
+    )
     parser.add_argument("--seconds", type=float, default=0.4, help="for each noise, size and kind of pass")
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser

@@ -13,18 +13,16 @@ from torch import Tensor, nn
 
 from benchmarks.speed.contenders import COPY, NOISES, try_out
 from benchmarks.speed.results import Row
-from benchmarks.speed.timing import PASSES, copy, cpu_clock, cuda_clock, interleaved
+from benchmarks.speed.timing import PASSES, copy, cpu_clock, interleaved
 from benchmarks.study.place import Place, here
 from benchmarks.study.rows import append
 
 __all__ = ["ALLOCATORS", "measure_groups", "saved_bytes"]
 
-CLOCKS = {"cpu": cpu_clock, "cuda": cuda_clock}
 KEEP = "2000000000"  # bytes
 ALLOCATORS = {
     "default": {},
     "recycling": {"MALLOC_TRIM_THRESHOLD_": KEEP, "MALLOC_MMAP_THRESHOLD_": KEEP},  # glibc reads them at the start
-    "caching": {},
 }
 AT_ONCE = 1 << 22  # elements: smaller inputs are timed several calls at a time
 MOST_REPEATS = 50
@@ -33,10 +31,10 @@ MOST_REPEATS = 50
 def measure_groups(place: Place, sizes: list[int], seconds: float) -> Iterator[list[Row]]:
     """Yield the rows that were measured side by side: one noise, size and kind of pass."""
     for noise, made in NOISES.items():
-        first = torch.randn(made.shape(sizes[0]), device=place.device)
+        first = torch.randn(made.shape(sizes[0]))
         layers = {name: try_out(name, new, first) for name, new in made.contenders.items()}
         for size in sizes:
-            x = torch.randn(made.shape(size), device=place.device)
+            x = torch.randn(made.shape(size))
             for what in PASSES:
                 yield [
                     Row(**asdict(place), noise=noise, what=what, elements=size, **cells)  # type: ignore[arg-type]
@@ -50,7 +48,7 @@ def _side_by_side(
     running = {name: layer for name, layer in layers.items() if isinstance(layer, nn.Module)}
     calls = {COPY: copy(x)} | {name: PASSES[what](layer, x) for name, layer in running.items()}
     repeats = min(max(AT_ONCE // x.numel(), 1), MOST_REPEATS)
-    taken = interleaved(calls, CLOCKS[x.device.type], repeats, seconds)
+    taken = interleaved(calls, cpu_clock, repeats, seconds)
     for name, times in taken.items():
         median, quartiles = statistics.median(times), statistics.quantiles(times, n=4)
         yield {
@@ -93,7 +91,7 @@ def main() -> None:
     options = _parser().parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    place = here(options.started, options.device, options.allocator)
+    place = here(options.started, allocator=options.allocator)
     for rows in measure_groups(place, options.sizes, options.seconds):
         for row in rows:
             append(options.out, row)
@@ -102,7 +100,6 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.measure", description=__doc__)
     parser.add_argument("--started", required=True)
-    parser.add_argument("--device", required=True, choices=CLOCKS)
     parser.add_argument("--allocator", required=True, choices=ALLOCATORS)
     parser.add_argument("--threads", required=True, type=int)
     parser.add_argument("--sizes", required=True, nargs="+", type=int)

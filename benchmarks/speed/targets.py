@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from benchmarks.speed.contenders import NAIVE, TORCH
-from benchmarks.speed.results import Case, Group, Groups, compare_times, find_saved, share_of_copy
+from benchmarks.speed.results import Case, Group, Groups, compare_times, find_saved
 
 __all__ = ["TARGETS", "Outcome", "Target", "find_outcomes"]
 
 SMALL, MIDDLE, LARGE = (1 << 8, 1 << 10), (1 << 13, 1 << 16), (1 << 20, 1 << 22)
-ON_GPU = (1 << 24, 1 << 26)
 NO_BYTES = 0.1  # an element: a key and some settings are saved, 700 bytes in all
 
 
@@ -65,7 +64,7 @@ def _faster(least: float, against: str, noise: str, what: str, sizes: tuple[int,
 
 BOTH, FORWARD = "forward+backward", "forward"
 CONCRETE = "concrete, p learned"
-DEFAULT, GPU = ("cpu", 1, "default"), ("cuda", 1, "caching")
+DEFAULT = ("cpu", 1, "default")
 
 TARGETS = (
     _faster(12, TORCH, "Bernoulli", BOTH, LARGE),
@@ -80,10 +79,4 @@ TARGETS = (
         Target("0 bytes an element saved", noise, BOTH, MIDDLE + LARGE, find_saved, most=NO_BYTES)
         for noise in ("Bernoulli", CONCRETE, "Gaussian")
     ),
-    *(
-        Target("90 % of the copy bandwidth", "Bernoulli", what, ON_GPU, share_of_copy, 0.9, place=GPU)
-        for what in (FORWARD, BOTH)
-    ),
-    *(replace(_faster(1, TORCH, "Bernoulli", what, ON_GPU), place=GPU) for what in (FORWARD, BOTH)),
-    replace(_faster(6, NAIVE, CONCRETE, BOTH, ON_GPU), place=GPU),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +9,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-__all__ = ["PASSES", "backward", "copy", "cpu_clock", "cuda_clock", "forward", "interleaved"]
+__all__ = ["PASSES", "Call", "Clock", "backward", "copy", "cpu_clock", "forward", "interleaved"]
 
 Call = Callable[[], object]
 Clock = Callable[[Call, int], float]
@@ -57,22 +56,6 @@ def cpu_clock(call: Call, repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def cuda_clock(call: Call, repeats: int) -> float:
-    """Return the same on a GPU, by its own events.
-
-    What is written first empties its cache, and takes so long that Python has queued the calls: launches do not count.
-    """
-    for _ in range(4):
-        _cache().zero_()
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-    start.record()
-    for _ in range(repeats):
-        call()
-    end.record()
-    end.synchronize()
-    return float(start.elapsed_time(end)) / 1000 / repeats
-
-
 def interleaved(calls: Mapping[str, Call], clock: Clock, repeats: int, seconds: float) -> dict[str, list[float]]:
     """Return the seconds of each call in each round; there are 4 rounds or more, and no new one after ``seconds``."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
@@ -86,8 +69,3 @@ def interleaved(calls: Mapping[str, Call], clock: Clock, repeats: int, seconds: 
             taken[name].append(clock(calls[name], repeats))
         rounds += 1
     return taken
-
-
-@functools.lru_cache
-def _cache() -> Tensor:
-    return torch.empty(1 << 26, device="cuda")  # 256 MiB, more than a cache holds

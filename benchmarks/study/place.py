@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -48,7 +49,7 @@ def here(started: str | None = None, device: str = "cpu", allocator: str = "defa
     """Return the place of this process; ``started`` is now by default."""
     machine = f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     if device == "cuda":
-        machine = f"{torch.cuda.get_device_name()}; {machine}"
+        machine = f"{torch.cuda.get_device_name()}, driver {_driver()}; {machine}"
     compiler = "triton" if device == "cuda" else "numba"
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, {compiler} {_version(compiler)}"
     return Place(started or now(), find_commit(), machine, versions, device, torch.get_num_threads(), allocator)
@@ -59,6 +60,14 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _driver() -> str:
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[0].strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def _processor() -> str:

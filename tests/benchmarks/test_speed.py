@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 import adaptive_dropout as ad
-from benchmarks.speed import measure, timing
+from benchmarks.speed import measure
 from benchmarks.speed.__main__ import main
 from benchmarks.speed.contenders import COPY, NAIVE, NOISES, OPTIONAL, OURS, TORCH, Noise, try_out
 from benchmarks.speed.measure import measure_groups, saved_bytes
 from benchmarks.speed.others import Naive, NaiveConcrete, bernoulli, gaussian
 from benchmarks.speed.results import Row
-from benchmarks.speed.timing import backward, cpu_clock, cuda_clock, forward, interleaved
+from benchmarks.speed.timing import backward, cpu_clock, forward, interleaved
 from benchmarks.study.rows import append, read
 from tests.benchmarks.test_speed_table import PLACE, group
 
@@ -70,28 +70,6 @@ def test_a_time_is_that_of_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.perf_counter", lambda: next(now))
     assert cpu_clock(lambda: called.append(1), 3) == 2.0
     assert len(called) == 4  # the first does not count
-
-
-def test_a_time_on_a_gpu_is_that_of_its_events_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    happened: list[str] = []
-
-    class Event:
-        def __init__(self, enable_timing: bool) -> None:
-            assert enable_timing
-
-        def record(self) -> None:
-            happened.append("record")
-
-        def synchronize(self) -> None:
-            happened.append("wait")
-
-        def elapsed_time(self, other: Event) -> float:
-            return 6.0
-
-    monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(timing, "_cache", lambda: torch.empty(1))
-    assert cuda_clock(lambda: happened.append("call"), 3) == 0.002
-    assert happened == ["record", "call", "call", "call", "record", "wait"]
 
 
 def test_a_forward_pass_has_no_graph_and_a_backward_pass_reaches_input_and_p() -> None:

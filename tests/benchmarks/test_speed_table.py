@@ -49,14 +49,6 @@ def test_bytes_that_are_saved_miss_the_target() -> None:
     assert "| 0 bytes an element saved | 4 | **no** |" in section(rows, "Targets")[4]
 
 
-def test_targets_of_a_gpu_stand_where_one_was_measured() -> None:
-    rows = group("Bernoulli", "forward", MEGA, times("Bernoulli", 1.0))
-    assert not any("copy bandwidth" in line for line in section(rows, "Targets"))
-    on_gpu = group("Bernoulli", "forward", 1 << 24, times("Bernoulli", 1.0), device="cuda", allocator="caching")
-    # It is 0.56 of the copy bandwidth; above stands 0.48 of 25 times.
-    assert "| 90 % of the copy bandwidth | 0.5 | **no** |" in section(rows + on_gpu, "Targets")[5]
-
-
 def test_where_a_layer_loses_the_worst_comes_first() -> None:
     slower = times("Gaussian", 10.0) | {"naive": 9.0}
     slowest = times("alpha", 10.0) | {"nn.AlphaDropout": 1.0}

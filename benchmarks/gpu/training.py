@@ -1,0 +1,171 @@
+"""A training step of a GPT of nanoGPT's size: without the library, with its layers, and with the callback too."""
+
+from __future__ import annotations
+
+import functools
+import random
+import statistics
+import string
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import adaptive_dropout as ad
+from adaptive_dropout.callbacks import AdaptiveDropout
+from adaptive_dropout.data import Text
+from adaptive_dropout.networks import GPT
+from adaptive_dropout.tasks import LanguageModel
+from benchmarks.gpu.run import Measured, Run, explain, skip
+from benchmarks.gpu.steps import StepClock
+from benchmarks.gpu.timing import clock_of, compare, keep_running
+from benchmarks.speed.timing import Call
+from benchmarks.study.training import quiet_trainer
+
+__all__ = ["CausalAttention", "measure", "new_network"]
+
+P = 0.2
+FULL = {"layers": 6, "heads": 6, "channels": 384, "context": 256}
+QUICK = {"layers": 1, "heads": 2, "channels": 16, "context": 8}
+BATCH, QUICK_BATCH = 64, 4
+EVERY, VALIDATIONS, VALIDATION_BATCHES = 60, 2, 4  # steps, and validations of a fit
+FITS = 2  # of each method, in turn
+WITHOUT, OURS, STEERED, CONVERTED = "without the library", "our layers", "our layers, callback", "nn.Dropout, callback"
+
+
+class CausalAttention(nn.Module):
+    """The attention of `GPT`, with its weights, by torch's kernel, which takes p as a Python number."""
+
+    def __init__(self, attention: nn.Module) -> None:
+        super().__init__()
+        self.heads, self.dropout = attention.heads, attention.dropout
+        self.query_key_value, self.output = attention.query_key_value, attention.output
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the mixed values, of the shape of ``x``."""
+        query, key, value = self.query_key_value(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        p = self.dropout.p if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=p, is_causal=True)
+        y: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return y
+
+
+class Model(LanguageModel):
+    """Compiled or not where it trains; it always evaluates uncompiled, so that only one graph is compiled."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits."""
+        logits: Tensor = self.network(x) if self.training else self.network.forward(x)
+        return logits
+
+
+def measure(run: Run) -> Iterator[Measured]:
+    """Yield ms of a step in a plain loop and in Lightning's trainer, uncompiled first."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = _make_data(run, Path(folder))
+        for mode in ("eager", "compiled"):
+            for part in (_loop, _fits):
+                if run.late():
+                    yield skip(OURS, mode, part.__name__.strip("_"), "ms", "the time was up")
+                    continue
+                try:
+                    yield from part(mode, data, run, Path(folder))
+                except Exception as error:
+                    yield skip(OURS, mode, part.__name__.strip("_"), "ms", explain(error))
+
+
+def new_network(dropout: Callable[[], nn.Module], by_torch: bool, vocabulary: int, run: Run) -> GPT:
+    """Return a GPT, the same for every dropout; ``by_torch`` replaces its attention by torch's."""
+    torch.manual_seed(0)
+    network = GPT(vocabulary, **run.choose(FULL, QUICK), dropout=dropout)
+    for block in network.blocks if by_torch else ():
+        block.attention = CausalAttention(block.attention)
+    return network.to(run.device).train()
+
+
+def _loop(mode: str, data: Text, run: Run, folder: Path) -> Iterator[Measured]:
+    """Time steps of the two networks in a plain loop, in turns."""
+    data.setup()
+    batch = [part.to(run.device) for part in next(iter(data.train_dataloader()))]
+    networks = {name: _network(name, mode, data, run) for name in (WITHOUT, OURS)}
+    calls, reasons = keep_running({name: _step(network, batch, run) for name, network in networks.items()})
+    for name, why in reasons.items():
+        yield skip(name, f"{mode}, a loop", "", "ms", why)
+    seconds = compare(calls, clock_of(run), run.choose(5, 1), run.choose(3.0, 0.0))
+    yield from _ratios(f"{mode}, a loop", "ms", {name: 1e3 * taken for name, taken in seconds.items()})
+
+
+def _step(network: nn.Module, batch: list[Tensor], run: Run) -> Call:
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
+    tokens, following = batch
+
+    def step() -> None:
+        # No cache of casts, as in Lightning: one compiled graph serves both.
+        with torch.autocast(run.device, dtype=torch.bfloat16, cache_enabled=False):
+            loss = F.cross_entropy(network(tokens).flatten(0, 1), following.flatten())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def _fits(mode: str, data: Text, run: Run, folder: Path) -> Iterator[Measured]:
+    """Fit each method several times, in changing order, with the same validations."""
+    methods = [WITHOUT, OURS, STEERED, CONVERTED][: 4 if mode == "eager" else 3]
+    networks = {name: _network(name, mode, data, run) for name in methods}
+    clocks: dict[str, list[StepClock]] = {name: [] for name in methods}
+    for _ in range(run.choose(FITS, 1)):
+        random.Random(0).shuffle(methods)
+        for name in methods:
+            if not run.late():
+                clocks[name].append(_fit(networks[name], name in (STEERED, CONVERTED), data, run, folder))
+    measured = {name: found for name, found in clocks.items() if found}
+    medians = {name: 1e3 * statistics.median([c.median() for c in found]) for name, found in measured.items()}
+    yield from _ratios(f"{mode}, a Trainer", "ms", medians)
+    means = {name: 1e3 * statistics.median([c.mean() for c in found]) for name, found in measured.items()}
+    yield from _ratios(f"{mode}, a Trainer with validations", "ms", means)
+
+
+def _fit(network: nn.Module, steered: bool, data: Text, run: Run, folder: Path) -> StepClock:
+    clock = StepClock(run.on_gpu, skipped=run.choose(10, 1))
+    trainer = quiet_trainer(
+        run.choose(EVERY, 3),
+        run.choose(VALIDATIONS, 2),
+        [clock, *([AdaptiveDropout()] if steered else [])],
+        accelerator="gpu" if run.on_gpu else "cpu",
+        precision="bf16-mixed",
+        limit_val_batches=run.choose(VALIDATION_BATCHES, 1),
+        default_root_dir=folder,
+    )
+    optimizer = functools.partial(torch.optim.AdamW, lr=1e-3, fused=True)
+    trainer.fit(Model(network, optimizer), data)  # type: ignore[arg-type]
+    return clock
+
+
+def _network(name: str, mode: str, data: Text, run: Run) -> GPT:
+    by_torch = name in (WITHOUT, CONVERTED)
+    make = (lambda: nn.Dropout(P)) if by_torch else (lambda: ad.Dropout(P))
+    network = new_network(make, by_torch, data.vocabulary, run)
+    if mode == "compiled":
+        network.compile(backend=run.backend)  # in place: the callback finds the layers by their names
+    return network
+
+
+def _ratios(setting: str, quantity: str, values: dict[str, float]) -> Iterator[Measured]:
+    for name, value in values.items():
+        yield Measured(name, setting, "", quantity, value)
+        if WITHOUT in values:
+            yield Measured(name, setting, "", "x without", value / values[WITHOUT])
+
+
+def _make_data(run: Run, folder: Path) -> Text:
+    """Return windows of a random text of 65 characters, as tiny Shakespeare has."""
+    characters = (string.ascii_letters + string.digits + " .,")[:65]
+    file = folder / "text.txt"
+    file.write_text("".join(random.Random(0).choices(characters, k=run.choose(400_000, 4000))))
+    context = run.choose(FULL, QUICK)["context"]
+    return Text(file, context, run.choose(BATCH, QUICK_BATCH), val_fraction=0.5, steps_per_epoch=run.choose(EVERY, 3))
