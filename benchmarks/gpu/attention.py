@@ -85,8 +85,7 @@ def _ways(inputs: Inputs, run: Run) -> dict[str, Callable[[Tensor, Tensor, Tenso
 
 
 def _fused(query: Tensor, key: Tensor, value: Tensor, p: Tensor) -> Tensor:
-    causal = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
-    return scaled_dot_product_attention(query, key, value, p, causal)
+    return scaled_dot_product_attention(query, key, value, p, is_causal=True)
 
 
 def _both(way: Callable[[Tensor, Tensor, Tensor], Tensor], inputs: Inputs) -> Call:
