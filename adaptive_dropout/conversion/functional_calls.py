@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from adaptive_dropout.contexts import unchanged
 from adaptive_dropout.conversion.code.drop_functions import CALLS
 from adaptive_dropout.conversion.counterparts import attribute_of
 from adaptive_dropout.conversion.found import Found, find
@@ -57,7 +58,7 @@ def watch(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> F
     for path, module in copied.named_modules():
         _follow(stack, entered, (path, id(module) in inside), module)
     listener = _Listener(values, stack)
-    with torch.random.fork_rng(), torch.no_grad(), listener:
+    with unchanged(copied), torch.no_grad(), listener:
         copied(*args, **kwargs)
     return Forward(entered, [Call(*call, times) for call, times in listener.calls.items()])
 

@@ -9,6 +9,7 @@ import pytest
 from adaptive_dropout.cli import main
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+CPU = ["--trainer.accelerator", "cpu"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """For a process that trains: on a busy machine threads that wait for each other cost several times as much."""
 

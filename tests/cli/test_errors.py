@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from adaptive_dropout.cli import main
-from tests.cli.commands import config, error_of
+from tests.cli.commands import CPU, config, error_of
 
 DROPOUT = "--model.init_args.network.init_args.dropout.init_args.p"
-RUN = [*config("data/digits", "dropout/standard", "trainer/quick"), "--trainer.logger=false"]
+RUN = [*config("data/digits", "dropout/standard", "trainer/quick"), *CPU, "--trainer.logger=false"]
 
 
 @pytest.fixture(autouse=True)

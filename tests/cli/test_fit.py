@@ -14,7 +14,7 @@ import torch
 
 import adaptive_dropout as ad
 from adaptive_dropout.cli import main
-from tests.cli.commands import CONFIGS, ONE_THREAD, config
+from tests.cli.commands import CONFIGS, CPU, ONE_THREAD, config
 from tests.tracking.inspected import history_of
 
 # RewindController wants 20 validations in a run; the first one is enough to ask what was written, and stops it.
@@ -39,7 +39,7 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The README's quickstart, shortened, in a folder and a process of its own."""
     folder = tmp_path_factory.mktemp("quickstart")
     command = [sys.executable, "-m", "adaptive_dropout", "fit", "--config", str(CONFIGS / "quickstart.yaml")]
-    command += ["--trainer.max_epochs", "25", "--trainer.enable_progress_bar", "false"]
+    command += [*CPU, "--trainer.max_epochs", "25", "--trainer.enable_progress_bar", "false"]
     root = str(CONFIGS.parent)
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": root, "COLUMNS": "120", **ONE_THREAD}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -92,7 +92,7 @@ def test_defaults_inside_of_a_partition_are_spelled_out_too(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     (tmp_path / "control.yaml").write_text(PARTITION)
     short = ["--trainer.max_epochs=20", "--trainer.limit_train_batches=1", "--trainer.logger=false"]
-    arguments = [*config("data/digits", "dropout/standard", "trainer/quick"), "--config", "control.yaml", *short]
+    arguments = [*config("data/digits", "dropout/standard", "trainer/quick"), *CPU, "--config", "control.yaml", *short]
     assert main(["fit", *arguments]) == 0
     (written,) = tmp_path.rglob("config.yaml")
     assert "SlopeController" in written.read_text()
@@ -134,7 +134,7 @@ def test_a_run_without_a_logger_leaves_figure_and_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments = [*config("data/digits", "dropout/linear_schedule", "trainer/quick"), "--trainer.logger=false"]
+    arguments = [*config("data/digits", "dropout/linear_schedule", "trainer/quick"), *CPU, "--trainer.logger=false"]
     assert main(["fit", *arguments, "--trainer.enable_progress_bar=false"]) == 0
     output = capsys.readouterr().out
     assert place(output, "figure").exists()

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from adaptive_dropout.cli import main
-from tests.cli.commands import CONFIGS, ONE_THREAD, config, error_of
+from tests.cli.commands import CONFIGS, CPU, ONE_THREAD, config, error_of
 
-RUN = [*config("data/digits", "dropout/standard", "control/plateau", "trainer/quick"), "--trainer.logger=false"]
+RUN = [*config("data/digits", "dropout/standard", "control/plateau", "trainer/quick"), *CPU, "--trainer.logger=false"]
 
 
 @pytest.fixture(autouse=True)

@@ -18,12 +18,13 @@ import pytest
 from adaptive_dropout.cli import main
 from adaptive_dropout.cli.tune.choice import Score, choose
 from adaptive_dropout.cli.tune.trial import Trial
-from tests.cli.commands import ONE_THREAD, config, error_of
+from tests.cli.commands import CPU, ONE_THREAD, config, error_of
 
 TINY = [
     *config("data/digits", "dropout/standard", "trainer/quick"),
     *("--data.init_args.n_train", "50", "--model.init_args.network.init_args.hidden", "[8]"),
-    *("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--folds", "2"),
+    *CPU,
+    *("--trainer.max_epochs", "1", "--folds", "2"),
 ]
 
 

@@ -27,7 +27,7 @@ class Spy(L.Callback):
         if trainer.sanity_checking:
             return
         assert not pl_module.training
-        with torch.random.fork_rng(), torch.no_grad():
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(len(self.losses))
             self.losses.append([float(pl_module.loss(batch)) for batch in self.batches])
 

@@ -1,4 +1,8 @@
-"""The three noises as functions of (x, p, key), each with its slow reference, and inputs of many shapes and strides."""
+"""The three noises as functions of (x, p, key), each with its slow reference, and inputs of many shapes and strides.
+
+Settings are divided by powers of two only: torch divides by another number on CUDA by a product with its reciprocal,
+so that what the noises are given would differ between devices in its last bits.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ def masked(function: Callable[..., Tensor]) -> Noise:
 def shifted(function: Callable[..., Tensor]) -> Noise:
     def noise(x: Tensor, p: Tensor, key: Tensor) -> Tensor:
         dropped = (p * LEVELS).round()
-        return function(x, torch.stack((dropped, 1 + p, p / 3, -p)), key)
+        return function(x, torch.stack((dropped, 1 + p, p / 4, -p)), key)
 
     return noise
 
@@ -41,7 +45,7 @@ def rectified(function: Callable[..., Tensor]) -> Noise:
 
     def noise(x: Tensor, settings: Tensor, key: Tensor) -> Tensor:
         rows = x.reshape(-1, x.shape[-1] if x.dim() else 1)
-        return function(x if x.dim() else rows[0], rows[:1].sum(0) / 3, settings, key).reshape(x.shape)
+        return function(x if x.dim() else rows[0], rows[:1].sum(0) / 4, settings, key).reshape(x.shape)
 
     return masked(noise)
 

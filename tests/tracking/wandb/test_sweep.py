@@ -17,12 +17,14 @@ import yaml
 from adaptive_dropout.cli import main
 from adaptive_dropout.tracking.wandb.dashboard.pages import report, workspace
 from adaptive_dropout.tracking.wandb.dashboard.saving import to_json
-from tests.cli.commands import CONFIGS
+from tests.cli.commands import CONFIGS, CPU
 from tests.tracking.wandb.stand_in import ENTITY, StoredRun, WandbServer, wandb_server
 
 P = "model.init_args.network.init_args.dropout.init_args.p"
 PROJECT = "adaptive-dropout"
-TINY = ["--trainer.max_epochs=1", "--data.init_args.n_train=64", "--model.init_args.network.init_args.hidden=[8,8]"]
+TINY = [
+    *CPU, "--trainer.max_epochs=1", "--data.init_args.n_train=64", "--model.init_args.network.init_args.hidden=[8,8]"
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
