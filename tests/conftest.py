@@ -1,4 +1,4 @@
-"""Fixed seeds, W&B kept offline and inside a temporary folder, and Ray out of the home folder."""
+"""Fixed seeds, training on the CPU, W&B kept offline and inside a temporary folder, and Ray out of the home folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import torch
 
 # Lightning 2.6 calls what jsonargparse 4.53 has deprecated.
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"
+# Where a test leaves it open: with two GPUs Lightning would start pytest itself once more, for the second one.
+os.environ["PL_TRAINER_ACCELERATOR"] = "cpu"
 torch.set_num_threads(1)  # the models are too small for more, and pytest-xdist runs several of them at once
 
 # Whole runs in processes of their own: of one module, each of pytest-xdist's workers that gets a test makes them anew.
