@@ -28,6 +28,8 @@ ANSWERS: dict[str, Any] = {
 
 
 def pytest_configure() -> None:
+    if torch.cuda.is_available():  # then it shows by itself
+        return
     for name, answer in ANSWERS.items():
         for module in (torch.cuda, torch.cuda.random):
             if hasattr(module, name):
