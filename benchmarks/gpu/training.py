@@ -9,6 +9,7 @@ import string
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ from benchmarks.gpu.timing import clock_of, compare, keep_running
 from benchmarks.speed.timing import Call
 from benchmarks.study.training import quiet_trainer
 
-__all__ = ["CausalAttention", "measure", "new_network"]
+__all__ = ["CausalAttention", "fit", "measure", "new_bench", "new_network", "new_step"]
 
 P = 0.2
 FULL = {"layers": 6, "heads": 6, "channels": 384, "context": 256}
@@ -62,19 +63,53 @@ class Model(LanguageModel):
         return logits
 
 
+class Bench(NamedTuple):
+    """The networks of one mode, eager or compiled, and what trains them.
+
+    Args:
+        run: the conditions.
+        mode: "eager" or "compiled".
+        data: what they are trained on.
+        networks: by name; `STEERED` takes that of `OURS`, so that it is compiled once.
+        folder: where a trainer may write.
+    """
+
+    run: Run
+    mode: str
+    data: Text
+    networks: dict[str, GPT]
+    folder: Path
+
+
 def measure(run: Run) -> Iterator[Measured]:
     """Yield ms of a step in a plain loop and in Lightning's trainer, uncompiled first."""
     with tempfile.TemporaryDirectory() as folder:
-        data = _make_data(run, Path(folder))
         for mode in ("eager", "compiled"):
+            bench = new_bench(run, mode, Path(folder))
             for part in (_loop, _fits):
                 if run.late():
-                    yield skip(OURS, mode, part.__name__.strip("_"), "ms", "the time was up")
+                    yield skip(OURS, mode, "", "ms", "the time was up")
                     continue
                 try:
-                    yield from part(mode, data, run, Path(folder))
+                    yield from part(bench)
                 except Exception as error:
-                    yield skip(OURS, mode, part.__name__.strip("_"), "ms", explain(error))
+                    yield skip(OURS, mode, "", "ms", explain(error))
+
+
+def new_bench(run: Run, mode: str, folder: Path) -> Bench:
+    """Make data and networks."""
+    data = _make_data(run, folder)
+    data.setup()
+    networks = {
+        WITHOUT: new_network(lambda: nn.Dropout(P), True, data.vocabulary, run),
+        OURS: new_network(lambda: ad.Dropout(P), False, data.vocabulary, run),
+        CONVERTED: new_network(lambda: nn.Dropout(P), True, data.vocabulary, run),
+    }
+    if mode == "compiled":
+        del networks[CONVERTED]  # its attention takes p as a number: compiled anew at each decision
+        for network in networks.values():
+            network.compile(backend=run.backend)  # in place: the callback finds the layers by their names
+    return Bench(run, mode, data, networks, folder)
 
 
 def new_network(dropout: Callable[[], nn.Module], by_torch: bool, vocabulary: int, run: Run) -> GPT:
@@ -86,21 +121,30 @@ def new_network(dropout: Callable[[], nn.Module], by_torch: bool, vocabulary: in
     return network.to(run.device).train()
 
 
-def _loop(mode: str, data: Text, run: Run, folder: Path) -> Iterator[Measured]:
-    """Time steps of the two networks in a plain loop, in turns."""
-    data.setup()
-    batch = [part.to(run.device) for part in next(iter(data.train_dataloader()))]
-    networks = {name: _network(name, mode, data, run) for name in (WITHOUT, OURS)}
-    calls, reasons = keep_running({name: _step(network, batch, run) for name, network in networks.items()})
-    for name, why in reasons.items():
-        yield skip(name, f"{mode}, a loop", "", "ms", why)
-    seconds = compare(calls, clock_of(run), run.choose(5, 1), run.choose(3.0, 0.0))
-    yield from _ratios(f"{mode}, a loop", "ms", {name: 1e3 * taken for name, taken in seconds.items()})
+def fit(bench: Bench, name: str) -> StepClock:
+    """Train the network of ``name`` for some steps from the same rates, with the callback if the name says so."""
+    run, network = bench.run, bench.networks[OURS if name == STEERED else name]
+    ad.set_rates(network, dict.fromkeys(ad.get_rates(network), P))
+    clock = StepClock(run.on_gpu, skipped=run.choose(10, 1))
+    trainer = quiet_trainer(
+        run.choose(EVERY, 3),
+        run.choose(VALIDATIONS, 2),
+        [clock, *([AdaptiveDropout()] if name in (STEERED, CONVERTED) else [])],
+        accelerator="gpu" if run.on_gpu else "cpu",
+        precision="bf16-mixed",
+        limit_val_batches=run.choose(VALIDATION_BATCHES, 1),
+        default_root_dir=bench.folder,
+    )
+    optimizer = functools.partial(torch.optim.AdamW, lr=1e-3, fused=True)
+    trainer.fit(Model(network, optimizer), bench.data)  # type: ignore[arg-type]
+    return clock
 
 
-def _step(network: nn.Module, batch: list[Tensor], run: Run) -> Call:
+def new_step(bench: Bench, name: str) -> Call:
+    """Return a call that trains the network of ``name`` on one batch, always the same."""
+    run, network = bench.run, bench.networks[name]
+    tokens, following = (part.to(run.device) for part in next(iter(bench.data.train_dataloader())))
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
-    tokens, following = batch
 
     def step() -> None:
         # No cache of casts, as in Lightning: one compiled graph serves both.
@@ -113,53 +157,36 @@ def _step(network: nn.Module, batch: list[Tensor], run: Run) -> Call:
     return step
 
 
-def _fits(mode: str, data: Text, run: Run, folder: Path) -> Iterator[Measured]:
+def _loop(bench: Bench) -> Iterator[Measured]:
+    """Time steps of two networks in a plain loop, in turns."""
+    calls, reasons = keep_running({name: new_step(bench, name) for name in (WITHOUT, OURS)})
+    for name, why in reasons.items():
+        yield skip(name, f"{bench.mode}, a loop", "", "ms", why)
+    seconds = compare(calls, clock_of(bench.run), bench.run.choose(5, 1), bench.run.choose(3.0, 0.0))
+    yield from _ratios(f"{bench.mode}, a loop", seconds)
+
+
+def _fits(bench: Bench) -> Iterator[Measured]:
     """Fit each method several times, in changing order, with the same validations."""
-    methods = [WITHOUT, OURS, STEERED, CONVERTED][: 4 if mode == "eager" else 3]
-    networks = {name: _network(name, mode, data, run) for name in methods}
-    clocks: dict[str, list[StepClock]] = {name: [] for name in methods}
-    for _ in range(run.choose(FITS, 1)):
-        random.Random(0).shuffle(methods)
-        for name in methods:
-            if not run.late():
-                clocks[name].append(_fit(networks[name], name in (STEERED, CONVERTED), data, run, folder))
+    clocks: dict[str, list[StepClock]] = {name: [] for name in (*bench.networks, STEERED)}
+    order, shuffle = list(clocks), random.Random(0).shuffle
+    for _ in range(bench.run.choose(FITS, 1)):
+        shuffle(order)
+        for name in order:
+            if not bench.run.late():
+                clocks[name].append(fit(bench, name))
     measured = {name: found for name, found in clocks.items() if found}
-    medians = {name: 1e3 * statistics.median([c.median() for c in found]) for name, found in measured.items()}
-    yield from _ratios(f"{mode}, a Trainer", "ms", medians)
-    means = {name: 1e3 * statistics.median([c.mean() for c in found]) for name, found in measured.items()}
-    yield from _ratios(f"{mode}, a Trainer with validations", "ms", means)
+    medians = {name: statistics.median([clock.median() for clock in found]) for name, found in measured.items()}
+    means = {name: statistics.median([clock.mean() for clock in found]) for name, found in measured.items()}
+    yield from _ratios(f"{bench.mode}, a Trainer", medians)
+    yield from _ratios(f"{bench.mode}, a Trainer with validations", means)
 
 
-def _fit(network: nn.Module, steered: bool, data: Text, run: Run, folder: Path) -> StepClock:
-    clock = StepClock(run.on_gpu, skipped=run.choose(10, 1))
-    trainer = quiet_trainer(
-        run.choose(EVERY, 3),
-        run.choose(VALIDATIONS, 2),
-        [clock, *([AdaptiveDropout()] if steered else [])],
-        accelerator="gpu" if run.on_gpu else "cpu",
-        precision="bf16-mixed",
-        limit_val_batches=run.choose(VALIDATION_BATCHES, 1),
-        default_root_dir=folder,
-    )
-    optimizer = functools.partial(torch.optim.AdamW, lr=1e-3, fused=True)
-    trainer.fit(Model(network, optimizer), data)  # type: ignore[arg-type]
-    return clock
-
-
-def _network(name: str, mode: str, data: Text, run: Run) -> GPT:
-    by_torch = name in (WITHOUT, CONVERTED)
-    make = (lambda: nn.Dropout(P)) if by_torch else (lambda: ad.Dropout(P))
-    network = new_network(make, by_torch, data.vocabulary, run)
-    if mode == "compiled":
-        network.compile(backend=run.backend)  # in place: the callback finds the layers by their names
-    return network
-
-
-def _ratios(setting: str, quantity: str, values: dict[str, float]) -> Iterator[Measured]:
-    for name, value in values.items():
-        yield Measured(name, setting, "", quantity, value)
-        if WITHOUT in values:
-            yield Measured(name, setting, "", "x without", value / values[WITHOUT])
+def _ratios(setting: str, seconds: dict[str, float]) -> Iterator[Measured]:
+    for name, taken in seconds.items():
+        yield Measured(name, setting, "", "ms", 1e3 * taken)
+        if WITHOUT in seconds:
+            yield Measured(name, setting, "", "x without", taken / seconds[WITHOUT])
 
 
 def _make_data(run: Run, folder: Path) -> Text:

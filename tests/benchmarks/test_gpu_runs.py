@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
-from benchmarks.gpu import layers, times, training
+from benchmarks.gpu import layers, times
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.cases import TIMED
 from benchmarks.gpu.results import Row
 from benchmarks.gpu.run import Measured, Run
 from benchmarks.gpu.sections import SECTIONS
 from benchmarks.gpu.table import FORMATS
-from benchmarks.gpu.training import OURS, STEERED, WITHOUT, new_network
+from benchmarks.gpu.training import OURS, STEERED, WITHOUT, fit, new_bench, new_network, new_step
 from benchmarks.study.rows import read
 from tests.benchmarks.pretended_cuda import OnPretendedGpu, pretend
 
@@ -81,17 +82,12 @@ def test_the_network_without_the_library_is_the_same_at_p_0() -> None:
     torch.testing.assert_close(with_ours, without)
 
 
-def test_a_compiled_network_serves_the_loop_and_the_trainer_by_one_graph(tmp_path: Path) -> None:
-    from torch._dynamo.utils import counters
-
+def test_a_compiled_network_serves_the_loop_and_both_trainers_by_one_graph(tmp_path: Path) -> None:
+    bench = new_bench(Run("cpu", quick=True, deadline=math.inf), "compiled", tmp_path)
     counters.clear()
-    run = Run("cpu", quick=True, deadline=math.inf)
-    data = training._make_data(run, tmp_path)
-    data.setup()
-    network = training._network(OURS, "compiled", data, run)
-    batch = list(next(iter(data.train_dataloader())))
-    training._step(network, batch, run)()
-    training._fit(network, True, data, run, tmp_path)
+    new_step(bench, OURS)()
+    fit(bench, STEERED)
+    fit(bench, OURS)
     assert counters["stats"]["unique_graphs"] == 1
 
 
