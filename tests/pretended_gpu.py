@@ -1,8 +1,8 @@
 """A pytest plugin: torch and Lightning say that there are two GPUs, which nothing can use, and 16 cores.
 
-``pytest -p tests.pretended_gpu`` shows on any machine what GPUs make of tests for the CPU: Lightning warns that they
-are not used, and whatever chooses its device by itself (``accelerator="auto"``) chooses one and fails. The processes
-that a test starts see none.
+``pytest -p tests.pretended_gpu`` shows on any machine what a workstation makes of tests for the CPU: Lightning warns
+that GPUs are not used and that data loaders could have more workers, and whatever chooses its device by itself
+(``accelerator="auto"``) chooses a GPU and fails. The processes that a test starts see none.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from adaptive_dropout.tracking import WandbLogger, read_run
 from adaptive_dropout.tracking.names import rate_keys
 from tests.tracking.inspected import series_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*does not have many workers.*")]
 
 
 class Plain(L.LightningModule):

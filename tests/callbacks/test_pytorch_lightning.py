@@ -23,6 +23,8 @@ from tests.callbacks.toy import Memory
 
 pl = pytest.importorskip("pytorch_lightning")
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+
 PLATEAU = ad.PlateauController(patience=1)
 
 
