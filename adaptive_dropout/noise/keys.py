@@ -6,34 +6,42 @@ generator is all that it depends on.
 
 from __future__ import annotations
 
+from typing import Any
+from weakref import WeakKeyDictionary
+
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
+from torch.utils.checkpoint import CheckpointPolicy
 
 from adaptive_dropout.noise.backend import Key, on_kernels, transforming
 from adaptive_dropout.noise.philox import KEYS
 
-__all__ = ["draw_key", "draw_key_tensor", "mix"]
+__all__ = ["draw_from", "draw_key", "draw_key_tensor", "mix"]
 
 STEP = 4  # torch takes offsets in multiples of it
 BITS_64 = 2**64 - 1
+LAST: WeakKeyDictionary[Any, dict[torch.device, Tensor]] = WeakKeyDictionary()
+"""The key recorded last on each device, by the tracer that records it."""
 
 
 def draw_key(x: Tensor) -> Key:
     """Draw a key for noise on ``x`` from torch's generator of its device, without waiting for the device.
 
-    A number where Python has it at hand, that is for a plain tensor on a CPU or a CUDA device; else 0-dim, int64, on
-    the device of ``x``. `torch.compile` records one operator, which draws the same key as eager code. Where operations
-    are recorded otherwise, a key is drawn by `torch.randint` whenever they run: by `torch.export`, `torch.jit.trace`
-    and CUDA graphs, which therefore draw other keys than eager code on a CUDA device.
+    It is a number where Python has it at hand, that is for a plain tensor on a CPU or a CUDA device; else 0-dim, int64,
+    on the device of ``x``. `torch.compile` records an operator that draws the same key as eager code. Three differences
+    remain:
+
+    - Compiled code draws a key at p = 0 too, which eager code does not, because it serves all values of p.
+    - A captured CUDA graph, as in ``torch.compile(mode="reduce-overhead")``, draws its keys on the device, and so other
+      keys than eager code.
+    - So does what `torch.export`, `torch.jit.trace` or `torch.func` record or transform, on a CUDA device.
     """
     if torch.compiler.is_compiling() and not torch.compiler.is_exporting() and not transforming():
-        # An operator with the same inputs as another may be merged with it, and of an x there could be only one.
-        # A tensor of its own keeps it apart, and does not force the compiler to write x to memory.
-        key: Tensor = compiled_key(torch.empty((), device=x.device))
+        # Operators with the same input may be merged, and x would have to be written to memory: not x but a new tensor.
+        key: Tensor = torch.ops.adaptive_dropout.draw_key_in_order(torch.empty(0, device=x.device))
         return key
-    if on_kernels(x):
-        return _draw(x)
-    return _draw_on_device(x)
+    return _draw(x) if on_kernels(x) else _draw_on_device(x)
 
 
 def draw_key_tensor(x: Tensor) -> Tensor:
@@ -43,15 +51,46 @@ def draw_key_tensor(x: Tensor) -> Tensor:
 
 
 @torch.library.custom_op("adaptive_dropout::draw_key", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
-def compiled_key(like: Tensor) -> Tensor:
-    """Draw the key of `draw_key` for the device of ``like``, in one operator that no compiler looks into."""
-    key = _draw(like)
-    return key if isinstance(key, Tensor) else torch.full((), key, dtype=torch.int64, device=like.device)
+def compiled_key(after: Tensor) -> Tensor:
+    """Draw the key of `draw_key` for the device of ``after``, whose value is not read: it has to be computed before."""
+    key = _draw(after)
+    return key if isinstance(key, Tensor) else torch.full((), key, dtype=torch.int64, device=after.device)
 
 
 @compiled_key.register_fake
-def _(like: Tensor) -> Tensor:
-    return like.new_empty((), dtype=torch.int64)
+def _(after: Tensor) -> Tensor:
+    return after.new_empty((), dtype=torch.int64)
+
+
+def _draw_in_order(like: Tensor) -> Tensor:
+    """Draw the key of `draw_key`; where the compiler records it, after the key recorded last on the device.
+
+    Without a path from one key to the next, inductor moves them across each other where branches run in parallel. Under
+    activation checkpointing a key is saved, 8 bytes, and not drawn again.
+    """
+    mode = get_proxy_mode()
+    last = {} if mode is None else LAST.setdefault(mode.tracer, {})
+    key: Tensor = compiled_key(last.get(like.device, like))
+    if mode is None:
+        return key
+    last[like.device] = key
+    drawn = torch.ops.adaptive_dropout.draw_key.default
+    node = next(node for node in reversed(mode.tracer.graph.nodes) if node.target is drawn)
+    if "recompute" in node.meta:
+        node.meta["recompute"] = CheckpointPolicy.MUST_SAVE
+    return key
+
+
+LIBRARY: Any = torch.library.Library("adaptive_dropout", "FRAGMENT")  # type: ignore[no-untyped-call]
+LIBRARY.define("draw_key_in_order(Tensor like) -> Tensor")
+LIBRARY.impl("draw_key_in_order", _draw_in_order, "CompositeImplicitAutograd")
+
+
+def draw_from(generator: torch.Generator) -> int:
+    """Draw a key from a CUDA generator: from its seed and its offset, which Python knows without the device."""
+    offset = generator.get_offset()
+    generator.set_offset(offset + STEP)
+    return mix(generator.initial_seed(), offset)
 
 
 def mix(seed: int, offset: int) -> int:
@@ -71,21 +110,13 @@ def _draw(x: Tensor) -> Key:
     if x.is_cpu:
         return int(torch.randint(KEYS, ()).item())
     if x.is_cuda and not torch.cuda.is_current_stream_capturing():
-        return _draw_on_host(x.device)
+        torch.cuda.init()  # type: ignore[no-untyped-call]  # until then there are no generators
+        return draw_from(torch.cuda.default_generators[x.device.index])
     return _draw_on_device(x)
 
 
 def _draw_on_device(x: Tensor) -> Tensor:
     return torch.randint(KEYS, (), dtype=torch.int64, device=x.device)
-
-
-def _draw_on_host(device: torch.device) -> int:
-    """Draw a key from the seed and the offset of torch's CUDA generator, which Python knows without the device."""
-    torch.cuda.init()  # type: ignore[no-untyped-call]  # until then there are no generators
-    generator = torch.cuda.default_generators[device.index]
-    offset = generator.get_offset()
-    generator.set_offset(offset + STEP)
-    return mix(generator.initial_seed(), offset)
 
 
 def _split_mix(state: int) -> int:
