@@ -113,7 +113,7 @@ def concrete_penalty(weight: Tensor, p: float | Tensor, units: int, length_scale
     if not 0 < length_scale < math.inf:
         raise ValueError(f"length_scale has to be above 0 and finite, but got {length_scale}")
     if not isinstance(p, Tensor):
-        p = torch.tensor(check_p(p), device=weight.device)
+        p = torch.full((), check_p(p), device=weight.device)
     p = p.to(torch.promote_types(p.dtype, torch.float32))
     nats: Tensor = concrete_kl([weight], torch.logit(p, eps=NEAREST), units, length_scale)
     return loss.of(nats)  # type: ignore[arg-type, return-value]  # it multiplies a tensor as well

@@ -16,7 +16,7 @@ PACKAGE = Path(adaptive_dropout.__file__).parent
 ROWS = [
     {"probability", "checks"},
     {"schedules", "controllers", "noise"},
-    {"functional", "rates", "nested", "tracking"},
+    {"functional", "rates", "nested", "tracking", "transfer"},
     {"contexts"},
     {"modules"},
     {"signals", "steering", "conversion", "penalties", "pruning"},

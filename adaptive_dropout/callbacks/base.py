@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import lightning.pytorch as L
@@ -27,6 +28,8 @@ class RateCallback(Callback):
     """The advice for a model without such rates."""
 
     _goes_on = True
+    _rates: Mapping[str, Rate]
+    """The rates of the model by name, found at the start of each epoch: a walk over its modules at each step costs."""
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Remember whether a checkpoint loaded after this resumes training."""
@@ -34,8 +37,8 @@ class RateCallback(Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Raise where there is nothing to work on, or where nothing drives a schedule."""
-        rates: dict[str, Rate] = dict(named_rates(pl_module))
-        found = {name: type(rate).__name__ for name, rate in rates.items()}
+        self._rates = dict(named_rates(pl_module))
+        found = {name: type(rate).__name__ for name, rate in self._rates.items()}
         if not any(named_rates(pl_module, self.kind)):
             has = f"its rates are {found}" if found else "it has no dropout layer of adaptive_dropout"
             raise ValueError(f"{type(self).__name__} finds no {self.kind.__name__} in the model ({has}); {self.remedy}")
@@ -46,7 +49,8 @@ class RateCallback(Callback):
             )
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Fill the rates' tensors from their p."""
+        """Find the rates again, as layers may have been added, and fill their tensors from their p."""
+        self._rates = dict(named_rates(pl_module))
         refresh_rates(pl_module)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

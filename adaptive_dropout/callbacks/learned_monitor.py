@@ -16,9 +16,10 @@ from adaptive_dropout.callbacks.packages import callbacks_of
 from adaptive_dropout.callbacks.penalties import RatePenalty
 from adaptive_dropout.callbacks.trainer import log_numbers, logs_now
 from adaptive_dropout.modules.sparse import SparseLayer
-from adaptive_dropout.rates import LearnedRate, Rate, named_rates
+from adaptive_dropout.rates import LearnedRate, Rate
 from adaptive_dropout.rates.variance import LearnedVariance
 from adaptive_dropout.tracking.names import ALPHA, SPARSITY, metric_keys
+from adaptive_dropout.transfer import read_numbers
 
 __all__ = ["LearnedRateMonitor"]
 
@@ -46,6 +47,7 @@ class LearnedRateMonitor(RateCallback):
         self._begin()
 
     def _begin(self) -> None:
+        self._unreached: dict[str, LearnedRate | LearnedVariance] = {}
         self._reached: dict[str, Tensor] = {}
         self._warned: set[tuple[str, str]] = set()
 
@@ -58,23 +60,24 @@ class LearnedRateMonitor(RateCallback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Raise where nothing is learned."""
         super().on_fit_start(trainer, pl_module)
-        if not _learned(pl_module):
-            kinds = {name: type(rate).__name__ for name, rate in dict[str, Rate](named_rates(pl_module)).items()}
+        if not self._learned():
+            kinds = {name: type(rate).__name__ for name, rate in self._rates.items()}
             raise ValueError(f"LearnedRateMonitor finds no learned rate among {kinds}; {self.remedy}")
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Warn of weight decay, unless a `RatePenalty` does."""
+        """Begin to watch for gradients, and warn of weight decay, unless a `RatePenalty` does."""
+        self._watch_all()
         if not callbacks_of(trainer, RatePenalty):
             warn_of_decay(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Begin to watch for gradients."""
+        """Begin to watch for gradients again."""
         super().on_train_epoch_start(trainer, pl_module)
-        self._reached = {}
+        self._watch_all()
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
         """Watch for gradients, waiting for no device."""
-        for name, rate in _learned(pl_module).items():
+        for name, rate in self._unreached.items():
             for gradient in [w.grad for w in rate.parameters() if w.grad is not None]:
                 reached = gradient.detach().any()
                 self._reached[name] = reached | self._reached[name] if name in self._reached else reached
@@ -82,14 +85,16 @@ class LearnedRateMonitor(RateCallback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Log where the trainer logs."""
+        """Log where the trainer logs; there, rates that a gradient has reached are watched no longer."""
         if logs_now(trainer):
-            log_numbers(trainer, _by_key(ALPHA, _alphas(pl_module)) | _by_key(SPARSITY, _sparsities(pl_module)))
+            log_numbers(trainer, _by_key(ALPHA, self._alphas()) | _by_key(SPARSITY, _sparsities(pl_module)))
+            self._find_reached()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Warn of rates without a gradient, and of those at a bound."""
-        for name, rate in _learned(pl_module).items():
-            if name not in self._reached or not self._reached[name]:
+        self._find_reached()
+        for name, rate in self._learned().items():
+            if name in self._unreached:
                 fix = "let its layer take part in the loss, and its parameters require a gradient"
                 self._warn(name, "got no gradient in a whole epoch", fix)
             p = rate.value.detach()
@@ -100,20 +105,27 @@ class LearnedRateMonitor(RateCallback):
                 fix = "its penalty drops all there is: let it grow from 0, or lower the rate_lr of rate_param_groups"
                 self._warn(name, f"sits at its bound, p = {rate.p:.6g}", fix)
 
+    def _learned(self) -> dict[str, LearnedRate | LearnedVariance]:
+        return {name: rate for name, rate in self._rates.items() if isinstance(rate, (LearnedRate, LearnedVariance))}
+
+    def _alphas(self) -> dict[str, Tensor]:
+        with torch.no_grad():
+            return {name: rate.logit.median().exp() for name, rate in self._learned().items()}
+
+    def _watch_all(self) -> None:
+        self._unreached, self._reached = self._learned(), {}
+
+    def _find_reached(self) -> None:
+        """Remove from the rates that are watched those that a gradient has reached; waits for the device."""
+        for name, reached in zip(self._reached, read_numbers(list(self._reached.values())), strict=True):
+            if reached:
+                del self._unreached[name]
+        self._reached = {}
+
     def _warn(self, name: str, what: str, fix: str) -> None:
         if (name, fix) not in self._warned:
             self._warned.add((name, fix))
             rank_zero_warn(f"learned rate {name!r} {what}; {fix}")
-
-
-def _learned(model: nn.Module) -> dict[str, LearnedRate | LearnedVariance]:
-    rates: dict[str, Rate] = dict(named_rates(model))
-    return {name: rate for name, rate in rates.items() if isinstance(rate, (LearnedRate, LearnedVariance))}
-
-
-def _alphas(model: nn.Module) -> dict[str, Tensor]:
-    with torch.no_grad():
-        return {name: rate.logit.median().exp() for name, rate in _learned(model).items()}
 
 
 def _sparsities(model: nn.Module) -> dict[str, Tensor]:
@@ -123,4 +135,4 @@ def _sparsities(model: nn.Module) -> dict[str, Tensor]:
 
 def _by_key(prefix: str, numbers: dict[str, Tensor]) -> dict[str, float]:
     keys = metric_keys(prefix, numbers)
-    return {keys[name]: float(number) for name, number in numbers.items()}
+    return dict(zip(keys.values(), read_numbers(list(numbers.values())), strict=True))

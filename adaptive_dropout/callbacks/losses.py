@@ -13,6 +13,7 @@ from torch import Tensor
 
 from adaptive_dropout.callbacks.trainer import names_of_result, private
 from adaptive_dropout.signals import RunningLoss
+from adaptive_dropout.transfer import read_numbers
 
 __all__ = ["ValidationLosses", "add_batch_loss", "batch_loss", "loss_in"]
 
@@ -25,12 +26,17 @@ def add_batch_loss(running: RunningLoss, pl_module: L.LightningModule, outputs: 
 
 
 def batch_loss(pl_module: L.LightningModule, outputs: Any) -> Tensor | None:
-    """Return the loss of one batch, from the ``outputs`` of ``on_train_batch_end``; None where there is none."""
+    """Return the loss of one batch, from the ``outputs`` of ``on_train_batch_end``; None where there is none.
+
+    Nothing writes to the tensor later: it may be read after other steps, without waiting for the device now.
+    """
     loss = loss_in(outputs)
     if loss is None:
         return None
-    # Automatic optimization hands over the loss divided for accumulation; manual optimization as it was returned.
-    divided_by = pl_module.trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
+    if not pl_module.automatic_optimization:
+        return loss.detach().clone()  # of a step in a CUDA graph, which writes the next loss to the same place
+    # Automatic optimization hands over a copy of the loss, divided for accumulation.
+    divided_by = pl_module.trainer.accumulate_grad_batches
     return loss.detach() if divided_by == 1 else loss.detach() * divided_by
 
 
@@ -73,9 +79,11 @@ class ValidationLosses:
             self._sums.append((item.value, item.cumulated_batch_size))
 
     def losses(self) -> list[float]:
-        """Return the losses of all batches that logged one; waits for the device."""
-        found, total, count = [float(value) for value in self._values], 0.0, 0.0
-        for new_total, new_count in ((float(value), float(examples)) for value, examples in self._sums):
+        """Return the losses of all batches that logged one; waits for the device once."""
+        numbers = read_numbers([*self._values, *(number for pair in self._sums for number in pair)])
+        found, sums = numbers[: len(self._values)], numbers[len(self._values) :]
+        total, count = 0.0, 0.0
+        for new_total, new_count in zip(sums[::2], sums[1::2], strict=True):
             if new_count > count:
                 found.append((new_total - total) / (new_count - count))
             total, count = new_total, new_count

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import lightning.pytorch as L
+import torch
 
 from adaptive_dropout.callbacks.base import RateCallback
 from adaptive_dropout.callbacks.losses import add_batch_loss
@@ -63,11 +64,12 @@ class DropoutRateMonitor(RateCallback):
         add_batch_loss(self._train_loss, pl_module, outputs)
         if not logs_now(trainer):
             return
-        rates = get_rates(pl_module)
+        rates = {name: rate.p for name, rate in self._rates.items()}
         keys = rate_keys(rates)
         log_numbers(trainer, {keys[name]: p for name, p in rates.items()})
         if trainer.progress_bar_callback is not None:
-            mean = sum(rates.values()) / len(rates)
+            # On the CPU: a progress bar reads it, at every refresh, and would wait for another device.
+            mean = torch.tensor(sum(rates.values()) / len(rates))
             pl_module.log("dropout", mean, on_step=True, on_epoch=False, prog_bar=True, logger=False, batch_size=1)
         self.history.add(Point(steps_done(trainer), rates))
 

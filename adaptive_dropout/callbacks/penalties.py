@@ -51,9 +51,10 @@ class PenaltyCallback(Callback, ABC):
         """Add the gradient and log the penalty."""
         with torch.enable_grad():
             penalty = self.penalty(trainer, pl_module)
+            scaled = _scale(penalty, trainer, optimizer)
         pl_module.log(self.metric, penalty.detach(), on_step=True, on_epoch=False, batch_size=1)
         own = [w for group in optimizer.param_groups for w in group["params"] if w.requires_grad]
-        gradients = torch.autograd.grad(penalty * _gradient_scale(trainer, optimizer), own, allow_unused=True)
+        gradients = torch.autograd.grad(scaled, own, allow_unused=True)
         for weight, gradient in zip(own, gradients, strict=True):
             if gradient is None:
                 continue
@@ -216,9 +217,12 @@ def _count_examples(trainer: L.Trainer) -> int:
         ) from None
 
 
-def _gradient_scale(trainer: L.Trainer, optimizer: Optimizer) -> float:
-    """Return what the gradients are still multiplied by: fused optimizers divide by the scale of float16 themselves."""
+def _scale(penalty: Tensor, trainer: L.Trainer, optimizer: Optimizer) -> Tensor:
+    """Multiply ``penalty`` by what the gradients are still multiplied by, without waiting for the device.
+
+    Fused optimizers divide by the scale of float16 themselves; for others that is done by now.
+    """
     scaler: torch.amp.GradScaler | None = getattr(trainer.precision_plugin, "scaler", None)
     if scaler is None or not getattr(optimizer, "_step_supports_amp_scaling", False):
-        return 1.0
-    return float(scaler.get_scale())
+        return penalty
+    return scaler.scale(penalty)

@@ -9,7 +9,7 @@ import lightning.pytorch as L
 from adaptive_dropout.callbacks.base import RateCallback
 from adaptive_dropout.callbacks.checks import check_has_end
 from adaptive_dropout.callbacks.trainer import known_steps, steps_done
-from adaptive_dropout.rates import Rate, ScheduledRate, named_rates, set_step
+from adaptive_dropout.rates import Rate, ScheduledRate
 
 __all__ = ["DropoutRateScheduler"]
 
@@ -35,21 +35,29 @@ class DropoutRateScheduler(RateCallback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Resolve fractions of training into steps."""
-        for name, rate in named_rates(pl_module, ScheduledRate):
+        for name, rate in self._scheduled():
             check_has_end(trainer, rate.schedule, repr(name))
-        self._resolve(trainer, pl_module)
-        set_step(pl_module, steps_done(trainer))
+        self._resolve(trainer)
+        self._set_step(trainer)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Move the rates to the p of this step."""
         if not pl_module.automatic_optimization:
-            self._resolve(trainer, pl_module)  # how many steps a batch takes shows only in those done
-        set_step(pl_module, steps_done(trainer))
+            self._resolve(trainer)  # how many steps a batch takes shows only in those done
+        self._set_step(trainer)
 
-    def _resolve(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def _scheduled(self) -> list[tuple[str, ScheduledRate]]:
+        return [(name, rate) for name, rate in self._rates.items() if isinstance(rate, ScheduledRate)]
+
+    def _resolve(self, trainer: L.Trainer) -> None:
         total = known_steps(trainer)
         if total is not None:
-            for _, rate in named_rates(pl_module, ScheduledRate):
+            for _, rate in self._scheduled():
                 rate.resolve(total)
+
+    def _set_step(self, trainer: L.Trainer) -> None:
+        step = steps_done(trainer)
+        for _, rate in self._scheduled():
+            rate.set_step(step)

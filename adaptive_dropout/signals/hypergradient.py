@@ -13,6 +13,7 @@ from adaptive_dropout.controllers.moves import HIGH, LOW
 from adaptive_dropout.probability import clip, logit
 from adaptive_dropout.signals.layers import approximated, steered_layers
 from adaptive_dropout.signals.second_order import check_differentiable, differentiable_twice, grad, grad_of_grad
+from adaptive_dropout.transfer import read_numbers
 
 __all__ = ["hypergradient"]
 
@@ -51,7 +52,7 @@ def hypergradient(
     layers = steered_layers(model)
     device = {rate: layer.rate.value.device for _, layer, rate in layers}
     start = {rate: logit(clip(layer.p, LOW, HIGH)) for _, layer, rate in layers}
-    logits = {rate: torch.tensor(start[rate], device=device[rate], requires_grad=True) for rate in start}
+    logits = {rate: torch.full((), start[rate], device=device[rate], requires_grad=True) for rate in start}
     with unchanged(model), differentiable_twice(model), eager():
         with evaluating(model):
             steps = _steps(optimizers, validation_loss())
@@ -98,4 +99,4 @@ def _derivatives(loss: Tensor, steps: Sequence[tuple[Tensor, Tensor]], logits: S
     if all(derivative is None for derivative in found):
         raise ValueError("the training loss depends on no settable rate; the model has to be in training mode")
     # 0 for a rate whose layers took no part in this batch: nothing is known about it.
-    return [0.0 if derivative is None else -float(derivative) for derivative in found]
+    return read_numbers([0.0 if derivative is None else -derivative for derivative in found])

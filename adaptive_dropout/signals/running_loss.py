@@ -33,12 +33,14 @@ class RunningLoss:
         """Forget all losses."""
         self._recent: list[Tensor] = []
         self._sums: Tensor | None = None
+        self._numbers: tuple[float, float, float] | None = None
         self._count = 0
 
     def add(self, loss: Tensor) -> None:
         """Take in one minibatch's loss, a tensor of one element."""
         # A sum at each step would take longer than the bookkeeping of a small step.
         self._recent.append(loss.detach())
+        self._numbers = None
         self._count += 1
         if len(self._recent) == TOGETHER:
             self._fold()
@@ -57,11 +59,12 @@ class RunningLoss:
         self._recent = []
 
     def _read(self) -> tuple[float, float, float]:
+        """Return the sums; the device is waited for once, however often they are read."""
         self._fold()
-        if self._sums is None:
-            return 0.0, 0.0, 0.0
-        total, squares, finite = self._sums.tolist()
-        return total, squares, finite
+        if self._numbers is None:
+            total, squares, finite = (0.0, 0.0, 0.0) if self._sums is None else self._sums.tolist()
+            self._numbers = total, squares, finite
+        return self._numbers
 
     def mean(self) -> float | None:
         """Return the mean loss, NaN if no loss was finite, None if there is none; waits for the device."""
@@ -83,5 +86,5 @@ class RunningLoss:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from the state that `state_dict` returned."""
-        self._recent, self._count = [], int(state["count"])
+        self._recent, self._numbers, self._count = [], None, int(state["count"])
         self._sums = torch.tensor(state["sums"], dtype=torch.float64)

@@ -83,7 +83,7 @@ def fit(model: L.LightningModule, folder: Path, callbacks: list[L.Callback], **t
         "logger": False,
         "log_every_n_steps": 1,
     }
-    ckpt_path = trainer.pop("ckpt_path", None)
+    ckpt_path, batches = trainer.pop("ckpt_path", None), trainer.pop("batches", 4)
     run = L.Trainer(callbacks=callbacks, **settings | trainer)
-    run.fit(model, loader(), loader(1), ckpt_path=ckpt_path)
+    run.fit(model, loader(batches), loader(1), ckpt_path=ckpt_path)
     return run

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import lightning.pytorch as L
+from torch import Tensor
 
 from adaptive_dropout.callbacks.isolated.guard import fixed_seed, without_side_effects
 from adaptive_dropout.callbacks.isolated.silent_trainer import silent_trainer
@@ -15,6 +16,7 @@ from adaptive_dropout.callbacks.losses import ValidationLosses
 from adaptive_dropout.callbacks.trainer import as_validated, logged_metrics
 from adaptive_dropout.contexts import eager
 from adaptive_dropout.inference.mc_mode import noise_on
+from adaptive_dropout.transfer import read_numbers
 
 __all__ = ["IsolatedValidation", "Validated", "find_logged_metrics", "losses_of_batches"]
 
@@ -71,9 +73,9 @@ class IsolatedValidation:
 
 
 class Validated(NamedTuple):
-    """What a validation logged: ``metrics``, the monitored one by batch if known, and how each was logged."""
+    """What a validation logged: ``metrics``, unread, the monitored one by batch if known, and how each was logged."""
 
-    metrics: dict[str, float]
+    metrics: dict[str, float | Tensor]
     losses: list[float]
     logged: dict[str, Any]
 
@@ -84,7 +86,7 @@ def losses_of_batches(
     """Return what a validation on each of ``batches`` logs as ``monitor``.
 
     Where Lightning does not average it over batches (a metric object, a loss that is logged when the epoch ends), each
-    batch is a validation of its own.
+    batch is a validation of its own. The losses of all batches are read from the device at the end, together.
 
     Args:
         copies: makes a copy of the module, for one validation.
@@ -103,7 +105,7 @@ def losses_of_batches(
         logged = sorted(found.metrics)
         raise ValueError(f"validation_step logs no {monitor!r} for training data; it logs {logged}")
     alone = [copies().run([batch], monitor, loader, noise).metrics for batch in batches]
-    return [metrics[monitor] for metrics in alone if monitor in metrics]
+    return read_numbers([metrics[monitor] for metrics in alone if monitor in metrics])
 
 
 def find_logged_metrics(
@@ -124,7 +126,7 @@ class _Observer(L.Callback):
 
     def __init__(self, monitor: str, noise: bool) -> None:
         self.losses = ValidationLosses(monitor)
-        self.metrics: dict[str, float] = {}
+        self.metrics: dict[str, float | Tensor] = {}
         self.logged: dict[str, Any] = {}
         self.context = ExitStack()
         self._noise = noise
@@ -138,7 +140,7 @@ class _Observer(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         metrics, self.logged = trainer.callback_metrics, logged_metrics(trainer)
-        self.metrics = {name: float(metrics[name]) for name in self.logged if name in metrics}
+        self.metrics = {name: metrics[name] for name in self.logged if name in metrics}
 
 
 class _Copies:

@@ -34,10 +34,13 @@ Copies = Callable[[], IsolatedValidation]
 class CleanLossMeter(Meter):
     """The signals of `CleanLoss` in a Lightning run, and ``trivial_loss``, the loss before any training.
 
-    The fixed part of the training data is made of whole batches. They are spread over the data where it lies in memory;
-    else they are the first batches of the run as they left their loader, and other batches after a resume. Lightning's
-    own loop validates them on a copy of the module in a trainer of its own (`callbacks.isolated`), so that the run is
-    not affected.
+    The fixed part of the training data is made of whole batches: at least four, and as many as have 300 examples, but
+    at most 12 and an eighth of the batches between two validations. They are spread over the data where it lies in
+    memory; else they are the first batches of the run as they left their loader, and other batches after a resume.
+    Lightning's own loop validates them on a copy of the module in a trainer of its own (`callbacks.isolated`), so that
+    the run is not affected. They are never merged into larger ones: a loss may depend on the size of its batch, the
+    memory may not hold a larger one, and the standard error needs a loss for each. All losses stay on the device until
+    the last batch is done, and are then read together.
 
     `signals.footing` and `OwnTrainLoss` decide which losses may be compared. Where nothing can be
     measured, the training loss with dropout on stands in for the clean one, with one warning.
@@ -79,8 +82,11 @@ class CleanLossMeter(Meter):
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         """Keep a copy of the untrained network, to be measured at the first decision."""
+        if self._chosen:
+            return
         kept = self._batches.train
-        kept.most = _batches_needed(kept.most, kept.size)
+        if not kept.full:
+            kept.most = _batches_needed(kept.most, kept.size)
         if self._trivial is None and self._untrained is None and not self.lacks:
             self._untrained = self._try(lambda: IsolatedValidation(trainer, pl_module))
 
@@ -208,8 +214,10 @@ class CleanLossMeter(Meter):
 
     @property
     def _first(self) -> float | None:
-        """The loss of the first training step."""
-        return None if self._first_train is None else float(self._first_train)
+        """The loss of the first training step; read from the device once."""
+        if self._first_train is not None:
+            self._first_train = float(self._first_train)
+        return self._first_train
 
     def _tell_that_levels_differ(self, validated: Sequence[float]) -> None:
         if not self.footing.levels and self._trivial:

@@ -19,6 +19,7 @@ from adaptive_dropout.callbacks.meters.response import ResponseMeter
 from adaptive_dropout.callbacks.meters.train_loss import TrainLossMeter
 from adaptive_dropout.callbacks.trainer import known_steps, logged_metrics, steps_done
 from adaptive_dropout.controllers import State
+from adaptive_dropout.transfer import read_numbers
 
 __all__ = ["Measurement"]
 
@@ -180,7 +181,8 @@ def _read_metrics(trainer: L.Trainer, monitored: Monitored) -> dict[str, float]:
     """Return every metric of this validation by name, and ``val_loss`` for the monitored one, which it logged."""
     assert monitored.name is not None
     # Lightning's own train_loss is of the last step or the epoch before: never let it pass for ours.
-    signals = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "train_loss"}
+    metrics = {name: value for name, value in trainer.callback_metrics.items() if name != "train_loss"}
+    signals = dict(zip(metrics, read_numbers(list(metrics.values())), strict=True))
     return signals | {"val_loss": monitored.loss(signals[monitored.name])}
 
 

@@ -19,7 +19,7 @@ from adaptive_dropout.controllers import Controller, RewindController, State
 from adaptive_dropout.controllers.base import check_controller
 from adaptive_dropout.conversion.found import find
 from adaptive_dropout.conversion.swap import adapt
-from adaptive_dropout.rates import ScheduledRate, SettableRate, get_rates, named_rates, set_step
+from adaptive_dropout.rates import ScheduledRate, SettableRate, get_rates, named_rates
 from adaptive_dropout.steering import ControlLoop
 from adaptive_dropout.tracking.names import decision_metrics, rate_keys
 
@@ -80,6 +80,7 @@ class AdaptiveDropoutCallback(TrainerCallback):
 
     def _begin(self) -> None:
         self.loop = None
+        self._scheduled: list[ScheduledRate] = []
         self._loss = LoggedLoss()
         self._clean = TrainerCleanLoss(self.trainer) if "clean_loss" in self.controller.needs() else None
         self._decided_at = 0
@@ -97,7 +98,8 @@ class AdaptiveDropoutCallback(TrainerCallback):
         adapt(model, find(model))
         check_run(self.trainer, model, self.monitor, "snapshot" in self.controller.needs())
         self._loss.start(state.global_step)
-        for _, rate in named_rates(model, ScheduledRate):
+        self._scheduled = [rate for _, rate in named_rates(model, ScheduledRate)]
+        for rate in self._scheduled:
             rate.resolve(state.max_steps)
         if any(named_rates(model, SettableRate)):
             self._start(args, state, run)
@@ -126,8 +128,8 @@ class AdaptiveDropoutCallback(TrainerCallback):
         """Carry out a rewind that waits, and move scheduled rates."""
         if self.loop is not None:
             self.loop.before_step()
-        if any(named_rates(run["model"], ScheduledRate)):
-            set_step(run["model"], state.global_step)
+        for rate in self._scheduled:
+            rate.set_step(state.global_step)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **run: Any

@@ -14,6 +14,7 @@ from adaptive_dropout.callbacks.isolated.guard import fixed_seed, without_side_e
 from adaptive_dropout.contexts import eager
 from adaptive_dropout.controllers import State
 from adaptive_dropout.signals import CleanLoss
+from adaptive_dropout.transfer import read_numbers
 
 __all__ = ["TrainerCleanLoss"]
 
@@ -91,7 +92,7 @@ class TrainerCleanLoss:
         ours.log = _nothing
         with fixed_seed(), without_side_effects(), eager():
             found = [ours.prediction_step(model, copy.deepcopy(p), prediction_loss_only=True)[0] for p in self._parts]
-        losses = [float(loss) for loss in found if loss is not None]
+        losses = read_numbers([loss for loss in found if loss is not None])
         if len(losses) < len(found):
             raise ValueError("the model returns no loss for its training data; give it labels")
         return losses
