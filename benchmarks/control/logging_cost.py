@@ -1,4 +1,4 @@
-"""The cost of recording a run: processor time of our records and logger calls beside that of a training step.
+"""The cost of recording a run: processor time of our hooks, records and logger calls beside that of a training step.
 
 ``python -m benchmarks.control.logging_cost`` trains the quickstart with W&B offline, in a folder that it removes, and
 prints Markdown. It counts one thread, which does all of the training; W&B writes in a process of its own. The table and
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import statistics
 import tempfile
 import time
 from collections import defaultdict
@@ -33,6 +34,8 @@ from adaptive_dropout.tracking import WandbLogger
 
 __all__ = ["seconds"]
 
+HOOKS = ("on_train_batch_start", "on_train_batch_end")
+
 
 def seconds(epochs: int, folder: Path) -> tuple[dict[str, float], int]:
     """Return the seconds of each part of one run of the quickstart, and its optimizer steps.
@@ -41,7 +44,7 @@ def seconds(epochs: int, folder: Path) -> tuple[dict[str, float], int]:
         epochs: its length; 8 steps each, and a decision.
         folder: where it may write.
     """
-    spent: dict[str, float] = defaultdict(float)
+    took: dict[str, list[float]] = defaultdict(list)
 
     def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(call)
@@ -50,14 +53,16 @@ def seconds(epochs: int, folder: Path) -> tuple[dict[str, float], int]:
             try:
                 return call(*arguments, **named)
             finally:
-                spent[name] += time.thread_time() - began
+                took[name].append(time.thread_time() - began)
 
         return measured
 
     L.seed_everything(0, verbose=False)
     network = MLP(64, 10, (512, 512), lambda: Dropout(0.1))
     logs = {"log_decision": "decisions", "finish_logs": "at the end"}
+    hooks = {name: timed(name, getattr(DropoutRateControl, name)) for name in HOOKS}
     with (
+        mock.patch.multiple(DropoutRateControl, **hooks),
         mock.patch.multiple(control, **{name: timed(part, getattr(control, name)) for name, part in logs.items()}),
         mock.patch.object(ControlLoop, "_write", timed("decisions", ControlLoop._write)),
     ):
@@ -69,7 +74,10 @@ def seconds(epochs: int, folder: Path) -> tuple[dict[str, float], int]:
                 logger=WandbLogger(save_dir=str(folder)), default_root_dir=folder,
             )  # fmt: skip
             timed("run", trainer.fit)(Classifier(network, num_classes=10), Digits(n_train=500))
-    return dict(spent), trainer.global_step
+    spent = {name: sum(parts) for name, parts in took.items() if name not in HOOKS}
+    # By the median: at its first step a run also finds the monitor, and copies the untrained network.
+    spent["hooks of each step"] = sum(statistics.median(took[name]) * len(took[name]) for name in HOOKS)
+    return spent, trainer.global_step
 
 
 def main() -> None:
@@ -86,7 +94,7 @@ def main() -> None:
     step = (spent["run"] - spent["at the end"]) / steps
     print(f"{steps} steps of {1e3 * step:.2f} ms on one thread, validations included.\n")
     print("| what | ms a step | % of a step |\n| --- | --- | --- |")
-    for name in ("decisions", "rates between decisions"):
+    for name in ("hooks of each step", "rates between decisions", "decisions"):
         cost = spent[name] / steps
         print(f"| {name} | {1e3 * cost:.3f} | {100 * cost / step:.2f} |")
     print(f"\nTable, figure and summary at the end: {spent['at the end']:.2f} s.")
