@@ -16,11 +16,13 @@ Found, and what `convert` makes of it:
 Keys of the ``state_dict``, hooks, devices and shared layers stay as they are. BERT, GPT-2, T5, ViT, Llama and Whisper
 of transformers, four families of timm and torch's own models are tested rate by rate.
 
-Numbers are written in hundredths: ``torch.compile`` compiles again for each new one, and gives up after
-``torch._dynamo.config.recompile_limit`` (8) of them. Raise that, or convert ``where=lambda name: not
-name.endswith("attn_drop")``. Layers never compile again, nor does
-``adaptive_dropout.functional.scaled_dot_product_attention(q, k, v, p)``, whose p may be a tensor that moves. Rules
-that follow derivatives leave numbers where they are.
+Attention that hands its number to ``F.scaled_dot_product_attention``, and to nothing else, reads its rate as a tensor,
+and the number stays: in transformers' models with the default attention "sdpa", in timm's with ``fused_attn``, and in
+code like nanoGPT's. Neither it nor a layer ever compiles again. On a GPU it has no second derivative, like torch's.
+
+Other numbers, those of eager attention among them, are written in hundredths: ``torch.compile`` compiles again for each
+new one, and gives up after ``torch._dynamo.config.recompile_limit`` (8) of them. Raise that, or leave them out with
+``where``. Rules that follow derivatives leave numbers where they are.
 """
 
 from adaptive_dropout.conversion.inventory import Inventory, Row, inventory

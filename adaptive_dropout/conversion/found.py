@@ -54,6 +54,7 @@ def find(model: nn.Module) -> Found:
     missed = [entry for entry in entries if isinstance(entry, Missed) and entry.name not in names]
     numbers = []
     for number in _merge_routes(model, rates):
+        number.readers.extend(_parents_that_read(model, number))
         why = why_not_written(number.owner, number.attribute, number.routes) if number.routes else ""
         if why:
             p = float(getattr(number.owner, number.attribute))
@@ -105,7 +106,18 @@ def _merge_routes(model: nn.Module, found: list[Number]) -> list[Number]:
         key = (id(number.owner), number.attribute)
         if key not in owned and numbers.setdefault(key, number) is not number:
             numbers[key].routes.extend(number.routes)
+            numbers[key].readers.extend(number.readers)
     return list(numbers.values())
+
+
+def _parents_that_read(model: nn.Module, number: Number) -> Iterator[tuple[nn.Module, str]]:
+    """Yield the modules that read the ``number`` of a dropout layer below them, if only by its name."""
+    for _, module in _foreign(model):
+        for slot, child in module._modules.items():
+            dotted = f"{slot}.{number.attribute}"
+            known = any(reader is module for reader, _ in number.readers)
+            if child is number.owner and not known and dotted in names_read(module):
+                yield module, dotted
 
 
 def _empty_places(path: str, module: nn.Module) -> Iterator[Missed]:

@@ -108,7 +108,7 @@ def _ours(model: nn.Module) -> Iterator[Row]:
     for name, rate in rates.items():
         if isinstance(rate, AttributeRate):
             kind = f"{type(rate.owner).__name__}.{rate.attribute}"
-            yield Row(name, kind, rate.p, rate.writer, True, f"written in steps of {rate.quantum:g}")
+            yield Row(name, kind, rate.p, rate.writer, True, rate.how)
         else:
             yield Row(name, layers.get(id(rate), type(rate).__name__), rate.p, rate.writer, True, "a layer of ours")
 

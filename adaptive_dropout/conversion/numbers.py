@@ -41,7 +41,8 @@ OTHERS = re.compile(r"(^|_)(keep|class(es)?(_|$)|(un)?cond|label|num|count|thres
 class Number(NamedTuple):
     """A rate kept in ``owner.attribute``; as one of our rates it becomes the submodule ``slot`` of ``home``.
 
-    If the owner is a configuration, ``routes`` lists every module that reads it.
+    If the owner is a configuration, ``routes`` lists every module that reads it. ``readers`` are the modules whose code
+    reads it, each with the dotted name there.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Number(NamedTuple):
     owner: object
     attribute: str
     routes: list[Route]
+    readers: list[tuple[nn.Module, str]]
 
 
 class Missed(NamedTuple):
@@ -100,18 +102,18 @@ def _rate(place: Place, module: nn.Module, dotted: str) -> Iterator[Number | Mis
     if why:
         yield Missed(place.name, type(place.owner or place.module).__name__, p, why)
     elif p is not None:
-        yield _number(place)
+        yield _number(place, (module, dotted))
 
 
-def _number(place: Place) -> Number:
+def _number(place: Place, reader: tuple[nn.Module, str]) -> Number:
     module, called = place.module, "_".join((*place.names, place.attribute))
     routes = [(module, place.names)] if place.names else []
     own = next((name for name in ("p", "prob", "drop_prob") if name in vars(module)), "")
     if place.path and not place.names and place.attribute == own and _is_all_dropout(module) and _free(place, "rate"):
-        return Number(place.path, module, "rate", module, own, routes)
+        return Number(place.path, module, "rate", module, own, routes, [reader])
     while not _free(place, f"{called}_rate"):
         called += "_p"
-    return Number(join(place.path, called), module, f"{called}_rate", place.owner, place.attribute, routes)
+    return Number(join(place.path, called), module, f"{called}_rate", place.owner, place.attribute, routes, [reader])
 
 
 def _why_missed(place: Place, module: nn.Module, dotted: str) -> str:

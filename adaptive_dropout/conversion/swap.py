@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from adaptive_dropout.contexts import is_compiled, is_scripted
+from adaptive_dropout.conversion.attention import fused_readers, give_forward_back, let_move
 from adaptive_dropout.conversion.code import functions_called
 from adaptive_dropout.conversion.config_copies import Copies, give_back
 from adaptive_dropout.conversion.counterparts import counterpart_of, p_of
@@ -17,6 +18,7 @@ from adaptive_dropout.conversion.found import Found, Layer, Number, find
 from adaptive_dropout.modules import Dropout, NoiseLayer
 from adaptive_dropout.modules.base import DropIn
 from adaptive_dropout.rates import AttributeRate, Rate, named_rates
+from adaptive_dropout.rates.attribute import AttentionRate
 
 __all__ = ["adapt", "check_plain", "convert", "revert"]
 
@@ -33,10 +35,10 @@ def convert(
     Layers are replaced by ours: torch's ``nn.Dropout*`` and alpha dropout, the drop paths of timm and torchvision, and
     the identities that stand for a drop path, or for PEFT's ``lora_dropout``, of 0. Rates that modules keep as numbers
     and read at each forward (in attention, recurrent layers, Hugging Face and other models) get an `AttributeRate`; so
-    do layers whose ``p`` is handed to fused attention. A number counts as a rate if the code is seen to give it to a
-    function that drops, whatever its name is. If it lies in a configuration that the model holds, the model gets a copy
-    of the configuration to be written to, and the original stays as it is. `inventory` lists the rates, and those out
-    of reach.
+    do layers whose ``p`` is handed to fused attention, which then reads the rate as a tensor. A number counts as a rate
+    if the code is seen to give it to a function that drops, whatever its name is. If it lies in a configuration that
+    the model holds, the model gets a copy of the configuration to be written to, and the original stays as it is.
+    `inventory` lists the rates, and those out of reach.
 
     Rates, devices, hooks, ``inplace``, training mode and shared layers stay as they are, and so do the keys of the
     ``state_dict``. Everything is checked before the first layer is swapped. Rates that are already adjustable are left
@@ -74,13 +76,16 @@ def adapt(model: nn.Module, found: Found, to: type[NoiseLayer] = Dropout) -> dic
     """
     made = {layer.name: _make(layer, to, model) for layer in found.layers}
     copies = Copies(route for number in found.numbers for route in number.routes)
-    rates = {number.name: AttributeRate(_owner(number, copies), number.attribute) for number in found.numbers}
+    rates = {number.name: _rate(number, _owner(number, copies)) for number in found.numbers}
     copies.hand_out(model)
     for layer in found.layers:
         for parent, slot in layer.slots:
             _put(parent, slot, made[layer.name], layer.layer)
     for number in found.numbers:
-        _put(number.home, number.slot, rates[number.name].to(_device(number.home, model)), None)
+        rate = rates[number.name].to(_device(number.home, model))
+        _put(number.home, number.slot, rate, None)
+        for module in fused_readers(number) if isinstance(rate, AttentionRate) else ():
+            let_move(module, rate)
     return made | rates
 
 
@@ -103,6 +108,8 @@ def revert(model: nn.Module) -> nn.Module:
                 ours.give_back()  # type: ignore[union-attr, operator]
             else:
                 module._modules[slot] = layer.train(ours.training)  # type: ignore[union-attr]
+    for module in model.modules():
+        give_forward_back(module)
     give_back(model)
     return model
 
@@ -171,6 +178,10 @@ def _share_hooks(layer: nn.Module, ours: NoiseLayer) -> None:
     if not {"_forward_hooks", "_forward_pre_hooks", "_backward_hooks"} <= shared.keys():
         raise RuntimeError(f"torch {torch.__version__} keeps the hooks of a layer where convert does not find them")
     vars(ours).update(shared)
+
+
+def _rate(number: Number, owner: object) -> AttributeRate:
+    return (AttentionRate if fused_readers(number) else AttributeRate)(owner, number.attribute)
 
 
 def _owner(number: Number, copies: Copies) -> object:

@@ -132,8 +132,8 @@ def _drops(module: nn.Module) -> bool:
     # the sake of F.dropout, which needs none, would also turn on the batch normalisation of such a module.
     if isinstance(module, _NormBase):
         return False
-    if isinstance(module, _DropoutNd) or isinstance(module._modules.get("rate"), Rate):  # torch's layers, and ours
-        return True
+    if isinstance(module, _DropoutNd) or any(isinstance(child, Rate) for child in module.children()):
+        return True  # torch's layers, ours, and what `convert` gave a rate
     # Attention in training mode hands the p of its dropout layer to a fused function, as a number.
     kind = type(module).__name__.lower()
     if "attention" in kind and any(isinstance(child, (NoiseLayer, _DropoutNd)) for child in module.children()):

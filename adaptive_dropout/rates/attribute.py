@@ -1,7 +1,7 @@
 """A rate held as a Python number in an attribute of a module, as `torch.nn.MultiheadAttention` holds its ``dropout``.
 
 The module reads the number at each forward, so writing it is enough. It is written in steps of a quantum, because
-compiled code is specialised on the number, and each new one compiles again.
+compiled code is specialised on the number, and each new one compiles again. `AttentionRate` needs neither.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import FrozenInstanceError
 from adaptive_dropout.checks import check_p
 from adaptive_dropout.rates.kinds import SettableRate
 
-__all__ = ["AttributeRate", "write"]
+__all__ = ["AttentionRate", "AttributeRate", "write"]
 
 
 class AttributeRate(SettableRate):
@@ -64,6 +64,11 @@ class AttributeRate(SettableRate):
             return self._found
         return 1.0 if self._p == 1.0 else min(round(round(self._p / self.quantum) * self.quantum, 12), 1.0)
 
+    @property
+    def how(self) -> str:
+        """How the model comes to read p, in a few words."""
+        return f"written in steps of {self.quantum:g}"
+
     def give_back(self) -> None:
         """Write the original number again, exactly."""
         write(self.owner, self.attribute, self._found)
@@ -76,6 +81,27 @@ class AttributeRate(SettableRate):
     def extra_repr(self) -> str:
         """Show p, the attribute and its quantum."""
         return f"{super().extra_repr()}, attribute={self.attribute!r}, quantum={self.quantum:g}"
+
+
+class AttentionRate(AttributeRate):
+    """A rate that fused attention reads as a tensor, in place of ``owner.attribute``, which stays as it was found.
+
+    p is therefore not rounded, and compiled code does not compile again. `convert` makes it.
+    """
+
+    @property
+    def written(self) -> float:
+        """The number that the attribute keeps."""
+        return self._found
+
+    @property
+    def how(self) -> str:
+        """How the model comes to read p, in a few words."""
+        return "fused attention reads it as a tensor"
+
+    def extra_repr(self) -> str:
+        """Show p and the attribute."""
+        return super().extra_repr().rpartition(", ")[0]
 
 
 def write(owner: object, attribute: str, value: object) -> None:

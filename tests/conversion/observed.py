@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import adaptive_dropout as ad
+from adaptive_dropout.conversion import attention as conversion_attention
 
 ATTENTION = F.scaled_dot_product_attention
+MOVING = ad.functional.scaled_dot_product_attention
 DROPOUT = F.dropout
 
 
@@ -65,13 +67,20 @@ def count_drops(case: Case, monkeypatch: pytest.MonkeyPatch, passes: int) -> dic
 
     def attention(q: Tensor, k: Tensor, v: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         p = kwargs.get("dropout_p", args[1] if len(args) > 1 else 0.0)
-        if p:  # against an identity the output is the attention itself
+        if p in ad.get_rates(case.model).values():  # against an identity the output is the attention itself
             rest = {name: value for name, value in kwargs.items() if name != "dropout_p"}
             mask = {"attn_mask": args[0]} if args else {}
             eye = torch.eye(k.shape[-2]).expand(*k.shape[:-1], -1)
             weights = [ATTENTION(q, k, eye, **{**rest, **mask}, dropout_p=some) for some in (0.0, p)]
             counts[p].add(*weights)
         return ATTENTION(q, k, v, *args, **kwargs)
+
+    def moving_attention(q: Tensor, k: Tensor, v: Tensor, p: Tensor, *rest: Any) -> Tensor:
+        k, v = (x.repeat_interleave(q.shape[-3] // x.shape[-3], -3) for x in (k, v))
+        eye = torch.eye(k.shape[-2]).expand(*k.shape[:-1], -1)
+        number = round(p.item(), 6)
+        counts[number].add(*[MOVING(q, k, eye, some, *rest) for some in (0.0, number)])
+        return MOVING(q, k, v, p, *rest)
 
     def listen(layer: ad.NoiseLayer, args: tuple[Tensor], y: Tensor) -> None:
         x = args[0]
@@ -81,6 +90,7 @@ def count_drops(case: Case, monkeypatch: pytest.MonkeyPatch, passes: int) -> dic
 
     monkeypatch.setattr(F, "dropout", dropout)
     monkeypatch.setattr(F, "scaled_dot_product_attention", attention)
+    monkeypatch.setattr(conversion_attention, "scaled_dot_product_attention", moving_attention)
     layers = [module for module in case.model.modules() if isinstance(module, ad.NoiseLayer)]
     handles = [layer.register_forward_hook(listen) for layer in layers]
     case.model.train()

@@ -4,7 +4,8 @@
 which names the code mentions.
 """
 
+from adaptive_dropout.conversion.code.attention import attention_use
 from adaptive_dropout.conversion.code.bytecode import functions_called, names_read
 from adaptive_dropout.conversion.code.uses import Uses, uses
 
-__all__ = ["Uses", "functions_called", "names_read", "uses"]
+__all__ = ["Uses", "attention_use", "functions_called", "names_read", "uses"]
