@@ -54,7 +54,7 @@ def _over_all(pair: tuple[Noise, Noise], inputs: list[Tensor], device: str) -> t
     for x in inputs:
         for number in PS:
             # All are made here and moved: CUDA divides by a Python number through its reciprocal.
-            p = torch.tensor(number, dtype=torch.float64 if x.dtype == torch.float64 else torch.float32)
+            p = torch.tensor(number)
             found = kernel(x.to(device), p.to(device), key.to(device)).cpu()
             same, difference = compare(found, reference(x, p, key))
             equal, total, largest = equal + same, total + x.numel(), max(largest, difference)

@@ -13,7 +13,7 @@ from adaptive_dropout.noise.mask import mask, mask_reference
 from adaptive_dropout.noise.normal import gaussian, gaussian_reference
 from adaptive_dropout.noise.philox import LEVELS
 
-__all__ = ["NOISES"]
+__all__ = ["NOISES", "Noise"]
 
 Noise = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -52,6 +52,6 @@ NOISES: dict[str, tuple[Noise, Noise]] = {
     "mask_add": (added(mask_add), added(mask_add_reference)),
     "relu_mask": (rectified(relu_mask), rectified(relu_mask_reference)),
     "gaussian": (normal(gaussian), normal(gaussian_reference)),
-    "concrete, T = 0.1": (concrete(gate, 0.1), concrete(gate_reference, 0.1)),
-    "concrete, T = 2/3": (concrete(gate, 2 / 3), concrete(gate_reference, 2 / 3)),
+    "gate, T = 0.1": (concrete(gate, 0.1), concrete(gate_reference, 0.1)),
+    "gate, T = 2/3": (concrete(gate, 2 / 3), concrete(gate_reference, 2 / 3)),
 }
