@@ -7,12 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from adaptive_dropout.functional.bernoulli import threshold
+from adaptive_dropout.functional.bernoulli import lost_and_kept
 from adaptive_dropout.functional.inputs import as_number, as_p, check_input, is_known_zero
 from adaptive_dropout.noise.gate import gate
-from adaptive_dropout.noise.keys import draw_key_tensor
+from adaptive_dropout.noise.keys import draw_key
 from adaptive_dropout.noise.mask import mask
 from adaptive_dropout.noise.philox import LEVELS
+from adaptive_dropout.noise.settings import Key
 
 __all__ = ["AntitheticPair", "bernoulli_dropout", "draw_pair"]
 
@@ -57,7 +58,7 @@ class AntitheticPair(NamedTuple):
     like: Tensor
     lost: Tensor
     q: Tensor
-    key: Tensor
+    key: Key
 
     def kept(self) -> Tensor:
         """Return 1 where u >= p, else 0; in the dtype of q, as for all that is returned here."""
@@ -78,8 +79,8 @@ class AntitheticPair(NamedTuple):
 
 def draw_pair(x: Tensor, p: float | Tensor) -> AntitheticPair:
     """Draw one key, as `bernoulli_dropout` does, and return the pair for a mask on ``x``."""
-    lost, q = threshold(x, p.detach() if isinstance(p, Tensor) else p)
-    return AntitheticPair(x.detach(), lost, q, draw_key_tensor(x))
+    lost, q = lost_and_kept(x, p.detach() if isinstance(p, Tensor) else p)
+    return AntitheticPair(x.detach(), lost, q, draw_key(x))
 
 
 def _unscaled(lost: Tensor) -> Tensor:

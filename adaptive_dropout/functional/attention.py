@@ -12,8 +12,7 @@ from adaptive_dropout.checks import check_p
 from adaptive_dropout.functional.attention_kernels import repeat_heads, softmax_weights
 from adaptive_dropout.functional.bernoulli import dropout
 from adaptive_dropout.functional.fused_attention import attend
-from adaptive_dropout.functional.inputs import in_dual_level
-from adaptive_dropout.noise.backend import on_kernels
+from adaptive_dropout.noise.backend import in_dual_level, on_kernels
 
 __all__ = ["scaled_dot_product_attention"]
 

@@ -7,15 +7,28 @@ of 2^-16. The scale uses the rounded p, so that the mean is exact. Uniform numbe
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from adaptive_dropout.functional.inputs import as_number, as_p, channel_shape, check_input, is_known_zero
-from adaptive_dropout.noise.backend import Key, Settings, kernels_for, on_kernels, readable, work_dtype
-from adaptive_dropout.noise.keys import draw_key, draw_key_tensor
+from adaptive_dropout.noise.backend import kernels_for, on_kernels, readable
+from adaptive_dropout.noise.keys import draw_key, draw_plainly
 from adaptive_dropout.noise.mask import SMALL, mask, mask_drawn, mask_small
 from adaptive_dropout.noise.philox import LEVELS
+from adaptive_dropout.noise.settings import (
+    ALPHA,
+    BERNOULLI,
+    Key,
+    Law,
+    OfP,
+    Settings,
+    threshold,
+    without_shifts,
+    work_dtype,
+)
 
 __all__ = [
     "alpha_dropout",
@@ -26,10 +39,8 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     "feature_alpha_dropout",
-    "threshold",
+    "lost_and_kept",
 ]
-
-ALPHA_PRIME = -1.7580993408473766  # where SELU saturates: -lambda alpha (Klambauer et al., 2017)
 
 
 def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tuple[int, ...] | None = None) -> Tensor:
@@ -57,6 +68,9 @@ def dropout(x: Tensor, p: float | Tensor, inplace: bool = False, noise_shape: tu
         return x
     if noise_shape is None:
         return _drop(x, p, number, inplace)
+    shared = _count_shared(x, p, noise_shape)
+    if shared is not None:
+        return mask(x, *draw(x, p, number), inplace, shared)
     y = (x * _drop(x.new_ones(noise_shape, dtype=work_dtype(x)), p, number)).to(x.dtype)
     return x.copy_(y) if inplace else y
 
@@ -105,17 +119,15 @@ def alpha_dropout(
     Source: Klambauer et al. (2017), "Alpha Dropout" in section 2.
     """
     check_input(x)
-    if is_known_zero(p, as_number(p)):
+    number = as_number(p)
+    if is_known_zero(p, number):
         return x
-    dropped, q = threshold(x, p)
-    p_used = dropped / LEVELS
-    a = (q * (1 + ALPHA_PRIME**2 * p_used)).rsqrt()
-    shift = -a * p_used * ALPHA_PRIME
-    settings, key = torch.stack((dropped, a, shift, a * ALPHA_PRIME + shift)), draw_key_tensor(x)
-    if noise_shape is None:
-        return mask(x, settings, key, inplace)
-    ones = x.new_ones(noise_shape, dtype=settings.dtype)
-    y = (x * mask(ones, settings[:2], key) + mask(0 * ones, settings, key)).to(x.dtype)
+    shared = 1 if noise_shape is None else _count_shared(x, p, noise_shape)
+    if shared is not None:
+        return mask(x, *draw(x, p, number, ALPHA), inplace, shared)
+    ones = x.new_ones(noise_shape or x.shape, dtype=work_dtype(x))
+    settings, key = draw(ones, p, number, ALPHA)
+    y = (x * mask(ones, without_shifts(settings), key) + mask(0 * ones, settings, key)).to(x.dtype)
     return x.copy_(y) if inplace else y
 
 
@@ -126,27 +138,21 @@ def feature_alpha_dropout(x: Tensor, p: float | Tensor, inplace: bool = False) -
     return alpha_dropout(x, p, inplace, tuple(x.shape[:2]) + (1,) * (x.dim() - 2))
 
 
-def draw(x: Tensor, p: float | Tensor, number: float | None) -> tuple[Settings, Key]:
-    """Return the settings with which `noise.mask.mask` drops ``x`` with probability ``p``, and a new key.
-
-    ``number`` is `as_number` of ``p``.
-    """
-    if number is None:
-        dropped, q = threshold(x, p)
-        return torch.stack((dropped, 1 / q)), draw_key_tensor(x)
-    limit, scale = _threshold_and_scale(number)
-    if readable(x):
-        return np.array(((limit,), (scale,)), np.float64 if x.dtype == torch.float64 else np.float32), draw_key(x)
-    return torch.tensor((limit, scale), dtype=work_dtype(x), device=x.device), draw_key_tensor(x)
-
-
-def threshold(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:
-    """Return the integer below which an entry is dropped, and 1 - p, never 0, so that a division by it is safe."""
-    p = as_p(p, x)
-    if p.requires_grad:
+def draw(x: Tensor, p: float | Tensor, number: float | None, law: Law = BERNOULLI) -> tuple[Settings, Key]:
+    """Return the settings of ``law`` for noise on ``x``, and a new key; ``number`` is `as_number` of ``p``."""
+    if number is not None and readable(x) and law.numbers is not None:
+        return law.numbers(number, np.float64 if x.dtype == torch.float64 else np.float32), draw_key(x)
+    if isinstance(p, Tensor) and p.requires_grad:
         raise ValueError("a mask of zeros and ones passes no gradient to p; use gaussian_dropout or concrete_dropout")
-    dropped = (p * LEVELS).round().to(work_dtype(x))
-    return dropped, (LEVELS - dropped).clamp(min=1) / LEVELS
+    if x.is_cuda and on_kernels(x):
+        ready = isinstance(p, Tensor) and p.is_cuda and not p.dim()
+        return OfP(p if ready else as_p(p, x), law), draw_plainly(x)  # type: ignore[arg-type]
+    return law.table(as_p(p, x)), draw_key(x)
+
+
+def lost_and_kept(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Return how many of 65536 numbers are dropped, and 1 - p, never 0, in the dtype of the noise of ``x``."""
+    return threshold(as_p(p, x))
 
 
 def _drop(x: Tensor, p: float | Tensor, number: float | None, inplace: bool = False) -> Tensor:
@@ -156,7 +162,7 @@ def _drop(x: Tensor, p: float | Tensor, number: float | None, inplace: bool = Fa
         if kernels_for(x) is None:
             y = mask_drawn(x, *_threshold_and_scale(number))
         elif x.is_cpu and 0 < x.numel() <= SMALL:
-            y = mask_small(x, *_threshold_and_scale(number), int(draw_key(x)))
+            y = mask_small(x, *_threshold_and_scale(number), draw_key(x))
     if y is None:
         return mask(x, *draw(x, p, number), inplace)
     return x.copy_(y) if inplace else y
@@ -165,3 +171,15 @@ def _drop(x: Tensor, p: float | Tensor, number: float | None, inplace: bool = Fa
 def _threshold_and_scale(p: float) -> tuple[int, float]:
     dropped = round(p * LEVELS)
     return dropped, LEVELS / max(LEVELS - dropped, 1)
+
+
+def _count_shared(x: Tensor, p: float | Tensor, noise_shape: tuple[int, ...]) -> int | None:
+    """Return how many neighbours of ``x`` share one element of a mask of ``noise_shape``; None if they are not equal.
+
+    A kernel on a device then multiplies by the mask while it draws it. On a CPU a mask of its own is as fast.
+    """
+    if not x.is_cuda or not on_kernels(x) or not x.numel() or len(noise_shape) != x.dim():
+        return None
+    kept = next((dim for dim, size in enumerate(noise_shape) if size != x.shape[dim]), x.dim())
+    trailing = all(size == 1 for size in noise_shape[kept:])
+    return math.prod(x.shape[kept:]) if trailing and not (isinstance(p, Tensor) and p.dim()) else None

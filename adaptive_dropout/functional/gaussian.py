@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from adaptive_dropout.functional.bernoulli import draw
 from adaptive_dropout.functional.inputs import as_number, as_p, check_input, is_known_zero
-from adaptive_dropout.noise.keys import draw_key_tensor
-from adaptive_dropout.noise.normal import gaussian
+from adaptive_dropout.noise.backend import in_dual_level
+from adaptive_dropout.noise.keys import draw_key
+from adaptive_dropout.noise.normal import gaussian, gaussian_of_p
+from adaptive_dropout.noise.settings import GAUSSIAN
 
 __all__ = ["gaussian_dropout"]
 
@@ -31,9 +33,9 @@ def gaussian_dropout(x: Tensor, p: float | Tensor) -> Tensor:
     Source: Srivastava et al. (2014), section 10; Kingma et al. (2015) call the variance alpha.
     """
     check_input(x)
-    if is_known_zero(p, as_number(p)):
+    number = as_number(p)
+    if is_known_zero(p, number):
         return x
-    p = as_p(p, x)
-    below_one = (p < 1).to(p.dtype)
-    std = (p / (1 - p).clamp(min=torch.finfo(p.dtype).eps / 2)).sqrt()
-    return gaussian(x, below_one, below_one * std, draw_key_tensor(x))
+    if (isinstance(p, Tensor) and p.requires_grad) or in_dual_level():
+        return gaussian_of_p(x, as_p(p, x), draw_key(x))
+    return gaussian(x, *draw(x, p, number, GAUSSIAN))

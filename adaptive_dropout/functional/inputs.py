@@ -6,12 +6,12 @@ import warnings
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from adaptive_dropout.checks import check_p
-from adaptive_dropout.noise.backend import on_kernels, readable, traced, work_dtype
+from adaptive_dropout.noise.backend import in_dual_level, on_kernels, readable, traced
+from adaptive_dropout.noise.settings import work_dtype
 
-__all__ = ["as_number", "as_p", "channel_shape", "check_input", "in_dual_level", "is_known_zero"]
+__all__ = ["as_number", "as_p", "channel_shape", "check_input", "is_known_zero"]
 
 
 def check_input(x: Tensor) -> None:
@@ -24,7 +24,7 @@ def as_number(p: float | Tensor) -> float | None:
     """Return ``p`` as a checked number; None where that would wait for a device or lose a gradient."""
     if not isinstance(p, Tensor):
         return check_p(p)
-    return check_p(p.item()) if p.dim() == 0 and not p.requires_grad and readable(p) else None
+    return check_p(p.item()) if p.is_cpu and p.dim() == 0 and not p.requires_grad and readable(p) else None
 
 
 def is_known_zero(p: float | Tensor, number: float | None) -> bool:
@@ -36,11 +36,12 @@ def is_known_zero(p: float | Tensor, number: float | None) -> bool:
     if not isinstance(p, Tensor):
         return number == 0.0 and not traced()
     if p.is_cpu:
-        # Inside of dual_level p may have a derivative although requires_grad is False.
+        # In forward mode p may have a derivative although requires_grad is False.
         return number == 0.0 and not in_dual_level()
     # On another device only what the rate has left on its tensor is known.
-    known = getattr(p, "known_p", None) if on_kernels(p) else None
-    return known == 0.0 and not p.requires_grad and not (p.is_cuda and torch.cuda.is_current_stream_capturing())
+    if getattr(p, "known_p", None) != 0.0 or not on_kernels(p) or p.requires_grad:
+        return False
+    return not (p.is_cuda and torch.cuda.is_current_stream_capturing())
 
 
 def as_p(p: float | Tensor, x: Tensor) -> Tensor:
@@ -56,6 +57,8 @@ def as_p(p: float | Tensor, x: Tensor) -> Tensor:
     work = work_dtype(x)
     if not isinstance(p, Tensor):
         return torch.full((), check_p(p), dtype=work, device=x.device)
+    if p.dim() == 0 and not p.is_cpu:
+        return p.to(work)
     sizes = zip(reversed(p.shape), reversed(x.shape), strict=False)
     if p.dim() and (p.device != x.device or p.dim() > x.dim() or any(own not in (1, size) for own, size in sizes)):
         raise ValueError(
@@ -100,9 +103,3 @@ def channel_shape(x: Tensor, spatial_dims: int) -> tuple[int, ...]:
             stacklevel=4,
         )
     return tuple(x.shape[:kept]) + (1,) * (dims - kept)
-
-
-def in_dual_level() -> bool:
-    """Return whether forward-mode derivatives are being computed."""
-    # torch has no public name for it. Without this one p counts as one with a derivative, and a mask is drawn at p = 0.
-    return getattr(forward_ad, "_current_level", 0) >= 0

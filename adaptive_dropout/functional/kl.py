@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
-from adaptive_dropout.noise.backend import on_kernels, readable, work_dtype
+from adaptive_dropout.noise.backend import on_kernels, readable
+from adaptive_dropout.noise.settings import work_dtype
 
 __all__ = ["exact_kl", "exact_kl_reference", "kingma_kl", "molchanov_kl"]
 

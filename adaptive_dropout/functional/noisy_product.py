@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from adaptive_dropout.functional.inputs import check_input
-from adaptive_dropout.noise.backend import work_dtype
-from adaptive_dropout.noise.keys import draw_key_tensor
-from adaptive_dropout.noise.normal import gaussian
+from adaptive_dropout.noise.keys import draw_key
+from adaptive_dropout.noise.normal import ALONE, gaussian
+from adaptive_dropout.noise.settings import work_dtype
 
 __all__ = ["Product", "noisy_product"]
 
@@ -46,4 +46,4 @@ def noisy_product(product: Product, x: Tensor, weight: Tensor, variance: Tensor,
         spread = product(x.to(work).square(), variance.to(work), None)
     # Where all of x is 0, the variance is 0 too, and the slope of its root is infinite.
     std = spread.clamp(min=torch.finfo(work).tiny).sqrt()
-    return (mean + gaussian(std, std.new_zeros(()), std.new_ones(()), draw_key_tensor(std))).to(mean.dtype)
+    return (mean + gaussian(std, ALONE, draw_key(std))).to(mean.dtype)

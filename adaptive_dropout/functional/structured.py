@@ -7,7 +7,7 @@ from torch import Tensor
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.functional.bernoulli import dropout
 from adaptive_dropout.functional.inputs import check_input
-from adaptive_dropout.noise.backend import work_dtype
+from adaptive_dropout.noise.settings import work_dtype
 
 __all__ = ["patch_dropout", "word_dropout"]
 

@@ -8,41 +8,39 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.compiler import is_dynamo_compiling
 
 from adaptive_dropout.noise.philox import CHUNK, LANES
+from adaptive_dropout.noise.settings import Key, OfP, Settings, as_columns, as_tensors, work_dtype
 from adaptive_dropout.noise.threads import run_in_threads
 
 __all__ = [
-    "Key",
-    "Settings",
-    "as_columns",
-    "as_tensors",
+    "differentiate",
+    "differentiating",
+    "in_dual_level",
     "kernels_for",
     "on_kernels",
     "readable",
     "run",
     "run_backward",
+    "run_slope",
     "run_values",
     "traced",
-    "work_dtype",
 ]
-
-Settings = Tensor | np.ndarray[Any, Any]
-"""The numbers that define a noise, such as threshold and scale; (settings, ...). As numpy's (settings, 1) where Python
-has them at hand."""
-
-Key = Tensor | int
-"""A key; a number where Python has it at hand."""
 
 RAISED = (TypeError, AttributeError, NameError, LookupError, AssertionError, torch.OutOfMemoryError)
 """Errors that do not come from a missing or failing compiler: mistakes in the code here, or a device out of memory."""
+
+PLAIN: set[type] = {Tensor, nn.Parameter}
+"""The types of tensors whose memory is theirs: of a subclass, only the subclass knows what its elements are."""
 
 
 def private_flag(name: str) -> Callable[[], bool]:
@@ -74,8 +72,11 @@ def traced() -> bool:
 
 def on_kernels(x: Tensor) -> bool:
     """Return whether kernels may read ``x``: a plain tensor with memory, neither traced nor transformed."""
-    # Not a subclass: only the subclass knows what its elements are.
-    return not traced() and not transforming() and type(x) in (Tensor, nn.Parameter) and not x.is_meta
+    # The first question is one that a compiler answers, the others it could not record. What `torch.export` records are
+    # tensors of other types.
+    if is_dynamo_compiling() or type(x) not in PLAIN:
+        return False
+    return not transforming() and not tracing() and not x.is_meta
 
 
 def readable(x: Tensor) -> bool:
@@ -83,24 +84,21 @@ def readable(x: Tensor) -> bool:
     return x.is_cpu and on_kernels(x)
 
 
+def differentiating(x: Tensor) -> bool:
+    """Return whether torch differentiates what is computed from ``x`` now, backwards or forwards."""
+    return (x.requires_grad and torch.is_grad_enabled()) or in_dual_level()
+
+
+def in_dual_level() -> bool:
+    """Return whether torch differentiates forwards: tensors may have derivatives although none requires a gradient."""
+    # torch has no public name for it. Without this one it counts as forwards: right, but slower.
+    return getattr(forward_ad, "_current_level", 0) >= 0
+
+
 def kernels_for(x: Tensor) -> Kernels | None:
     """Return the kernels for the device of ``x``; None if there are none, or one of them has failed."""
     kernels = KERNELS["cpu"] if x.is_cpu else KERNELS["cuda"] if x.is_cuda else None
     return None if kernels is None or kernels.failed else kernels
-
-
-def work_dtype(x: Tensor) -> torch.dtype:
-    """Return the dtype in which the noise of ``x`` is computed: float64 for float64, else float32."""
-    return torch.float64 if x.dtype == torch.float64 else torch.float32
-
-
-def as_tensors(x: Tensor, settings: Settings, key: Key) -> tuple[Tensor, Tensor]:
-    """Return ``settings`` and ``key`` as tensors with the dtype and device that the noise of ``x`` needs."""
-    if isinstance(settings, np.ndarray):
-        settings = torch.from_numpy(settings[:, 0]).to(x.device)
-    if isinstance(key, int):
-        key = torch.tensor(key, device=x.device)
-    return settings.to(work_dtype(x)), key
 
 
 def run(
@@ -122,8 +120,9 @@ def run(
         return None
     given = x.contiguous()
     out = given if inplace else torch.empty_like(given)
-    read = [other.contiguous() for other in others]
-    if not _launch(kernels, name, [given, *read, out], [], (settings, key, numbers)):
+    arrays = [given, *[other.contiguous() for other in others], out] if others else [given, out]
+    launch = _launch_on_device if x.is_cuda else _launch_on_cpu
+    if not launch(kernels, name, arrays, [], (settings, key, numbers)):
         return None
     if inplace:
         return x if given is x else x.copy_(out)
@@ -132,11 +131,11 @@ def run(
 
 def run_backward(
     name: str, factors: tuple[Tensor, Tensor], settings: Settings, key: Key, numbers: tuple[float, ...]
-) -> tuple[Tensor, Tensor, Tensor] | None:
+) -> tuple[Tensor, Tensor] | None:
     """Run the kernel ``name`` on ``factors``, x and the gradient of y; None if it cannot run.
 
     Returns:
-        The gradient of x, and two sums over all elements.
+        The gradient of x, and two sums over each chunk, (2, chunks).
     """
     x, gradient = (factor.contiguous() for factor in factors)
     kernels = kernels_for(x)
@@ -144,10 +143,25 @@ def run_backward(
         return None
     out = torch.empty_like(gradient)
     sums = torch.empty((2, _count_chunks(x)), dtype=work_dtype(x), device=x.device)
-    if not _launch(kernels, name, [x, gradient, out], [sums], (settings, key, numbers)):
-        return None
-    first, second = sums.sum(1, dtype=torch.float64).to(work_dtype(x)).unbind()
-    return out, first, second
+    launch = _launch_on_device if x.is_cuda else _launch_on_cpu
+    return (out, sums) if launch(kernels, name, [x, gradient, out], [sums], (settings, key, numbers)) else None
+
+
+def run_slope(name: str, sums: Tensor, p: Tensor, numbers: tuple[float, ...]) -> Tensor | None:
+    """Return the gradient of a 0-dim ``p`` on a device from the ``sums`` of `run_backward`; None if it cannot run."""
+    out = torch.empty_like(p)
+    return out if KERNELS["cuda"].call(name, (sums, p, out, *numbers)) else None
+
+
+def differentiate(
+    call: Callable[..., Tensor], inputs: tuple[Tensor, ...], needed: Sequence[bool], gradient: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of ``call(*inputs)`` by those of ``inputs`` that are ``needed``; to any order."""
+    create = torch.is_grad_enabled()
+    with torch.enable_grad():
+        wanted = [each for each, needs in zip(inputs, needed, strict=True) if needs]
+        found = iter(torch.autograd.grad(call(*inputs), wanted, gradient, create_graph=create))
+    return tuple(next(found) if needs else None for needs in needed)
 
 
 def run_values(name: str, x: Tensor, key: int, dropped: int, scale: float) -> Tensor | None:
@@ -155,49 +169,40 @@ def run_values(name: str, x: Tensor, key: int, dropped: int, scale: float) -> Te
     # numpy's array and not torch's: a microsecond less, of fifteen.
     values = np.empty(x.shape, np.float64 if x.dtype == torch.float64 else np.float32)
     flat = values.reshape(-1)
-    called = KERNELS["cpu"].call(name, lambda kernel: kernel(flat, key, dropped, scale))
+    called = KERNELS["cpu"].call(name, (flat, key, dropped, scale))
     return torch.from_numpy(values) if called else None
 
 
-def as_columns(settings: Tensor, shape: torch.Size) -> Tensor:
-    """Return ``settings``, (settings, ...), as (settings, n): column i is for the i-th of n equal parts of a ``shape``.
-
-    n is as small as broadcasting allows: 1 where one p is shared by all elements.
-    """
-    if settings.dim() == 1:
-        return settings.unsqueeze(1)
-    sizes = [1] * (len(shape) - settings.dim() + 1) + list(settings.shape[1:])
-    used = max((dim + 1 for dim, size in enumerate(sizes) if size > 1), default=0)
-    spread = settings.reshape(len(settings), *sizes[:used]).expand(len(settings), *shape[:used])
-    return spread.reshape(len(settings), -1).contiguous()
+Noise = tuple[Settings, Key, tuple[float, ...]]
 
 
-def _launch(
-    kernels: Kernels,
-    name: str,
-    arrays: list[Tensor],
-    sums: list[Tensor],
-    noise: tuple[Settings, Key, tuple[float, ...]],
-) -> bool:
+def _launch_on_device(kernels: Kernels, name: str, arrays: list[Tensor], sums: list[Tensor], noise: Noise) -> bool:
     """Let the kernel ``name`` read all but the last of ``arrays`` and write the last and ``sums``.
 
     Returns:
         Whether it could.
     """
-    x, out = arrays[0], arrays[-1]
-    settings, key, numbers = noise
-    chunks = _count_chunks(x)
-    if x.is_cuda:
-        settings, key = as_tensors(x, settings, key)
-        table = as_columns(settings.detach(), x.shape)
-        return kernels.call(name, lambda kernel: kernel(*arrays, *sums, key, table, chunks, *numbers))
+    x, (settings, key, numbers) = arrays[0], noise
+    if not isinstance(settings, OfP):
+        table, key = as_tensors(x, settings, key)
+        settings = as_columns(table.detach(), x.shape)
+    return kernels.call(name, (*arrays, *sums, key, settings, _count_chunks(x), *numbers))
+
+
+def _launch_on_cpu(kernels: Kernels, name: str, arrays: list[Tensor], sums: list[Tensor], noise: Noise) -> bool:
+    """Do the same on a CPU, where the kernels take addresses, and compute in float32 at least."""
+    x, out, (settings, key, numbers) = arrays[0], arrays[-1], noise
+    if isinstance(settings, OfP):
+        settings = as_tensors(x, settings, key)[0]
     if isinstance(settings, Tensor):
         settings = as_columns(settings.detach().to(work_dtype(x)), x.shape).numpy()
+    elif x.dtype == torch.float64:
+        settings = settings.astype(np.float64, copy=False)
     if x.element_size() < 4:
         arrays = [array.float() for array in arrays]
     addresses = [array.data_ptr() for array in arrays]
     arguments = (*addresses, *[part.numpy() for part in sums], x.numel(), int(key), settings, *numbers)
-    called = kernels.call(name, lambda kernel: run_in_threads(kernel, arguments, chunks))
+    called = kernels.call(name, arguments, _count_chunks(x))
     if called and arrays[-1] is not out:
         out.copy_(arrays[-1])
     return called
@@ -219,13 +224,16 @@ class Kernels:
         self.loaded: ModuleType | None = None
         self.failed = False
 
-    def call(self, name: str, use: Callable[[Callable[..., Any]], None]) -> bool:
-        """Let ``use`` call the kernel ``name``, and return whether it could."""
-        if self.failed or not self._load():
+    def call(self, name: str, arguments: tuple[Any, ...], chunks: int | None = None) -> bool:
+        """Call the kernel ``name``, in threads for parts of the ``chunks`` if given; return whether it could."""
+        if self.failed or not (self.loaded or self._load()):
             return False
         kernel = getattr(self.loaded, name)
         try:
-            use(kernel)
+            if chunks is None:
+                kernel(*arguments)
+            else:
+                run_in_threads(kernel, arguments, chunks)
         except RAISED:
             raise
         except Exception as error:

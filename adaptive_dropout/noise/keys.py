@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.utils.checkpoint import CheckpointPolicy
 
-from adaptive_dropout.noise.backend import Key, on_kernels, transforming
+from adaptive_dropout.noise.backend import on_kernels, transforming
 from adaptive_dropout.noise.philox import KEYS
+from adaptive_dropout.noise.settings import Key, as_key
 
-__all__ = ["draw_from", "draw_key", "draw_key_tensor", "mix"]
+__all__ = ["draw_from", "draw_key", "draw_plainly", "mix"]
 
 STEP = 4  # torch takes offsets in multiples of it
 BITS_64 = 2**64 - 1
@@ -37,24 +38,29 @@ def draw_key(x: Tensor) -> Key:
       keys than eager code.
     - So does what `torch.export`, `torch.jit.trace` or `torch.func` record or transform, on a CUDA device.
     """
+    if on_kernels(x):
+        return draw_plainly(x)
     if torch.compiler.is_compiling() and not torch.compiler.is_exporting() and not transforming():
         # Operators with the same input may be merged, and x would have to be written to memory: not x but a new tensor.
         key: Tensor = torch.ops.adaptive_dropout.draw_key_in_order(torch.empty(0, device=x.device))
         return key
-    return _draw(x) if on_kernels(x) else _draw_on_device(x)
+    return _draw_on_device(x)
 
 
-def draw_key_tensor(x: Tensor) -> Tensor:
-    """Draw the key of `draw_key` as a tensor on the device of ``x``; 0-dim, int64."""
-    key = draw_key(x)
-    return key if isinstance(key, Tensor) else torch.full((), key, dtype=torch.int64, device=x.device)
+def draw_plainly(x: Tensor) -> Key:
+    """Draw the key of `draw_key` for an ``x`` of which it is known that kernels may read it."""
+    if x.is_cpu:
+        return int(torch.randint(KEYS, ()).item())
+    if x.is_cuda and not torch.cuda.is_current_stream_capturing():
+        torch.cuda.init()  # type: ignore[no-untyped-call]  # until then there are no generators
+        return draw_from(torch.cuda.default_generators[x.device.index])
+    return _draw_on_device(x)
 
 
 @torch.library.custom_op("adaptive_dropout::draw_key", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
 def compiled_key(after: Tensor) -> Tensor:
     """Draw the key of `draw_key` for the device of ``after``, whose value is not read: it has to be computed before."""
-    key = _draw(after)
-    return key if isinstance(key, Tensor) else torch.full((), key, dtype=torch.int64, device=after.device)
+    return as_key(after, draw_plainly(after))
 
 
 @compiled_key.register_fake
@@ -104,15 +110,6 @@ def mix(seed: int, offset: int) -> int:
     """
     key = _split_mix(_split_mix(seed) + offset)
     return key - (key >> 63 << 64)
-
-
-def _draw(x: Tensor) -> Key:
-    if x.is_cpu:
-        return int(torch.randint(KEYS, ()).item())
-    if x.is_cuda and not torch.cuda.is_current_stream_capturing():
-        torch.cuda.init()  # type: ignore[no-untyped-call]  # until then there are no generators
-        return draw_from(torch.cuda.default_generators[x.device.index])
-    return _draw_on_device(x)
 
 
 def _draw_on_device(x: Tensor) -> Tensor:

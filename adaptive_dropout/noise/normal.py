@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from adaptive_dropout.noise.backend import on_kernels, run, work_dtype
+from adaptive_dropout.noise.backend import (
+    differentiate,
+    differentiating,
+    in_dual_level,
+    on_kernels,
+    run,
+    run_backward,
+    run_slope,
+)
 from adaptive_dropout.noise.philox import lanes_in_order, word_blocks
+from adaptive_dropout.noise.settings import GAUSSIAN, Key, OfP, Settings, as_tensors, rounded_sqrt, work_dtype
 
-__all__ = ["box_muller", "gaussian", "gaussian_reference", "normals", "rounded_sqrt"]
+__all__ = ["ALONE", "box_muller", "gaussian", "gaussian_learned", "gaussian_of_p", "gaussian_reference", "normals"]
 
 # Polynomials instead of library functions, whose last bits differ between backends. They are fitted to minimise the
 # largest relative error: sin (1.5e-6) and cos (1.2e-5) of an angle in [-pi/4, pi/4], counted in steps of pi/2048, and
@@ -21,24 +32,50 @@ SIN = (3.1415879189 * 2.0**-11, -5.1663843603 * 2.0**-33, 2.4940777383 * 2.0**-5
 COS = (0.9999882169, -4.9316980592 * 2.0**-22, 3.9316543644 * 2.0**-44)  # of t^2
 LN = (-1.0000045588, 0.4999021756, -0.3325802358, 0.2540326967, -0.2205593581, 0.1429207082)
 LN_2 = 0.69314718056
+ALONE = np.array(((0.0,), (1.0,)), np.float32)  # the settings of x e
 SQRT_HALF = 0.70710676908493042  # the float32 next to sqrt(1/2)
 
 
-def gaussian(x: Tensor, offset: Tensor, std: Tensor, key: Tensor) -> Tensor:
-    """Return ``x (offset + std e)`` with standard normal e; ``offset`` and ``std``, of one shape, broadcast over ``x``.
+def gaussian(x: Tensor, settings: Settings, key: Key) -> Tensor:
+    """Return ``x (offset + std e)`` with standard normal e; the settings are those of `settings.GAUSSIAN`.
 
-    Gradients reach ``x`` and ``std``, to any order and in forward mode. Kernels save nothing of the size of ``x`` for
-    them, except ``x`` itself where ``std`` gets a gradient.
+    Its gradient reaches ``x``, to any order and in forward mode. Kernels save nothing of the size of ``x``.
     """
-    y: Tensor = (_Gaussian.apply if on_kernels(x) else gaussian_reference)(x, offset, std, key)
+    if not on_kernels(x):
+        return gaussian_reference(x, settings, key)
+    if differentiating(x):
+        y: Tensor = _Gaussian.apply(x, settings, key)
+        return y
+    return _run(x, settings, key)
+
+
+def gaussian_learned(x: Tensor, offset: Tensor, std: Tensor, key: Key) -> Tensor:
+    """Return the same for an ``offset`` and a ``std`` of one shape, which broadcast over ``x``.
+
+    Gradients reach ``x`` and ``std``, to any order and in forward mode. Kernels save ``x`` itself for them, if ``std``
+    gets one.
+    """
+    if on_kernels(x):
+        y: Tensor = _LearnedGaussian.apply(x, offset, std, key)
+        return y
+    return gaussian_reference(x, torch.stack((offset, std)), key)
+
+
+def gaussian_of_p(x: Tensor, p: Tensor, key: Key) -> Tensor:
+    """Return ``x`` times the noise of `settings.GAUSSIAN` for a ``p`` that gets a gradient.
+
+    A 0-dim ``p`` on a device is read and differentiated by kernels.
+    """
+    on_device = x.is_cuda and p.dim() == 0 and on_kernels(x) and not in_dual_level()
+    y: Tensor = _GaussianOfP.apply(x, p, key) if on_device else _of_p(key)(x, p)
     return y
 
 
-def gaussian_reference(x: Tensor, offset: Tensor, std: Tensor, key: Tensor) -> Tensor:
-    """Return the same in torch operations."""
-    work = work_dtype(x)
-    e = normals(key, x.numel()).reshape(x.shape).to(work)
-    return (x * (offset.to(work) + std.to(work) * e)).to(x.dtype)
+def gaussian_reference(x: Tensor, settings: Settings, key: Key) -> Tensor:
+    """Return the same as `gaussian` in torch operations."""
+    table, key = as_tensors(x, settings, key)
+    e = normals(key, x.numel()).reshape(x.shape).to(work_dtype(x))
+    return (x * (table[0] + table[1] * e)).to(x.dtype)
 
 
 def normals(key: Tensor, n: int) -> Tensor:
@@ -61,11 +98,6 @@ def box_muller(word: Tensor) -> tuple[Tensor, Tensor]:
     return _signed(cos - sin, word), _signed(cos + sin, word >> 1)
 
 
-def rounded_sqrt(x: Tensor) -> Tensor:
-    """Return the square root of ``x``; in float32 rounded correctly, as in the kernels."""
-    return x.double().sqrt().to(x.dtype)  # MKL's float32 root has another last bit for 15 % of all numbers
-
-
 def _signed(size: Tensor, word: Tensor) -> Tensor:
     return torch.where(word & 1 == 1, -size, size)
 
@@ -86,35 +118,82 @@ def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
     return value
 
 
+def _run(x: Tensor, settings: Settings, key: Key) -> Tensor:
+    y = run("gaussian", x, settings, key)
+    return gaussian_reference(x, settings, key) if y is None else y
+
+
 class _Gaussian(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, offset: Tensor, std: Tensor, key: Tensor) -> Tensor:
-        saved = (x if ctx.needs_input_grad[2] else None, offset, std, key)
-        ctx.save_for_backward(*saved)
-        ctx.save_for_forward(*saved)
-        ctx.input = weakref.ref(x)  # for jvp, which runs before the caller of apply can release x
-        y = run("gaussian", x, torch.stack((offset, std)), key)
-        return gaussian_reference(x, offset, std, key) if y is None else y
+    def forward(ctx: Any, x: Tensor, settings: Settings, key: Key) -> Tensor:
+        ctx.noise = settings, key  # a few numbers, without gradient
+        return _run(x, settings, key)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, offset, std, key = ctx.saved_tensors
-        to_x = gaussian(gradient, offset, std, key) if ctx.needs_input_grad[0] else None
+        return gaussian(gradient, *ctx.noise), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
+        return gaussian(tangent, *ctx.noise)
+
+
+class _LearnedGaussian(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, offset: Tensor, std: Tensor, key: Key) -> Tensor:
+        saved = (x if ctx.needs_input_grad[2] else None, offset, std)
+        ctx.save_for_backward(*saved)
+        ctx.save_for_forward(*saved)
+        ctx.key = key
+        ctx.input = weakref.ref(x)  # for jvp, which runs before the caller of apply can release x
+        return _run(x, torch.stack((offset, std)), key)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, offset, std = ctx.saved_tensors
+        to_x = None
+        if ctx.needs_input_grad[0]:
+            to_x = gaussian_learned(gradient, offset, std, ctx.key)
         if not ctx.needs_input_grad[2]:
             return to_x, None, None, None
         work = work_dtype(x)
-        products = gradient.to(work) * _noise_alone(x.to(work), key)
+        products = gradient.to(work) * gaussian(x.to(work), ALONE, ctx.key)
         return to_x, None, products.sum_to_size(std.shape).to(std.dtype), None
 
     @staticmethod
     def jvp(ctx: Any, x_tangent: Tensor | None, _: None, std_tangent: Tensor | None, *__: None) -> Tensor:
-        _, offset, std, key = ctx.saved_tensors
+        _, offset, std = ctx.saved_tensors
         x = ctx.input()
-        change = torch.zeros_like(x) if x_tangent is None else gaussian(x_tangent, offset, std, key)
-        return change if std_tangent is None else (change + _noise_alone(x, key) * std_tangent).to(x.dtype)
+        change = torch.zeros_like(x) if x_tangent is None else gaussian_learned(x_tangent, offset, std, ctx.key)
+        return change if std_tangent is None else (change + gaussian(x, ALONE, ctx.key) * std_tangent).to(x.dtype)
 
 
-def _noise_alone(x: Tensor, key: Tensor) -> Tensor:
-    """Return ``x e``."""
-    zero, one = torch.tensor([0.0, 1.0], device=x.device)
-    return gaussian(x, zero, one, key)
+class _GaussianOfP(Function):
+    """`gaussian_of_p` on a device: one kernel forwards, and two backwards, of which one adds up the sums."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: Tensor, key: Key) -> Tensor:
+        ctx.save_for_backward(x, p)
+        ctx.key = key
+        return _run(x, OfP(p.detach(), GAUSSIAN), key)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, p = ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            settings = OfP(p, GAUSSIAN)
+            if not ctx.needs_input_grad[1]:
+                return gaussian(gradient, settings, ctx.key), None, None
+            results = run_backward("gaussian_backward", (x, gradient), settings, ctx.key, ())
+            slope = run_slope("gaussian_slope", results[1], p, ()) if results is not None else None
+            if results is not None and slope is not None:
+                return results[0], slope, None
+        return *differentiate(_of_p(ctx.key), (x, p), ctx.needs_input_grad[:2], gradient), None
+
+
+def _of_p(key: Key) -> Callable[[Tensor, Tensor], Tensor]:
+    def call(x: Tensor, p: Tensor) -> Tensor:
+        offset, std = GAUSSIAN.table(p.to(work_dtype(x))).unbind()
+        return gaussian_learned(x, offset, std, key)
+
+    return call

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_dropout.contexts import replaced
-from adaptive_dropout.functional.bernoulli import ALPHA_PRIME
 from adaptive_dropout.functional.inputs import channel_shape
 from adaptive_dropout.modules import (
     AlphaDropout,
@@ -27,6 +26,7 @@ from adaptive_dropout.modules import (
     FeatureAlphaDropout,
     NoiseLayer,
 )
+from adaptive_dropout.noise.settings import ALPHA_PRIME
 from adaptive_dropout.rates import SettableRate, named_rates
 
 __all__ = ["MASKED", "Steered", "approximated", "gaussian_noise", "steered_layers"]

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from adaptive_dropout.noise import philox
-from adaptive_dropout.noise.keys import draw_key_tensor
+from adaptive_dropout.noise.keys import draw_key
 from adaptive_dropout.noise.philox import BLOCK, LANES
+from adaptive_dropout.noise.settings import as_key
 from benchmarks.randomness.battery import Integers
 
 __all__ = ["PHILOX", "Generator", "Numbers", "sequences", "streams"]
@@ -38,7 +39,7 @@ class Generator:
         return self.draw_key(torch.empty(()))
 
 
-PHILOX = Generator(philox.halves, draw_key_tensor)
+PHILOX = Generator(philox.halves, lambda x: as_key(x, draw_key(x)))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from adaptive_dropout.functional.concrete import _OddsAndScale, concrete_dropout, odds_and_scale
+from adaptive_dropout.functional.concrete import concrete_dropout
+from adaptive_dropout.noise.concrete import _OddsAndScale, odds_and_scale
 
 # Of torch itself, the first time that it differentiates forwards.
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*is deprecated")

@@ -11,7 +11,7 @@ from scipy import integrate, special
 from torch import Tensor
 
 import adaptive_dropout as ad
-from adaptive_dropout.functional.concrete import concrete_keep_mean
+from adaptive_dropout.noise.concrete import keep_mean
 
 PS = [0.0, 0.001, 0.05, 0.3, 0.5, 0.9, 1.0]
 N = 400_000
@@ -121,14 +121,14 @@ def test_bfloat16_is_the_float32_result_rounded_once(name: str, p: float) -> Non
 @pytest.mark.parametrize("temperature", [0.05, 0.1, 2 / 3, 1.0, 2.0])
 @pytest.mark.parametrize("p", [0.001, 0.05, 0.3, 0.5, 0.9, 0.999])
 def test_concrete_keep_mean_equals_quadrature(p: float, temperature: float) -> None:
-    ours = concrete_keep_mean(torch.tensor(p, dtype=torch.float64), temperature).item()
+    ours = keep_mean(torch.tensor(p, dtype=torch.float64), temperature).item()
     assert ours == pytest.approx(concrete_moment(p, temperature, 1), rel=1e-6)
 
 
 def test_concrete_variance_formula_of_the_docstring_holds() -> None:
     p, temperature = torch.tensor(0.3, dtype=torch.float64), 2 / 3
     logit = torch.logit(p).requires_grad_()
-    mean = concrete_keep_mean(torch.sigmoid(logit), temperature)
+    mean = keep_mean(torch.sigmoid(logit), temperature)
     (slope,) = torch.autograd.grad(mean, logit)  # dM/dc = -dM/dlogit(p)
     variance = ((mean + temperature * slope) / mean**2 - 1).item()
     first, second = (concrete_moment(0.3, temperature, power) for power in (1, 2))

@@ -12,8 +12,9 @@ from torch.autograd import gradcheck
 
 import adaptive_dropout as ad
 from adaptive_dropout.functional import exact_kl, kingma_kl, noisy_product
-from adaptive_dropout.noise.keys import draw_key_tensor
+from adaptive_dropout.noise.keys import draw_key
 from adaptive_dropout.noise.normal import normals
+from adaptive_dropout.noise.settings import as_key
 
 linear = torch.nn.functional.linear
 N = 200_000
@@ -49,7 +50,7 @@ def test_known_defect_standard_deviation_for_variance(kind: str) -> None:
 
 def slow_product(x: Tensor, weight: Tensor, variance: Tensor, bias: Tensor | None) -> Tensor:
     mean, std = x @ weight.T + (0 if bias is None else bias), (x**2 @ variance.T).sqrt()
-    return mean + std * normals(draw_key_tensor(x), mean.numel()).reshape(mean.shape)
+    return mean + std * normals(as_key(x, draw_key(x)), mean.numel()).reshape(mean.shape)
 
 
 @pytest.mark.parametrize("with_bias", [True, False])

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from adaptive_dropout.noise.fused import mask_add, mask_add_reference, relu_mask, relu_mask_reference
 from adaptive_dropout.noise.gate import gate, gate_reference
-from adaptive_dropout.noise.mask import LEVELS, mask, mask_reference
-from adaptive_dropout.noise.normal import gaussian, gaussian_reference
+from adaptive_dropout.noise.mask import mask, mask_reference
+from adaptive_dropout.noise.normal import gaussian_learned, gaussian_reference
+from adaptive_dropout.noise.philox import LEVELS
 
 Noise = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -54,6 +55,10 @@ def normal(function: Callable[..., Tensor]) -> Noise:
     return lambda x, p, key: function(x, (p < 1).to(p.dtype), p + p * p, key)
 
 
+def learned_reference(x: Tensor, offset: Tensor, std: Tensor, key: Tensor) -> Tensor:
+    return gaussian_reference(x, torch.stack((offset, std)), key)
+
+
 def concrete(function: Callable[..., Tensor], temperature: float) -> Noise:
     return lambda x, p, key: function(x, p / (1 - p).clamp(min=1e-7), 1 + p, 1 / temperature, key)
 
@@ -63,7 +68,7 @@ PAIRS: dict[str, tuple[Noise, Noise]] = {
     "shifted mask": (shifted(mask), shifted(mask_reference)),
     "mask and residual": (added(mask_add), added(mask_add_reference)),
     "bias, relu and mask": (rectified(relu_mask), rectified(relu_mask_reference)),
-    "gaussian": (normal(gaussian), normal(gaussian_reference)),
+    "gaussian": (normal(gaussian_learned), normal(learned_reference)),
     "gate at 0.1": (concrete(gate, 0.1), concrete(gate_reference, 0.1)),
     "gate at 2/3": (concrete(gate, 2 / 3), concrete(gate_reference, 2 / 3)),
 }

@@ -11,9 +11,10 @@ import sys
 import torch
 from torch import Tensor
 
-from adaptive_dropout.noise.backend import as_columns, work_dtype
 from adaptive_dropout.noise.philox import CHUNK, LANES
+from adaptive_dropout.noise.settings import as_columns, work_dtype
 from tests.noise.cases import KEY
+from tests.noise.interpreted_of_p import CASES
 
 # A program of the interpreter takes 50 ms: every dtype at one shape of two chunks, and every shape in one dtype.
 SHAPES = [(1,), (511,), (4096,), (9001,)]
@@ -84,5 +85,11 @@ def backward_results() -> dict[str, Tensor]:
     return made
 
 
+def of_p_results() -> dict[str, Tensor]:
+    from adaptive_dropout.noise import cuda
+
+    return {name: case.make(cuda) for name, case in CASES.items()}
+
+
 if __name__ == "__main__":
-    torch.save((results(), backward_results()), sys.argv[1])
+    torch.save((results(), backward_results(), of_p_results()), sys.argv[1])

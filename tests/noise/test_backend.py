@@ -9,7 +9,7 @@ import torch
 
 import adaptive_dropout as ad
 from adaptive_dropout.noise import backend
-from adaptive_dropout.noise.backend import as_columns
+from adaptive_dropout.noise.settings import as_columns
 from tests.noise.cases import KEY, PAIRS
 
 
@@ -56,7 +56,7 @@ def test_a_mistake_in_a_call_is_raised_and_the_kernels_stay(
     no_kernels_yet: None, name: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        backend.KERNELS["cpu"].call(name, lambda kernel: kernel("too few arguments"))
+        backend.KERNELS["cpu"].call(name, ("too few arguments",))
     assert not backend.KERNELS["cpu"].failed
 
 

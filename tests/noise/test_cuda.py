@@ -19,6 +19,7 @@ from adaptive_dropout.noise.normal import gaussian_reference
 from tests.noise import interpreted
 from tests.noise.cases import KEY
 from tests.noise.interpreted import LIMIT, NAMES, SHAPES_AND_DTYPES
+from tests.noise.interpreted_of_p import CASES
 
 triton = pytest.importorskip("triton")
 
@@ -45,12 +46,12 @@ def interpreter(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Ten
 
 @pytest.fixture(autouse=True)
 def the_limit_of_the_cases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adaptive_dropout.noise.gate._limit", lambda exponent: LIMIT)
+    monkeypatch.setattr("adaptive_dropout.noise.gate.limit_of", lambda exponent: LIMIT)
 
 
 def reference(name: str, x: Tensor, settings: Tensor, exponent: float) -> Tensor:
     if name == "gaussian":
-        return gaussian_reference(x, settings[0], settings[1], KEY)
+        return gaussian_reference(x, settings, KEY)
     if name == "gate":
         return gate_reference(x, settings[0], settings[1], exponent, KEY)
     references = {"mask_add": mask_add_reference, "relu_mask": relu_mask_reference}
@@ -83,40 +84,65 @@ def test_the_backward_kernel_gives_the_gradient_s_bits_and_the_sums(dtype: torch
     torch.testing.assert_close(sums.double().sum(1)[1], (product * (1 - k)).sum(), rtol=0, atol=rounding)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_a_kernel_that_reads_p_gives_the_bits_of_the_reference_and_p_its_gradient(name: str, interpreter: Any) -> None:
+    expected = CASES[name].expect()
+    scale = float(expected.abs().max()) if expected.numel() else 0.0
+    torch.testing.assert_close(interpreter[2][name], expected, rtol=0, atol=CASES[name].error * scale)
+
+
 KERNELS: dict[str, dict[str, Any]] = {
-    "mask": {"shifted": True, "uniform": False},
-    "mask_add": {"uniform": True},
-    "relu_mask": {"uniform": True},
-    "gaussian": {"uniform": True},
-    "gate": {"exponent": 10.0, "limit": LIMIT, "uniform": True},
-    "gate_backward": {"exponent": 1.5, "limit": LIMIT},
+    "mask": {"law": 1, "shifted": False, "uniform": True},
+    "mask_shared": {"law": 1, "shifted": False, "group": 8, "narrow": True},
+    "mask_add": {"law": 1, "uniform": True},
+    "relu_mask": {"law": 1, "uniform": True},
+    "relu_mask_backward": {"law": 1, "uniform": True},
+    "gaussian": {"law": 3, "uniform": True},
+    "gaussian_backward": {"law": 3},
+    "gate": {"law": 4, "exponent": 10.0, "limit": LIMIT, "uniform": True},
+    "gate_backward": {"law": 4, "exponent": 1.5, "limit": LIMIT},
 }
+TYPES = {"held": "*fp32", "sums": "*fp32"} | dict.fromkeys(("key", "size", "columns", "features", "shared"), "i64")
 
 
-@pytest.mark.parametrize("name", KERNELS)
-@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
-def test_the_compiler_takes_a_kernel_and_accesses_16_bytes_at_a_time(name: str, dtype: str) -> None:
+def compile_for_a_device(name: str, dtype: str, choices: dict[str, Any]) -> str:
+    """Return the assembly of a kernel for an H100, which needs none to be compiled."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
     from adaptive_dropout.noise import cuda
 
     kernel = getattr(cuda.kernels, name)
-    constants = {**KERNELS[name], "work": triton.language.float32}
-    types = {"key": "*i64", "settings": "*fp32", "sums": "*fp32", "size": "i64", "columns": "i64", "features": "i64"}
+    constants = {"drawn": None, "whole": True, **choices, "work": triton.language.float32}
+    constants = {argument: value for argument, value in constants.items() if argument in kernel.arg_names}
     signature = {
-        argument: "constexpr" if argument in constants else types.get(argument, f"*{dtype}")
+        argument: "constexpr" if argument in constants else TYPES.get(argument, f"*{dtype}")
         for argument in kernel.arg_names
     }
-    aligned = [argument for argument, kind in signature.items() if kind.startswith("*") or argument == "size"]
+    aligned = [argument for argument, kind in signature.items() if kind.startswith("*") and argument != "held"]
     source = ASTSource(
         fn=kernel,
         signature=signature,
         constexprs={(kernel.arg_names.index(argument),): value for argument, value in constants.items()},
         attrs={(kernel.arg_names.index(argument),): [["tt.divisibility", 16]] for argument in aligned},
     )
-    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=cuda.OPTIONS)
-    code = compiled.asm["ptx"]
+    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=cuda.launch.OPTIONS)
+    return str(compiled.asm["ptx"])
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_compiler_takes_a_kernel_and_accesses_16_bytes_at_a_time(name: str, dtype: str) -> None:
+    code = compile_for_a_device(name, dtype, KERNELS[name])
     assert "ld.global.v4.b32" in code
     assert "st.global.v4.b32" in code
     assert "fma.rn" not in code  # a product and a sum in one rounding would be other bits
+
+
+def test_the_compiler_takes_shifts_by_channel() -> None:
+    assert "fma.rn" not in compile_for_a_device("mask", "fp32", {"law": 2, "shifted": True, "uniform": False})
+
+
+@pytest.mark.parametrize("name", ["gaussian_slope", "concrete_slope"])
+def test_the_compiler_takes_what_adds_up_the_sums(name: str) -> None:
+    assert "st.global" in compile_for_a_device(name, "fp32", {"temperature": 0.1})

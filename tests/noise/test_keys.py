@@ -12,7 +12,8 @@ from torch import Tensor
 import adaptive_dropout as ad
 from adaptive_dropout.functional import dropout_add
 from adaptive_dropout.noise import keys
-from adaptive_dropout.noise.keys import draw_from, draw_key, draw_key_tensor, mix
+from adaptive_dropout.noise.keys import draw_from, draw_key, mix
+from adaptive_dropout.noise.settings import as_key
 
 backends = pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 
@@ -75,7 +76,7 @@ def test_a_key_follows_the_seed_and_each_call_draws_its_own() -> None:
     assert first == draw_key(x)
     assert first != second
     torch.manual_seed(4)
-    tensor = draw_key_tensor(x)
+    tensor = as_key(x, draw_key(x))
     assert (tensor.item(), tensor.dtype, tensor.shape) == (first, torch.int64, ())
 
 
@@ -146,7 +147,7 @@ def noise_of(key: Tensor, x: Tensor) -> Tensor:
 def test_keys_of_parallel_branches_keep_their_order(backend: str) -> None:
     def branches(x: Tensor) -> list[Tensor]:
         early = torch.sin(x)  # inductor fuses it with its noise, before the noise of the product
-        return [early, noise_of(draw_key_tensor(x), x @ x), noise_of(draw_key_tensor(early), early)]
+        return [early, noise_of(as_key(x, draw_key(x)), x @ x), noise_of(as_key(early, draw_key(early)), early)]
 
     torch._dynamo.reset()
     x = torch.randn(32, 32)
@@ -156,8 +157,8 @@ def test_keys_of_parallel_branches_keep_their_order(backend: str) -> None:
 @backends
 def test_a_checkpoint_in_compiled_code_differentiates_the_mask_of_the_forward_pass(backend: str) -> None:
     def block(x: Tensor) -> Tensor:
-        h = noise_of(draw_key_tensor(x), torch.sin(x))
-        return noise_of(draw_key_tensor(h), h.exp().transpose(0, 1).contiguous())
+        h = noise_of(as_key(x, draw_key(x)), torch.sin(x))
+        return noise_of(as_key(h, draw_key(h)), h.exp().transpose(0, 1).contiguous())
 
     def blocks(x: Tensor) -> list[Tensor]:
         for _ in range(2):
@@ -191,7 +192,7 @@ def test_a_checkpointed_layer_in_compiled_code_has_the_gradient_of_its_mask(back
 )
 def test_keys_are_the_same_for_every_shape_and_mode(settings: dict[str, Any]) -> None:
     def drop(x: Tensor) -> list[Tensor]:
-        return [noise_of(draw_key_tensor(x), x)]
+        return [noise_of(as_key(x, draw_key(x)), x)]
 
     torch._dynamo.reset()
     compiled = torch.compile(drop, fullgraph=True, **settings)
@@ -203,7 +204,7 @@ def test_keys_are_the_same_for_every_shape_and_mode(settings: dict[str, Any]) ->
 def test_an_exported_program_does_not_need_this_library() -> None:
     class Draws(torch.nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return draw_key_tensor(x)
+            return as_key(x, draw_key(x))
 
     program = torch.export.export(Draws(), (torch.ones(3),))
     assert "adaptive_dropout" not in str([node.target for node in program.graph.nodes])

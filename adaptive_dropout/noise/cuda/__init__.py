@@ -1,9 +1,9 @@
 """Kernels for CUDA devices, in Triton: the bits of `philox`, one pass over memory, and no waiting for the host.
 
 A program does one chunk and each of its threads eight neighbouring counters, so that it loads and stores 16 bytes of
-bfloat16 or 32 of float32 at a time. Keys and settings are read from device memory, so a captured CUDA graph replays
-with the values that they hold then. Products and sums are rounded one by one, as on the CPU, so fused multiply-add is
-off.
+bfloat16 or 32 of float32 at a time. p is read from device memory, and the settings of the noise are made of it there,
+so a captured CUDA graph replays with the p that it holds then. Products and sums are rounded one by one, as on the CPU,
+so fused multiply-add is off.
 
 Under Triton's interpreter the same kernels run on a CPU.
 """
@@ -12,57 +12,118 @@ Under Triton's interpreter the same kernels run on a CPU.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import triton.language as tl
 
-from adaptive_dropout.noise.cuda import kernels
+from adaptive_dropout.noise.cuda import kernels, launch
+from adaptive_dropout.noise.philox import CHUNK, LANES
+from adaptive_dropout.noise.settings import ALPHA, GIVEN, OfP, as_columns
 
-__all__ = ["OPTIONS", "gate", "gate_backward", "gaussian", "mask", "mask_add", "relu_mask"]
-
-OPTIONS = {"num_warps": 2, "enable_fp_fusion": False}
+__all__ = [
+    "concrete_slope",
+    "gate",
+    "gate_backward",
+    "gaussian",
+    "gaussian_backward",
+    "gaussian_slope",
+    "mask",
+    "mask_add",
+    "mask_shared",
+    "relu_mask",
+    "relu_mask_backward",
+]
 
 
 def mask(x, out, key, settings, chunks):
     """Write ``x`` times the scale, plus the shift; settings as in `adaptive_dropout.noise.mask`."""
-    _launch(kernels.mask, chunks, (x, out), key, settings, shifted=len(settings) > 2)
+    pointers, numbers, (law, *constants) = _read(x, key, settings)
+    launch.launch(kernels.mask, chunks, (x, out), pointers, numbers, (law, _is_shifted(settings), *constants))
+
+
+def mask_shared(x, out, key, settings, chunks, shared):
+    """Write the same where ``shared`` neighbours have one element of the mask."""
+    pointers, (key, size, _), (law, _, _, work) = _read(x, key, settings)
+    group = math.gcd(shared, LANES)
+    narrow = size + CHUNK * group < 2**31
+    constants = law, _is_shifted(settings), group, narrow, work
+    launch.launch(kernels.mask_shared, -(-size // (CHUNK * group)), (x, out), pointers, (key, size, shared), constants)
 
 
 def mask_add(x, residual, out, key, settings, chunks):
     """Write ``x`` times the scale plus ``residual``; settings as in `mask`."""
-    _launch(kernels.mask_add, chunks, (x, residual, out), key, settings)
+    launch.launch(kernels.mask_add, chunks, (x, residual, out), *_read(x, key, settings))
 
 
 def relu_mask(x, bias, out, key, settings, chunks, features):
     """Write max(``x`` + ``bias``, 0) times the scale; settings as in `mask`."""
-    _launch(kernels.relu_mask, chunks, (x, bias, out), key, settings, features=features)
+    pointers, numbers, constants = _read(x, key, settings)
+    launch.launch(kernels.relu_mask, chunks, (x, bias, out), pointers, (*numbers, features), constants)
+
+
+def relu_mask_backward(y, gradient, out, key, settings, chunks):
+    """Write ``gradient`` times the scale where ``y`` is above 0."""
+    pointers, numbers, constants = _read(y, key, settings)
+    launch.launch(kernels.relu_mask_backward, chunks, (y, gradient, out), pointers[1:], numbers[1:], constants)
 
 
 def gaussian(x, out, key, settings, chunks):
     """Write ``x (offset + std e)``; settings as in `adaptive_dropout.noise.normal`."""
-    _launch(kernels.gaussian, chunks, (x, out), key, settings)
+    launch.launch(kernels.gaussian, chunks, (x, out), *_read(x, key, settings))
+
+
+def gaussian_backward(x, gradient, out, sums, key, settings, chunks):
+    """Write ``gradient (offset + std e)``, and the sums of x gradient e over each chunk into the first of ``sums``."""
+    pointers, numbers, (law, _, *constants) = _read(x, key, settings)
+    arrays = x, gradient, out, sums
+    launch.launch(kernels.gaussian_backward, chunks, arrays, pointers, numbers[:2], (law, *constants))
 
 
 def gate(x, out, key, settings, chunks, exponent, limit):
     """Write ``x scale k``; settings as in `adaptive_dropout.noise.gate`."""
-    _launch(kernels.gate, chunks, (x, out), key, settings, exponent=exponent, limit=limit)
+    pointers, numbers, (*constants, work) = _read(x, key, settings)
+    launch.launch(kernels.gate, chunks, (x, out), pointers, numbers, (*constants, exponent, limit, work))
 
 
 def gate_backward(x, gradient, out, sums, key, settings, chunks, exponent, limit):
     """Write ``gradient scale k``, and the sums of x gradient k and of it times 1 - k over each chunk into ``sums``."""
-    if chunks:
-        with torch.cuda.device_of(settings):
-            kernels.gate_backward[(chunks,)](
-                x, gradient, out, sums, key, settings, x.numel(), exponent, limit, work=_work(settings), **OPTIONS
-            )
+    pointers, numbers, (law, _, whole, work) = _read(x, key, settings)
+    arrays, constants = (x, gradient, out, sums), (law, whole, exponent, limit, work)
+    launch.launch(kernels.gate_backward, chunks, arrays, pointers, numbers[:2], constants)
 
 
-def _launch(kernel, chunks, arrays, key, settings, **choices):
-    if chunks:
-        columns = settings.shape[1]
-        choices |= {"uniform": columns == 1, "work": _work(settings)}
-        with torch.cuda.device_of(settings):
-            kernel[(chunks,)](*arrays, key, settings, arrays[0].numel(), columns, **choices, **OPTIONS)
+def gaussian_slope(sums, p, out):
+    """Write the gradient of ``p`` from the sums of `gaussian_backward`."""
+    launch.launch(kernels.gaussian_slope, 1, (sums, out), (p,), (sums.shape[1],), (_work(sums),))
 
 
-def _work(settings):
-    return tl.float64 if settings.dtype == torch.float64 else tl.float32
+def concrete_slope(sums, p, out, temperature):
+    """Write the gradient of ``p`` from the sums of `gate_backward`."""
+    launch.launch(kernels.concrete_slope, 1, (sums, out), (p,), (sums.shape[1],), (temperature, _work(sums)))
+
+
+def _read(x, key, settings):
+    """Return the pointers, the numbers and the constants that most kernels take.
+
+    Pointers are the key, if it lies in memory, and p or the table of settings; numbers are the key otherwise, the
+    elements and the columns; constants are the law, whether one column is for all, and what else `kernels` says.
+    """
+    if isinstance(settings, OfP):
+        held, law = settings.p, settings.law.number
+        if held.dim():
+            held = as_columns(held.unsqueeze(0), x.shape)
+        columns = held.numel()
+    else:
+        held, law, columns = settings, GIVEN, settings.shape[1]
+    size = x.numel()
+    drawn, key = (key, 0) if isinstance(key, torch.Tensor) else (None, key)
+    return (drawn, held), (key, size, columns), (law, columns == 1, not size & 15, _work(x))
+
+
+def _is_shifted(settings):
+    return settings.shifted and settings.law is ALPHA if isinstance(settings, OfP) else len(settings) > 2
+
+
+def _work(x):
+    return tl.float64 if x.dtype == torch.float64 else tl.float32

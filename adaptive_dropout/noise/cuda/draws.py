@@ -1,4 +1,4 @@
-"""Masks, gates and normals from random words, with the operations of the references in the same order."""
+"""Gates and normals from random words, with the operations of the references in the same order."""
 
 # mypy: ignore-errors
 
@@ -8,9 +8,10 @@ import triton
 import triton.language as tl
 
 from adaptive_dropout.noise import normal
+from adaptive_dropout.noise.cuda.laws import divided, rooted
 from adaptive_dropout.noise.cuda.words import CHUNK, LEVELS
 
-__all__ = ["box_muller", "gate_of", "keep_or_drop"]
+__all__ = ["box_muller", "gate_of"]
 
 LN_2, SQRT_HALF_BITS = tl.constexpr(normal.LN_2), tl.constexpr(0x3F3504F3)
 S0, S1, S2 = map(tl.constexpr, normal.SIN)
@@ -19,28 +20,11 @@ L0, L1, L2, L3, L4, L5 = map(tl.constexpr, normal.LN)
 
 
 @triton.jit
-def keep_or_drop(half, settings, columns):
-    """Return which elements are kept, and what each is multiplied by."""
-    keep, scale = half >= tl.load(settings).to(tl.int32), tl.load(settings + columns)
-    return keep, tl.where(keep, scale, 0 * scale)
-
-
-@triton.jit
 def gate_of(half, odds, exponent: tl.constexpr, limit: tl.constexpr, work: tl.constexpr):
     """Return k, with the operations of `gate.keep` in order."""
     u = (half.to(work) + 0.5) * (1 / LEVELS)
-    base = tl.minimum(odds * _divided(u, 1 - u), limit)
-    return _divided(tl.full((CHUNK,), 1, work), 1 + _power(base, exponent, work))
-
-
-@triton.jit
-def _divided(a, b):
-    return tl.div_rn(a, b) if a.dtype == tl.float32 else a / b
-
-
-@triton.jit
-def _rooted(x):
-    return tl.sqrt_rn(x) if x.dtype == tl.float32 else tl.sqrt(x)
+    base = tl.minimum(odds * divided(u, 1 - u), limit)
+    return divided(tl.full((CHUNK,), 1, work), 1 + _power(base, exponent, work))
 
 
 @triton.jit
@@ -50,7 +34,7 @@ def _power(base, exponent: tl.constexpr, work: tl.constexpr):
     if twice != 2 * exponent or twice > 64:
         power = tl.exp2(exponent * tl.log2(base))
     else:
-        power = _rooted(base) if twice % 2 else tl.full((CHUNK,), 1, work)
+        power = rooted(base) if twice % 2 else tl.full((CHUNK,), 1, work)
         for bit in tl.static_range(6):
             if (twice // 2) >> bit & 1:
                 power = power * base

@@ -9,19 +9,27 @@ import triton.language as tl
 
 from adaptive_dropout.noise import philox
 
-__all__ = ["BLOCK", "CHUNK", "LANES", "LEVELS", "column_of", "half_of", "positions_of", "words_of"]
+__all__ = ["BLOCK", "CHUNK", "LANES", "LEVELS", "column_of", "half_at", "half_of", "positions_of", "words_of"]
 
 BLOCK, CHUNK = tl.constexpr(philox.BLOCK), tl.constexpr(philox.CHUNK)
 LANES, LEVELS = tl.constexpr(philox.LANES), tl.constexpr(philox.LEVELS)
 
 
 @triton.jit
-def words_of(key):
+def words_of(key, drawn):
     """Return the four words of the counters of this program's chunk."""
-    counter = tl.program_id(0).to(tl.int64) * CHUNK + tl.arange(0, CHUNK)
-    low, high = (counter & 0xFFFFFFFF).to(tl.uint32), (counter >> 32).to(tl.uint32)
-    zero = tl.zeros((CHUNK,), tl.uint32)
-    return tl.philox(tl.load(key), low, high, zero, zero)
+    return _words(key, drawn, tl.program_id(0).to(tl.int64) * CHUNK + tl.arange(0, CHUNK))
+
+
+@triton.jit
+def half_at(key, drawn, position):
+    """Return the 16-bit numbers of single positions, of which each costs four words."""
+    words = _words(key, drawn, position // (BLOCK * LANES) * BLOCK + position % BLOCK)
+    lane = (position // BLOCK % LANES).to(tl.int32)
+    low = tl.where(lane < 2, words[0], words[1])
+    high = tl.where(lane < 6, words[2], words[3])
+    word = tl.where(lane < 4, low, high)
+    return ((word >> (16 * (lane % 2)).to(tl.uint32)) & 0xFFFF).to(tl.int32)
 
 
 @triton.jit
@@ -33,12 +41,22 @@ def positions_of(lane: tl.constexpr, size):
 
 
 @triton.jit
-def column_of(i, size, columns, uniform: tl.constexpr):
+def column_of(i, size, columns):
     """Return the column of settings for the elements ``i``; the last one for those past the end."""
-    return 0 if uniform else tl.minimum(i // (size // columns), columns - 1)
+    return tl.minimum(i // (size // columns), columns - 1)
 
 
 @triton.jit
 def half_of(words, lane: tl.constexpr):
     """Return the 16-bit numbers of one lane of ``words``."""
     return ((words[lane // 2] >> (16 * (lane % 2))) & 0xFFFF).to(tl.int32)
+
+
+@triton.jit
+def _words(key, drawn, counter):
+    # A key is a number of the host, or lies in the memory of the device, where a captured graph draws it anew.
+    if drawn is not None:
+        key = tl.load(drawn)
+    low, high = (counter & 0xFFFFFFFF).to(tl.uint32), (counter >> 32).to(tl.uint32)
+    zero = tl.zeros_like(low)
+    return tl.philox(key, low, high, zero, zero)

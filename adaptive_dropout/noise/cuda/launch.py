@@ -1,0 +1,82 @@
+"""The start of a kernel, with as little Python as it takes: most layers are so small that this is all of their time.
+
+Triton's own call binds and inspects every argument, some 50 microseconds each time. So the compiled kernel of a first
+call is kept, with what it was compiled for, and started directly from then on.
+"""
+
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch.cuda import current_device
+from triton.runtime import driver
+
+__all__ = ["OPTIONS", "launch"]
+
+OPTIONS = {"num_warps": 2, "enable_fp_fusion": False}
+
+KEPT = {}
+"""The compiled kernels, by name, device, arrays and constants; None for those that Triton has to start itself."""
+
+
+def launch(kernel, programs, arrays, pointers, numbers, constants):
+    """Start ``programs`` of ``kernel(*arrays, *pointers, *numbers, *constants)`` on the device of the first array.
+
+    Args:
+        kernel: of `kernels`.
+        programs: how many; 0 does nothing.
+        arrays: contiguous tensors on one device.
+        pointers: tensors of which the kernel reads single elements, or None.
+        numbers: integers of 64 bits.
+        constants: what the kernel is compiled for; the last, the dtype to compute in, follows from the arrays.
+    """
+    if not programs:
+        return
+    device = arrays[0].get_device()
+    if device >= 0 and device != current_device():
+        with torch.cuda.device(device):
+            launch(kernel, programs, arrays, pointers, numbers, constants)
+            return
+    arguments = (*arrays, *pointers, *numbers, *constants)
+    address = 0
+    for array in arrays:
+        address |= array.data_ptr()
+    if address & 15:  # parts of other tensors: which of them start at multiples of 16 bytes is left to Triton
+        kernel[(programs,)](*arguments, **OPTIONS)
+        return
+    kinds = [tensor if tensor is None else tensor.dtype for tensor in (*arrays, *pointers)]
+    choice = (kernel.__name__, device, *kinds, *constants[:-1])
+    kept = KEPT.get(choice)
+    if kept is None:
+        KEPT[choice] = _keep(kernel[(programs,)](*arguments, **OPTIONS))
+        return
+    if kept is by_triton:
+        kernel[(programs,)](*arguments, **OPTIONS)
+        return
+    start, function, packed = kept
+    try:
+        start(programs, 1, 1, _stream_of()(device), function, packed, None, None, None, *arguments)
+    except TypeError:  # a Triton whose compiled kernels take other arguments: nothing has been started yet
+        KEPT[choice] = by_triton
+        kernel[(programs,)](*arguments, **OPTIONS)
+
+
+def by_triton():
+    """Mark a kernel that only Triton's own call can start."""
+
+
+def _keep(compiled):
+    """Return what starts a compiled kernel; the mark if this Triton's has other parts, or runs its interpreter."""
+    try:
+        return compiled.run, compiled.function, compiled.packed_metadata
+    except AttributeError:
+        return by_triton
+
+
+@functools.cache
+def _stream_of():
+    """Return the function that gives the current stream of a device."""
+    return driver.active.get_current_stream
