@@ -104,6 +104,7 @@ def test_only_weights_beyond_the_norm_change_and_keep_their_direction(layer: nn.
     assert torch.equal(layer.bias, bias)
 
 
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 def test_weights_stay_within_it_while_they_are_trained() -> None:
     network = MLP(6, 2, (32, 32))
     data = torch.utils.data.TensorDataset(torch.randn(64, 6), 40 * torch.randn(64))
