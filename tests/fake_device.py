@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
@@ -21,9 +22,12 @@ COPIES = {aten._to_copy.default, aten.copy_.default}
 
 @contextmanager
 def fake_cuda() -> Iterator[None]:
-    """Make each new tensor one of a CUDA device, without memory; no driver is needed."""
-    with FakeTensorMode(), torch.device("cuda"):
-        yield
+    """Make each new tensor one of a CUDA device, without memory; no driver is needed, and none is used."""
+    with pytest.MonkeyPatch.context() as patch:
+        # With a driver torch makes a real tensor of each number, and copies nothing.
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        with FakeTensorMode(), torch.device("cuda"):
+            yield
 
 
 @contextmanager

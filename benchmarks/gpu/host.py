@@ -47,6 +47,6 @@ def measure(run: Run) -> Iterator[Measured]:
 
 def _host_clock(call: Call, repeats: int) -> float:
     """Return the seconds of the host for one of ``repeats`` calls, which begin with nothing queued."""
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():
         torch.cuda.synchronize()
     return cpu_clock(call, repeats)

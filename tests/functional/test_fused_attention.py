@@ -110,6 +110,13 @@ def test_two_calls_on_the_same_inputs_stay_two() -> None:
     assert len(calls) == 2
 
 
+@pytest.fixture
+def any_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same with and without a GPU, whatever its kind."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(attention_kernels, "_has_flash", lambda device: True)
+
+
 # (dtype, heads of keys, keys, channels, value channels, causal, shape of a mask): whether flash takes it
 RULE = {
     (torch.bfloat16, 4, 6, 64, 64, True, None): True,
@@ -123,6 +130,7 @@ RULE = {
 }
 
 
+@pytest.mark.usefixtures("any_device")
 @pytest.mark.parametrize("case", RULE)
 def test_on_a_device_the_kernels_get_what_they_take(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     dtype, key_heads, keys, channels, value_channels, causal, mask_shape = case
@@ -173,7 +181,8 @@ def test_on_a_device_the_kernels_get_what_they_take(case: Any, monkeypatch: pyte
     assert [(x.shape, x.dtype, x.device) for x in gradients] == [(x.shape, x.dtype, x.device) for x in expected]
 
 
-def test_heads_that_the_kernels_cannot_take_are_padded(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("any_device")
+def test_heads_that_the_kernels_cannot_take_are_padded() -> None:
     with FakeTensorMode(), torch.no_grad():
         x = torch.empty(2, 4, 6, 60, device="cuda", dtype=torch.bfloat16)
         assert attend(x, x, x, torch.tensor(0.1), None, True, 1 / math.sqrt(60)).shape == x.shape

@@ -134,6 +134,7 @@ class Attending(Toy):
         self.attention = nn.MultiheadAttention(4, 2, dropout=0.2)
 
 
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 def test_a_controller_drives_it_and_a_checkpoint_goes_on_with_it(tmp_path: Path) -> None:
     model, control = Attending(), DropoutRateControl(Raise())
     ad.convert(model)
@@ -148,6 +149,7 @@ def test_a_controller_drives_it_and_a_checkpoint_goes_on_with_it(tmp_path: Path)
     assert resumed.attention.dropout == 0.24
 
 
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 def test_adaptive_dropout_finds_it_in_a_model_as_it_is(tmp_path: Path) -> None:
     model, adaptive = Attending(), AdaptiveDropout(Raise())
     fit(model, tmp_path, [adaptive], max_epochs=2)
