@@ -100,7 +100,7 @@ class StoredRate(Rate):
         self._note()
 
     def _store(self, p: float) -> None:
-        self._p = p
+        vars(self)["_p"] = p  # a module's own way to set an attribute first looks whether it is a parameter or a layer
         self.refresh()
 
     def _note(self) -> None:
@@ -160,7 +160,10 @@ class ScheduledRate(StoredRate):
 
     def set_step(self, step: int) -> None:
         """Move to the p of ``step``, the number of optimizer steps done so far (0 before the first)."""
-        self._store(check_p(self._resolved(step), f"p of {self._resolved!r} at step {step}"))
+        p = self._resolved(step)
+        if not (type(p) is float and 0.0 <= p <= 1.0):  # the message costs more than the step
+            p = check_p(p, f"p of {self._resolved!r} at step {step}")
+        self._store(p)
 
     def extra_repr(self) -> str:
         """Show p and its schedule."""
