@@ -90,6 +90,7 @@ def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr(backend, "KERNELS", {"cpu": backend.Kernels("cpu"), "cuda": backend.Kernels("cuda")})
     pretend_generator(monkeypatch)
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # with a driver torch makes real tensors too
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield started
 
