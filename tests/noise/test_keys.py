@@ -139,8 +139,8 @@ def test_all_layers_draw_the_masks_of_eager_code_when_compiled(backend: str) -> 
 
 
 def noise_of(key: Tensor, x: Tensor) -> Tensor:
-    """x times 0 or 2, one operation a bit, so that it compiles fast."""
-    return x * (((key ^ torch.arange(x.numel()).view_as(x) * 0x9E3779B97F4A7C1) >> 7) & 1) * 2
+    """x times 0 or 2 for the bits of the key in turn: a noise that compiles fast."""
+    return x * (key >> torch.arange(x.numel()).view_as(x) % 60 & 1) * 2
 
 
 @backends
