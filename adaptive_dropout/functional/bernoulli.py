@@ -23,8 +23,8 @@ from adaptive_dropout.noise.settings import (
     BERNOULLI,
     Key,
     Law,
-    OfP,
     Settings,
+    read_by_kernel,
     threshold,
     without_shifts,
     work_dtype,
@@ -146,7 +146,7 @@ def draw(x: Tensor, p: float | Tensor, number: float | None, law: Law = BERNOULL
         raise ValueError("a mask of zeros and ones passes no gradient to p; use gaussian_dropout or concrete_dropout")
     if x.is_cuda and on_kernels(x):
         ready = isinstance(p, Tensor) and p.is_cuda and not p.dim()
-        return OfP(p if ready else as_p(p, x), law), draw_plainly(x)  # type: ignore[arg-type]
+        return read_by_kernel(p if ready else as_p(p, x), law), draw_plainly(x)  # type: ignore[arg-type]
     return law.table(as_p(p, x)), draw_key(x)
 
 

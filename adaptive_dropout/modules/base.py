@@ -68,7 +68,10 @@ class NoiseLayer(nn.Module, ABC):
         """Return ``input`` with noise in training mode, the very same tensor in eval mode."""
         if isinstance(input, Proxy):
             return record_call(self, input)
-        return self.noise(input, self.rate.value) if self.training else input
+        if not self.training:
+            return input
+        rate: Rate = self._modules["rate"]  # type: ignore[assignment]  # self.rate would take a microsecond longer
+        return self.noise(input, rate.read())
 
     def extra_repr(self) -> str:
         """Show p, and its source unless it is simply set."""

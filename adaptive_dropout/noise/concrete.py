@@ -19,7 +19,7 @@ from adaptive_dropout.noise.backend import (
     run_slope,
 )
 from adaptive_dropout.noise.gate import gate, limit_of
-from adaptive_dropout.noise.settings import Key, Law, OfP
+from adaptive_dropout.noise.settings import Key, Law, OfP, as_drawn, read_by_kernel
 
 __all__ = ["NODES", "concrete", "keep_mean", "odds_and_scale"]
 
@@ -64,8 +64,8 @@ def _gated(x: Tensor, p: Tensor, temperature: float, key: Key) -> Tensor:
     return gate(x, odds, scale, 1 / temperature, key)
 
 
-def _of_p(p: Tensor, temperature: float) -> OfP:
-    return OfP(p, Law(4, lambda p: torch.stack(odds_and_scale(p, temperature))))
+def _law(temperature: float) -> Law:
+    return Law(4, lambda p: torch.stack(odds_and_scale(p, temperature)))
 
 
 def _numbers_of(temperature: float) -> tuple[float, float]:
@@ -77,20 +77,22 @@ class _OnDevice(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: Tensor, temperature: float, key: Key) -> Tensor:
-        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, p)
-        ctx.noise = temperature, key
-        y = run("gate", x, _of_p(p.detach(), temperature), key, _numbers_of(temperature))
+        learned = ctx.needs_input_grad[1]
+        ctx.save_for_backward(*((x, p) if learned else ()))
+        law = _law(temperature)
+        settings = OfP(p.detach(), law) if learned else read_by_kernel(p, law)
+        ctx.noise = settings, temperature, key
+        y = run("gate", x, settings, key, _numbers_of(temperature))
         return _gated(x, p, temperature, key) if y is None else y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, p = ctx.saved_tensors
-        temperature, key = ctx.noise
+        settings, temperature, key = ctx.noise
         if not ctx.needs_input_grad[1]:
-            return concrete(gradient, p, temperature, key), None, None, None
+            return concrete(gradient, as_drawn(settings).p, temperature, key), None, None, None
+        x, p = ctx.saved_tensors
         if not torch.is_grad_enabled():
-            settings, numbers = _of_p(p, temperature), _numbers_of(temperature)
-            results = run_backward("gate_backward", (x, gradient), settings, key, numbers)
+            results = run_backward("gate_backward", (x, gradient), settings, key, _numbers_of(temperature))
             if results is not None:
                 slope = run_slope("concrete_slope", results[1], p, (temperature,))
                 if slope is not None:

@@ -10,7 +10,7 @@ from torch.autograd import Function
 
 from adaptive_dropout.noise.backend import differentiating, on_kernels, run
 from adaptive_dropout.noise.mask import mask, mask_reference
-from adaptive_dropout.noise.settings import Key, Settings, as_tensors, work_dtype
+from adaptive_dropout.noise.settings import Key, Settings, as_drawn, as_tensors, work_dtype
 
 __all__ = ["mask_add", "mask_add_reference", "relu_mask", "relu_mask_reference"]
 
@@ -55,7 +55,7 @@ class _MaskAdd(Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return mask(gradient, ctx.settings, ctx.key), gradient, None, None
+        return mask(gradient, as_drawn(ctx.settings), ctx.key), gradient, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor | None, residual_tangent: Tensor | None, *_: None) -> Tensor | None:
@@ -81,9 +81,9 @@ class _ReluMask(Function):
         (y,) = ctx.saved_tensors
         to_x = None
         if y.is_cuda and on_kernels(gradient) and not differentiating(gradient):
-            to_x = run("relu_mask_backward", y, ctx.settings, 0, others=(gradient,))
+            to_x = run("relu_mask_backward", y, as_drawn(ctx.settings), 0, others=(gradient,))
         if to_x is None:
-            to_x = gradient * _slope(y, ctx.settings)
+            to_x = gradient * _slope(y, as_drawn(ctx.settings))
         to_bias = to_x.sum_to_size(to_x.shape[-1:]) if ctx.needs_input_grad[1] else None
         return to_x, to_bias, None, None
 

@@ -14,7 +14,7 @@ from torch.autograd import Function
 
 from adaptive_dropout.noise.backend import differentiating, on_kernels, run, run_values
 from adaptive_dropout.noise.philox import KEYS, LEVELS, halves
-from adaptive_dropout.noise.settings import Key, Settings, as_tensors, without_shifts
+from adaptive_dropout.noise.settings import Key, Settings, as_drawn, as_tensors, without_shifts
 
 __all__ = ["SMALL", "mask", "mask_drawn", "mask_reference", "mask_small"]
 
@@ -87,7 +87,7 @@ class _Mask(Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         settings, key, _, shared = ctx.noise
-        return mask(gradient, without_shifts(settings), key, False, shared), None, None, None, None
+        return mask(gradient, without_shifts(as_drawn(settings)), key, False, shared), None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:

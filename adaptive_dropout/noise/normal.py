@@ -21,7 +21,7 @@ from adaptive_dropout.noise.backend import (
     run_slope,
 )
 from adaptive_dropout.noise.philox import lanes_in_order, word_blocks
-from adaptive_dropout.noise.settings import GAUSSIAN, Key, OfP, Settings, as_tensors, rounded_sqrt, work_dtype
+from adaptive_dropout.noise.settings import GAUSSIAN, Key, OfP, Settings, as_drawn, as_tensors, rounded_sqrt, work_dtype
 
 __all__ = ["ALONE", "box_muller", "gaussian", "gaussian_learned", "gaussian_of_p", "gaussian_reference", "normals"]
 
@@ -131,7 +131,8 @@ class _Gaussian(Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return gaussian(gradient, *ctx.noise), None, None
+        settings, key = ctx.noise
+        return gaussian(gradient, as_drawn(settings), key), None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:

@@ -8,7 +8,7 @@ concrete gate odds and scale.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import torch
@@ -27,8 +27,10 @@ __all__ = [
     "OfP",
     "Settings",
     "as_columns",
+    "as_drawn",
     "as_key",
     "as_tensors",
+    "read_by_kernel",
     "rounded_sqrt",
     "threshold",
     "without_shifts",
@@ -62,11 +64,15 @@ class OfP(NamedTuple):
         p: float32, 0-dim or broadcasting over x; without gradient.
         law: how.
         shifted: whether the law's shifts are added, if it has any.
+        number: what p holds now; None if Python does not know, and nobody writes to p.
+        version: how often p had been written to when ``number`` was read.
     """
 
     p: Tensor
     law: Law
     shifted: bool = True
+    number: float | None = None
+    version: int = 0
 
 
 Settings = Tensor | np.ndarray[Any, Any] | OfP
@@ -101,6 +107,29 @@ def as_tensors(x: Tensor, settings: Settings, key: Key) -> tuple[Tensor, Tensor]
 def as_key(x: Tensor, key: Key) -> Tensor:
     """Return ``key`` as a 0-dim int64 tensor on the device of ``x``."""
     return torch.full((), key, dtype=torch.int64, device=x.device) if isinstance(key, int) else key
+
+
+def read_by_kernel(p: Tensor, law: Law) -> OfP:
+    """Return the settings that a kernel makes of ``p``, in the backward pass too, although p may move until then."""
+    number = getattr(p, "known_p", None)
+    if number is None or p.is_inference():  # the tensor of whoever calls, who may write to it
+        return OfP(p.detach().clone(), law)
+    return OfP(p, law, True, number, p._version)
+
+
+@overload
+def as_drawn(settings: OfP) -> OfP: ...
+
+
+@overload
+def as_drawn(settings: Settings) -> Settings: ...
+
+
+def as_drawn(settings: Settings) -> Settings:
+    """Return the settings with which the forward pass drew, in the backward pass."""
+    if not isinstance(settings, OfP) or settings.number is None or settings.p._version == settings.version:
+        return settings
+    return settings._replace(p=torch.full_like(settings.p, settings.number), number=None)
 
 
 def without_shifts(settings: Settings) -> Settings:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,10 @@ class Rate(nn.Module, ABC):
     def kernel_value(self) -> Tensor:
         """p for a kernel that takes it from the CPU: ``host_value`` in compiled code, which cannot see ``known_p``."""
         return self.value if self.host_value is None or not torch.compiler.is_compiling() else self.host_value
+
+    def read(self) -> Tensor:
+        """Return ``value``; where that is a buffer, without the three places in which a module looks for it."""
+        return self.value
 
     @property
     def p(self) -> float:
@@ -88,6 +92,10 @@ class StoredRate(Rate):
         self.register_buffer("value", torch.tensor(self._p, dtype=torch.float32), persistent=False)
         self.host_value = torch.tensor(self._p, dtype=torch.float32, device="cpu")
         self._note()
+
+    def read(self) -> Tensor:
+        """Return ``value``."""
+        return cast(Tensor, self._buffers["value"])
 
     def _read(self) -> float:
         return self._p

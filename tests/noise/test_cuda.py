@@ -102,7 +102,9 @@ KERNELS: dict[str, dict[str, Any]] = {
     "gate": {"law": 4, "exponent": 10.0, "limit": LIMIT, "uniform": True},
     "gate_backward": {"law": 4, "exponent": 1.5, "limit": LIMIT},
 }
-TYPES = {"held": "*fp32", "sums": "*fp32"} | dict.fromkeys(("key", "size", "columns", "features", "shared"), "i64")
+TYPES = {"drawn": "*i64", "held": "*fp32", "sums": "*fp32"} | dict.fromkeys(
+    ("key", "size", "columns", "features", "shared"), "i64"
+)
 
 
 def compile_for_a_device(name: str, dtype: str, choices: dict[str, Any]) -> str:
@@ -113,13 +115,15 @@ def compile_for_a_device(name: str, dtype: str, choices: dict[str, Any]) -> str:
     from adaptive_dropout.noise import cuda
 
     kernel = getattr(cuda.kernels, name)
-    constants = {"drawn": None, "whole": True, **choices, "work": triton.language.float32}
+    constants = {"whole": True, **choices, "work": triton.language.float32}
     constants = {argument: value for argument, value in constants.items() if argument in kernel.arg_names}
     signature = {
         argument: "constexpr" if argument in constants else TYPES.get(argument, f"*{dtype}")
         for argument in kernel.arg_names
     }
-    aligned = [argument for argument, kind in signature.items() if kind.startswith("*") and argument != "held"]
+    aligned = [
+        argument for argument, kind in signature.items() if kind.startswith("*") and argument not in ("held", "drawn")
+    ]
     source = ASTSource(
         fn=kernel,
         signature=signature,

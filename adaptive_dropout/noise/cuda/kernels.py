@@ -1,8 +1,9 @@
 """The kernels: each program reads, multiplies and writes one chunk.
 
-Their arguments, after the arrays: the key in memory, in a captured graph; p or a table of settings; the key as a
-number; how many elements and columns there are; and what a kernel is compiled for: the law of the settings, whether
-they are the same for all, whether the number of elements is a multiple of 16, and last the dtype to compute in.
+Their arguments, after the arrays: two parts of the key, whose sum it is, one in memory, where a captured graph draws it
+anew, and one a number of the host; between them p or the table of settings; how many elements and columns there are;
+and what a kernel is compiled for: the law of the settings, whether they are the same for all, whether the number of
+elements is a multiple of 16, and last the dtype to compute in.
 """
 
 # mypy: ignore-errors

@@ -29,7 +29,7 @@ def launch(kernel, programs, arrays, pointers, numbers, constants):
         kernel: of `kernels`.
         programs: how many; 0 does nothing.
         arrays: contiguous tensors on one device.
-        pointers: tensors of which the kernel reads single elements, or None.
+        pointers: tensors of which the kernel reads single elements; None is read as 0.
         numbers: integers of 64 bits.
         constants: what the kernel is compiled for; the last, the dtype to compute in, follows from the arrays.
     """
@@ -40,15 +40,16 @@ def launch(kernel, programs, arrays, pointers, numbers, constants):
         with torch.cuda.device(device):
             launch(kernel, programs, arrays, pointers, numbers, constants)
             return
-    arguments = (*arrays, *pointers, *numbers, *constants)
+    # With 0 the kernel is the one of a captured graph: no other has to be compiled while a graph is being captured.
+    tensors = [*arrays, *[_zero(device) if pointer is None else pointer for pointer in pointers]]
+    arguments = (*tensors, *numbers, *constants)
     address = 0
     for array in arrays:
         address |= array.data_ptr()
     if address & 15:  # parts of other tensors: which of them start at multiples of 16 bytes is left to Triton
         kernel[(programs,)](*arguments, **OPTIONS)
         return
-    kinds = [tensor if tensor is None else tensor.dtype for tensor in (*arrays, *pointers)]
-    choice = (kernel.__name__, device, *kinds, *constants[:-1])
+    choice = (kernel.__name__, device, *[tensor.dtype for tensor in tensors], *constants[:-1])
     kept = KEPT.get(choice)
     if kept is None:
         KEPT[choice] = _keep(kernel[(programs,)](*arguments, **OPTIONS))
@@ -74,6 +75,11 @@ def _keep(compiled):
         return compiled.run, compiled.function, compiled.packed_metadata
     except AttributeError:
         return by_triton
+
+
+@functools.cache
+def _zero(device):
+    return torch.zeros((), dtype=torch.int64, device="cpu" if device < 0 else device)
 
 
 @functools.cache

@@ -54,9 +54,7 @@ def half_of(words, lane: tl.constexpr):
 
 @triton.jit
 def _words(key, drawn, counter):
-    # A key is a number of the host, or lies in the memory of the device, where a captured graph draws it anew.
-    if drawn is not None:
-        key = tl.load(drawn)
+    key += tl.load(drawn)
     low, high = (counter & 0xFFFFFFFF).to(tl.uint32), (counter >> 32).to(tl.uint32)
     zero = tl.zeros_like(low)
     return tl.philox(key, low, high, zero, zero)
