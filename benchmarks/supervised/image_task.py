@@ -23,7 +23,7 @@ from benchmarks.study.data import CIFAR10_FILES, MNIST_FILES, read_cifar10, read
 from benchmarks.study.study import Kinds
 from benchmarks.supervised.task import SupervisedTask
 
-__all__ = ["IMAGE_TASKS", "MNIST", "FolderTask", "ImageTask", "Source"]
+__all__ = ["CIFAR10", "IMAGE_TASKS", "MNIST", "FolderTask", "ImageTask", "Source"]
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class FolderTask(SupervisedTask):
 
 
 MNIST = Source("MNIST", "MNIST/raw", MNIST_FILES, read_mnist, 60_000)
-_CIFAR10 = Source("JPEG copy of CIFAR-10", "cifar10_jpeg", CIFAR10_FILES, read_cifar10, 50_000)
+CIFAR10 = Source("JPEG copy of CIFAR-10", "cifar10_jpeg", CIFAR10_FILES, read_cifar10, 50_000)
 
 
 def _mlp(dropout: DropoutFactory) -> nn.Module:
@@ -157,6 +157,6 @@ def _cifar10_cnn(dropout: DropoutFactory) -> nn.Module:
 IMAGE_TASKS: Kinds = {
     "mnist-cnn": functools.partial(ImageTask, source=MNIST, build=_mnist_cnn),
     "mnist-mlp": functools.partial(ImageTask, source=MNIST, build=_mlp),
-    "cifar10-cnn": functools.partial(ImageTask, source=_CIFAR10, build=_cifar10_cnn),
+    "cifar10-cnn": functools.partial(ImageTask, source=CIFAR10, build=_cifar10_cnn),
 }
 """Every kind by its name. The CNN has dropout after both convolutions and the dense layer."""
