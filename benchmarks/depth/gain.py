@@ -1,4 +1,4 @@
-"""What a tilt gains: each seed chooses by its validation loss, and its own choice of a uniform rate is the reference."""
+"""What a tilt gains: each seed chooses by validation loss, and its own choice of a uniform rate is the reference."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def choose(sweeps: Sweeps) -> dict[int, Chosen]:
         for mean, rows in by_mean.items():
             for row in rows:
                 by_seed.setdefault(row.seed, {}).setdefault(tilt, {})[mean] = row
-    chosen = {}
+    chosen: dict[int, Chosen] = {}
     for seed, by_tilt in sorted(by_seed.items()):
         common = functools.reduce(set.intersection, (set(rows) for rows in by_tilt.values()))
         if 0.0 in by_tilt and len(by_tilt) == len(sweeps) and common:
