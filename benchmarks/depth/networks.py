@@ -71,5 +71,6 @@ def _block(channels: int, dropout: DropoutFactory) -> nn.TransformerEncoderLayer
     block = nn.TransformerEncoderLayer(
         channels, 4, 2 * channels, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     )
-    block.dropout1, block.dropout2 = new_layer(dropout), new_layer(dropout)
+    for name in ("dropout1", "dropout2"):
+        block.register_module(name, new_layer(dropout))
     return block
