@@ -11,12 +11,17 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.utils.checkpoint import CheckpointPolicy
 
 from adaptive_dropout.noise.backend import on_kernels, transforming
 from adaptive_dropout.noise.philox import KEYS
 from adaptive_dropout.noise.settings import Key, as_key
+
+try:
+    from torch.fx.experimental.proxy_tensor import get_proxy_mode
+except ImportError:  # torch does not document it; without it parallel branches of compiled code may swap their keys
+    get_proxy_mode = lambda: None  # noqa: E731
+
 
 __all__ = ["draw_from", "draw_key", "draw_plainly", "mix"]
 
