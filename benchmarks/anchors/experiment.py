@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.anchors.cells import AnchorRow, run
 from benchmarks.anchors.graphs import Citation, CitationNodes
 from benchmarks.anchors.methods import METHODS
+from benchmarks.anchors.sentences import Reviews, Sentences
 from benchmarks.anchors.table import write_page
 from benchmarks.anchors.tabular import Adult, California
 from benchmarks.study.command import Experiment
@@ -22,6 +23,8 @@ TASKS: Kinds = {
     "citeseer-nodes": functools.partial(CitationNodes, file="citeseer"),
     "california": California,
     "adult": Adult,
+    "trec": Sentences,
+    "mr": Reviews,
 }
 """Every task by its name, which is also its key in `published.PUBLISHED`."""
 

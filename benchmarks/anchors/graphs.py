@@ -41,7 +41,8 @@ def read_graph(file: Path) -> Graph:
         split = {name: torch.from_numpy(arrays[name]) for name in ("train", "val", "test")}
         y = torch.from_numpy(arrays["label"])
     sums = torch.zeros(nodes).index_add_(0, places[0], values)
-    rows = torch.sparse_coo_tensor(places, values / sums[places[0]], (nodes, features)).coalesce()
+    shares = values / sums[places[0]]
+    rows = torch.sparse_coo_tensor(places, shares, (nodes, features), check_invariants=True).coalesce()
     return {"features": rows, "adjacency": _normalise(edges, nodes), "y": y, **split}
 
 
@@ -50,10 +51,11 @@ def _normalise(edges: Tensor, nodes: int) -> Tensor:
     edges = edges[:, edges[0] != edges[1]]
     itself = torch.arange(nodes).expand(2, nodes)
     both = torch.cat([edges, edges.flip(0), itself], 1)
-    both = torch.sparse_coo_tensor(both, torch.ones(both.shape[1]), (nodes, nodes)).coalesce().indices()
+    both = torch.sparse_coo_tensor(both, torch.ones(both.shape[1]), (nodes, nodes), check_invariants=True)
+    both = both.coalesce().indices()
     degree = torch.bincount(both[0], minlength=nodes).float()
     weights = (degree[both[0]] * degree[both[1]]).rsqrt()
-    return torch.sparse_coo_tensor(both, weights, (nodes, nodes), is_coalesced=True)
+    return torch.sparse_coo_tensor(both, weights, (nodes, nodes), is_coalesced=True, check_invariants=True)
 
 
 class GCN(nn.Module):
@@ -74,7 +76,7 @@ class GCN(nn.Module):
         """Return the logits of every node."""
         x, adjacency = graph["features"], graph["adjacency"]
         kept = self.dropout1(x.values())
-        x = torch.sparse_coo_tensor(x.indices(), kept, x.shape, is_coalesced=True)
+        x = torch.sparse_coo_tensor(x.indices(), kept, x.shape, is_coalesced=True, check_invariants=False)
         hidden = (adjacency @ (x @ self.weight1)).relu()
         logits: Tensor = adjacency @ (self.dropout2(hidden) @ self.weight2)
         return logits
