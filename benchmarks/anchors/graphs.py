@@ -233,5 +233,5 @@ class _NumberedNodes(Classifier):
 
 
 def _adam(network: GCN, lr: float, weight_decay: float) -> torch.optim.Optimizer:
-    first = {"params": [network.weight1], "weight_decay": weight_decay}
+    first: dict[str, Any] = {"params": [network.weight1], "weight_decay": weight_decay}
     return torch.optim.Adam([first, {"params": [network.weight2]}], lr=lr)

@@ -180,7 +180,8 @@ NUMBERS = ("age", "fnlwgt", "education-num", "capital-gain", "capital-loss", "ho
 
 
 def _one_hot(values: NDArray[Any]) -> NDArray[Any]:
-    return (values[:, None] == np.unique(values)).astype(np.float64)
+    found: NDArray[Any] = values[:, None] == np.unique(values)
+    return found.astype(np.float64)
 
 
 def _network(data: Any, outputs: int, task: California | Adult, p: float) -> MLP:
