@@ -23,6 +23,7 @@ from adaptive_dropout.noise.settings import Key, OfP, Settings, as_columns, as_t
 from adaptive_dropout.noise.threads import run_in_threads
 
 __all__ = [
+    "NotReadyError",
     "differentiate",
     "differentiating",
     "in_dual_level",
@@ -212,6 +213,10 @@ def _count_chunks(x: Tensor) -> int:
     return -(-x.numel() // (CHUNK * LANES))
 
 
+class NotReadyError(Exception):
+    """A kernel cannot run this once, for no fault of its own."""
+
+
 class Kernels:
     """A module with kernels, imported when first used; after a failure, which warns once, they are not used again.
 
@@ -234,6 +239,8 @@ class Kernels:
                 kernel(*arguments)
             else:
                 run_in_threads(kernel, arguments, chunks)
+        except NotReadyError:
+            return False
         except RAISED:
             raise
         except Exception as error:

@@ -16,6 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import adaptive_dropout as ad
 from adaptive_dropout.functional import bias_relu_dropout, dropout_add
 from adaptive_dropout.noise import backend
+from adaptive_dropout.noise.mask import mask, mask_reference
+from adaptive_dropout.noise.settings import BERNOULLI, OfP
+from tests.noise.cases import KEY
 
 pytest.importorskip("triton")
 
@@ -233,6 +236,16 @@ def test_the_backward_pass_has_the_p_of_the_forward_pass(
     layer.p = 0.8
     torch.autograd.grad(y, leaf, torch.ones(2, 3, 4, 4).as_subclass(OnDevice))
     assert read == pytest.approx([0.3, 0.3])
+
+
+def test_a_graph_captured_without_warming_up_takes_the_reference(
+    no_launch: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    x, settings = torch.randn(3000), OfP(torch.tensor(0.3), BERNOULLI)
+    y = mask(x.as_subclass(OnDevice), settings, KEY)
+    assert torch.equal(y.as_subclass(Tensor), mask_reference(x, settings, KEY))
+    assert not backend.KERNELS["cuda"].failed
 
 
 def fastest(*calls: Callable[[], Any]) -> list[float]:

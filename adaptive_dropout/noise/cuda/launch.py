@@ -14,6 +14,8 @@ import torch
 from torch.cuda import current_device
 from triton.runtime import driver
 
+from adaptive_dropout.noise.backend import NotReadyError
+
 __all__ = ["OPTIONS", "launch"]
 
 OPTIONS = {"num_warps": 2, "enable_fp_fusion": False}
@@ -32,6 +34,9 @@ def launch(kernel, programs, arrays, pointers, numbers, constants):
         pointers: tensors of which the kernel reads single elements; None is read as 0.
         numbers: integers of 64 bits.
         constants: what the kernel is compiled for; the last, the dtype to compute in, follows from the arrays.
+
+    Raises:
+        NotReadyError: the kernel has not been compiled yet, and a CUDA graph is being captured.
     """
     if not programs:
         return
@@ -52,6 +57,9 @@ def launch(kernel, programs, arrays, pointers, numbers, constants):
     choice = (kernel.__name__, device, *[tensor.dtype for tensor in tensors], *constants[:-1])
     kept = KEPT.get(choice)
     if kept is None:
+        if device >= 0 and torch.cuda.is_current_stream_capturing():
+            # To load a kernel is not allowed meanwhile. Warming up has not started it if p was 0 then.
+            raise NotReadyError
         KEPT[choice] = _keep(kernel[(programs,)](*arguments, **OPTIONS))
         return
     if kept is by_triton:
