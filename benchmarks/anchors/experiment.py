@@ -6,8 +6,10 @@ import functools
 from pathlib import Path
 
 from benchmarks.anchors.cells import AnchorRow, run
+from benchmarks.anchors.characters import Characters
 from benchmarks.anchors.graphs import Citation, CitationNodes
 from benchmarks.anchors.methods import METHODS
+from benchmarks.anchors.minesweeper import Minesweeper
 from benchmarks.anchors.sentences import Reviews, Sentences
 from benchmarks.anchors.table import write_page
 from benchmarks.anchors.tabular import Adult, California
@@ -25,6 +27,8 @@ TASKS: Kinds = {
     "adult": Adult,
     "trec": Sentences,
     "mr": Reviews,
+    "minesweeper": Minesweeper,
+    "characters": Characters,
 }
 """Every task by its name, which is also its key in `published.PUBLISHED`."""
 

@@ -20,7 +20,7 @@ from adaptive_dropout.data.base import Examples
 from adaptive_dropout.tasks import Classifier
 from benchmarks.anchors.anchor import Anchor, require
 
-__all__ = ["GCN", "Citation", "CitationNodes", "Graph", "NodeClassifier", "read_graph"]
+__all__ = ["GCN", "Citation", "CitationNodes", "Graph", "NodeClassifier", "OneGraph", "normalise", "read_graph"]
 
 Graph = Mapping[str, Tensor]
 """``features``, sparse (nodes, features); ``adjacency``, sparse (nodes, nodes); ``y``, (nodes,); and the numbers of
@@ -43,10 +43,10 @@ def read_graph(file: Path) -> Graph:
     sums = torch.zeros(nodes).index_add_(0, places[0], values)
     shares = values / sums[places[0]]
     rows = torch.sparse_coo_tensor(places, shares, (nodes, features), check_invariants=True).coalesce()
-    return {"features": rows, "adjacency": _normalise(edges, nodes), "y": y, **split}
+    return {"features": rows, "adjacency": normalise(edges, nodes), "y": y, **split}
 
 
-def _normalise(edges: Tensor, nodes: int) -> Tensor:
+def normalise(edges: Tensor, nodes: int) -> Tensor:
     """Return the normalised adjacency of undirected ``edges``, (2, n), each given once."""
     edges = edges[:, edges[0] != edges[1]]
     itself = torch.arange(nodes).expand(2, nodes)

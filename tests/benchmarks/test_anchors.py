@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 import torch
 
 from adaptive_dropout.inference.mc_mode import noise_on
+from adaptive_dropout.tasks import LanguageModel
 from benchmarks.anchors.anchor import Anchor
 from benchmarks.anchors.cells import AnchorRow
+from benchmarks.anchors.characters import Characters
 from benchmarks.anchors.experiment import ANCHORS, TASKS
 from benchmarks.anchors.graphs import GCN, read_graph
 from benchmarks.anchors.methods import METHODS
+from benchmarks.anchors.minesweeper import DeepGCN, read_grid
 from benchmarks.anchors.published import PUBLISHED
 from benchmarks.anchors.sentences import SentenceCNN, number_words
 from benchmarks.anchors.table import lost, write_page
@@ -37,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
     label = np.arange(NODES) % 3
     column = np.concatenate([label, label + 3])
     edges = np.stack([np.arange(NODES - 3), np.arange(3, NODES)], 1)  # between nodes of a class
-    parts = {"train": np.arange(15), "val": np.arange(15, 40), "test": np.arange(40, NODES)}
+    parts: dict[str, Any] = {"train": np.arange(15), "val": np.arange(15, 40), "test": np.arange(40, NODES)}
     for name in ("graphs", "tabular", "sentences"):
         (tmp_path / "data" / name).mkdir(parents=True)
     np.savez(
@@ -132,6 +136,26 @@ def test_padding_changes_no_logits() -> None:
     x, words = number_words([["b", "a"], ["c", "a", "b"]])
     assert x.tolist() == [[2, 1, 0], [3, 1, 2]]
     assert words == 4
+
+
+def test_a_grid_is_read_in_its_published_split_and_the_network_gives_a_logit_a_field(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    masks: dict[str, Any] = {
+        f"{part}_masks": np.arange(NODES)[None] % 3 == k for k, part in enumerate(("train", "val", "test"))
+    }
+    edges = np.stack([np.arange(NODES - 1), np.arange(1, NODES)], 1)
+    features = rng.normal(size=(NODES, 7)).astype(np.float32)
+    np.savez(tmp_path / "grid.npz", node_features=features, node_labels=np.arange(NODES) % 2, edges=edges, **masks)
+    grid = read_grid(tmp_path / "grid.npz", 0)
+    assert grid["val"].tolist() == list(range(1, NODES, 3))
+    assert DeepGCN(7, 3, 4, 0.2)(grid).shape == (NODES,)
+
+
+def test_the_learning_rate_rises_and_then_falls_to_a_tenth() -> None:
+    model = Characters(every=1, validations=2000).model(SimpleNamespace(vocabulary=9), 0.1)
+    assert isinstance(model, LanguageModel)
+    share: Any = model._share
+    assert [round(share(step), 3) for step in (0, 50, 100, 1050, 2000)] == [0.01, 0.505, 1.0, 0.55, 0.1]
 
 
 @pytest.mark.slow
