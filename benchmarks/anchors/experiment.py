@@ -13,6 +13,7 @@ from benchmarks.anchors.minesweeper import Minesweeper
 from benchmarks.anchors.sentences import Reviews, Sentences
 from benchmarks.anchors.table import write_page
 from benchmarks.anchors.tabular import Adult, California
+from benchmarks.anchors.words import Words
 from benchmarks.study.command import Experiment
 from benchmarks.study.study import Kinds
 
@@ -28,6 +29,7 @@ TASKS: Kinds = {
     "trec": Sentences,
     "mr": Reviews,
     "minesweeper": Minesweeper,
+    "words": Words,
     "characters": Characters,
 }
 """Every task by its name, which is also its key in `published.PUBLISHED`."""

@@ -23,11 +23,13 @@ from benchmarks.anchors.published import PUBLISHED
 from benchmarks.anchors.sentences import SentenceCNN, number_words
 from benchmarks.anchors.table import lost, write_page
 from benchmarks.anchors.tabular import make_normal
+from benchmarks.anchors.words import WordLSTM, side_by_side
 from benchmarks.study.cells import Cell
 from benchmarks.study.study import Study, read_study
 
 STUDY = """
-tasks: {cora: {validations: 30}, california: {every: 1, validations: 20}, trec: {every: 1, validations: 20}}
+tasks: {cora: {validations: 30}, california: {every: 1, validations: 20}, trec: {every: 1, validations: 20},
+  words: {every: 2, validations: 20, hidden: 4, tokens: 1500}}
 methods: {published: , none: , adaptive: , adaptive-0.1: {kind: adaptive_from, p: 0.1}}
 seeds: [0, 1]
 """
@@ -42,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
     column = np.concatenate([label, label + 3])
     edges = np.stack([np.arange(NODES - 3), np.arange(3, NODES)], 1)  # between nodes of a class
     parts: dict[str, Any] = {"train": np.arange(15), "val": np.arange(15, 40), "test": np.arange(40, NODES)}
-    for name in ("graphs", "tabular", "sentences"):
+    for name in ("graphs", "tabular", "sentences", "ptb"):
         (tmp_path / "data" / name).mkdir(parents=True)
     np.savez(
         tmp_path / "data" / "graphs" / "cora.npz", feature_row=np.tile(np.arange(NODES), 2), feature_column=column,
@@ -54,6 +56,8 @@ def folder(tmp_path: Path) -> Path:
     questions = ["HUM:ind Who is it ?", "NUM:count How many are there ?"] * 60
     _write(tmp_path / "data" / "sentences" / "TREC.train.gz", questions)
     _write(tmp_path / "data" / "sentences" / "TREC.test.gz", ["HUM:ind Who was there ?"] * 5)
+    for part in ("train", "valid", "test"):
+        _write(tmp_path / "data" / "ptb" / f"ptb.{part}.txt.gz", ["the dog saw the cat", "the cat ran"] * 160)
     return tmp_path / "data"
 
 
@@ -151,6 +155,25 @@ def test_a_grid_is_read_in_its_published_split_and_the_network_gives_a_logit_a_f
     assert DeepGCN(7, 3, 4, 0.2)(grid).shape == (NODES,)
 
 
+def test_a_batch_of_words_goes_on_where_the_one_before_ended() -> None:
+    text = torch.arange(20 * 35 * 3 + 40)
+    examples = side_by_side(text)
+    assert len(examples) == 60
+    for i in range(40):
+        assert examples.x[i + 20][0] == examples.x[i][-1] + 1 == examples.y[i][-1]
+    torch.testing.assert_close(examples.y, examples.x + 1)
+
+
+def test_the_states_of_words_go_on_until_they_are_forgotten() -> None:
+    torch.manual_seed(0)
+    network = WordLSTM(9, 4, 0.5, 0.5).eval()
+    words = torch.randint(9, (2, 6))
+    whole = network(words)
+    network.forget()
+    torch.testing.assert_close(torch.cat([network(words[:, :3]), network(words[:, 3:])], 1), whole)
+    assert not torch.equal(network(words), whole)
+
+
 def test_the_learning_rate_rises_and_then_falls_to_a_tenth() -> None:
     model = Characters(every=1, validations=2000).model(SimpleNamespace(vocabulary=9), 0.1)
     assert isinstance(model, LanguageModel)
@@ -159,7 +182,7 @@ def test_the_learning_rate_rises_and_then_falls_to_a_tenth() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["cora", "california", "trec"])
+@pytest.mark.parametrize("task", ["cora", "california", "trec", "words"])
 @pytest.mark.parametrize("method", ["none", "published", "adaptive", "adaptive-0.1"])
 @pytest.mark.filterwarnings("ignore:the validation loss of training data cannot be measured")
 def test_every_method_trains_and_gives_the_same_row_again(task: str, method: str, folder: Path, study: Study) -> None:
