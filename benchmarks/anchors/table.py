@@ -62,7 +62,9 @@ def _gather(studies: Sequence[Study], rows: Sequence[AnchorRow]) -> tuple[dict[s
                 found[task.name] = of_task
             for method in study.methods:
                 left = len(study.seeds) - len(of_task.get(method.name, ()))
-                missing += [f"{task.name} {method.name} ({left} of {len(study.seeds)} seeds)"] if left else []
+                if of_task and left:
+                    missing.append(f"{task.name} {method.name} ({left} of {len(study.seeds)} seeds)")
+            missing += [] if of_task else [task.name]
     return found, missing
 
 

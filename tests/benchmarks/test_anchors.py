@@ -235,6 +235,7 @@ def test_what_loses_stands_first(study: Study, tmp_path: Path) -> None:
     )
     assert "| none | 1 | 75.00 | 75.00 | +5.00 | 0.25, 0.50 | 1.0 | 3 | 1.5 |" in text
     assert "cora adaptive (2 of 2 seeds)" in text
+    assert "trec, words." in text
 
 
 def test_every_task_of_the_committed_studies_has_a_published_number() -> None:
