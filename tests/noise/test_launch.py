@@ -249,9 +249,9 @@ def test_a_graph_captured_without_warming_up_takes_the_reference(
 
 
 def fastest(*calls: Callable[[], Any]) -> list[float]:
-    """The times of the calls, measured in turn; of 300 rounds the fastest, since others on the machine only add."""
+    """The times of the calls, measured in turn; of 150 rounds the fastest, since others on the machine only add."""
     times = [float("inf")] * len(calls)
-    for _ in range(300):
+    for _ in range(150):
         for place, call in enumerate(calls):
             call()
             started = time.perf_counter()
