@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+import torch.utils._triton
 
 PROPERTIES = SimpleNamespace(name="pretended", major=9, minor=0, total_memory=1 << 36, multi_processor_count=132)
 # What torch itself asks about devices that are there. Everything else still fails for want of a driver.
@@ -39,3 +40,5 @@ def pytest_configure() -> None:
                 setattr(module, name, lambda *_, answer=answer, **__: answer)
     # Optimizers and torch.compile would ask it for the current stream, which only a driver can make.
     torch.accelerator.is_available = lambda: False
+    # torch.compile names its results after what Triton's driver says of the device.
+    torch.utils._triton.triton_hash_with_backend = lambda: PROPERTIES.name

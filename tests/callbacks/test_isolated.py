@@ -96,6 +96,26 @@ def test_a_copy_shares_its_data_and_nothing_that_it_changes() -> None:
     assert made.layer.weight is not module.layer.weight
 
 
+class Caller:
+    """A callable of its own that holds a module, as `convert` gives attention."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return type(self.module).forward(self.module, x)
+
+
+def test_modules_whose_forward_is_an_object_are_copied_with_it() -> None:
+    module = nn.Sequential(*(nn.Linear(3, 3) for _ in range(20)))
+    for part in module:
+        vars(part)["forward"] = Caller(part)
+    made = copy_module(module, {})
+    assert [vars(part)["forward"].module is part for part in made] == [True] * 20
+    assert torch.equal(made(torch.ones(3)), module(torch.ones(3)))
+    assert not {id(weight) for weight in made.parameters()} & {id(weight) for weight in module.parameters()}
+
+
 def test_optimizers_are_of_the_copied_weights_and_hold_no_moments_unless_asked_to() -> None:
     module = nn.Linear(2, 2)
     optimizer = torch.optim.Adam(module.parameters(), lr=0.3)

@@ -117,6 +117,8 @@ def _prepare_callable(value: Any, memo: Memo) -> None:
     except Exception:  # whatever its parts raise
         memo[id(value)] = value
     else:
+        # Under its own id a memo holds what has to live as long as it does. That of `tried` is free from now on.
+        memo.setdefault(id(memo), []).extend(tried.pop(id(tried), []))
         memo.update(tried)
 
 
