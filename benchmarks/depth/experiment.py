@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -14,7 +14,7 @@ from benchmarks.depth.gain import Chosen, Sweeps, choose, find_sweeps, gain_of_t
 from benchmarks.depth.profile import tilted
 from benchmarks.depth.tasks import TASKS
 from benchmarks.report.markdown import show, table
-from benchmarks.report.page import Page, Rows, by_method, list_missing, write_page
+from benchmarks.report.page import Page, Rows, by_method, write_page
 from benchmarks.study.command import Experiment
 from benchmarks.study.statistics import mean_and_error, summarize
 from benchmarks.study.study import Kinds, Study
@@ -39,7 +39,7 @@ def _tables(study: Study, rows: Rows) -> str:
         found = by_method(rows, task.name)
         sweeps = find_sweeps(study, found)
         if chosen := choose(sweeps):
-            lines = [*_choices(chosen), "", *_losses(sweeps), *list_missing(study, found)]
+            lines = [*_choices(chosen), "", *_losses(sweeps), *_list_missing(study, found)]
             sections.append("\n".join([f"### {study.name}: {task.name}\n", *lines]))
     return "\n\n".join(sections)
 
@@ -47,11 +47,11 @@ def _tables(study: Study, rows: Rows) -> str:
 def _choices(chosen: Mapping[int, Chosen]) -> list[str]:
     """Return a line for each tilt, the highest test loss first, and one for the oracle."""
     tilts = next(iter(chosen.values()))
-    lines = {tilt: _line(f"{tilt:+g}" if tilt else "0", [each[tilt] for each in chosen.values()]) for tilt in tilts}
+    lines = {tilt: _line(_sign(tilt), [each[tilt] for each in chosen.values()]) for tilt in tilts}
     order = sorted(tilts, key=lambda tilt: -_mean_loss([each[tilt] for each in chosen.values()]))
     body = [[*lines[tilt], show(gain_of_tilt(chosen, tilt) or (math.nan, math.nan), 4, "+")] for tilt in order]
     best = [(oracle(each), each) for each in chosen.values()]
-    name = f"oracle: {', '.join(f'{tilt:+g}' if tilt else '0' for tilt, _ in best)}"
+    name = f"oracle: {', '.join(_sign(tilt) for tilt, _ in best)}"
     gain = show(oracle_gain(chosen) or (math.nan, math.nan), 4, "+")
     body.append([*_line(name, [each[tilt] for tilt, each in best]), gain])
     return table(("tilt", "seeds", "chosen means", "validation NLL", "test NLL", "minus tilt 0's"), body)
@@ -69,12 +69,32 @@ def _mean_loss(choices: Sequence[tuple[float, TrainedRow]]) -> float:
 
 def _losses(sweeps: Sweeps) -> list[str]:
     means = sorted({mean for by_mean in sweeps.values() for mean in by_mean})
-    body = [[f"{tilt:+g}" if tilt else "0", *(_loss(sweeps[tilt], mean) for mean in means)] for tilt in sweeps]
+    body = [[_sign(tilt), *(_loss(sweeps[tilt], mean) for mean in means)] for tilt in sweeps]
     return table(["test NLL at mean", *(f"{mean:g}" for mean in means)], body)
 
 
 def _loss(by_mean: Mapping[float, Sequence[TrainedRow]], mean: float) -> str:
     return f"{summarize(by_mean[mean], lambda row: row.test_loss)[0]:.4f}" if mean in by_mean else ""
+
+
+def _list_missing(study: Study, found: Mapping[str, Sequence[TrainedRow]]) -> Iterator[str]:
+    """Yield a line that counts the runs, and one for each tilt that lacks some, by mean with the number of seeds."""
+    expected = len(study.methods) * len(study.seeds)
+    run = sum(len(found.get(method.name, [])) for method in study.methods)
+    if run == expected:
+        return
+    yield f"\n{run} of {expected} runs; not run, with the number of seeds:"
+    short: dict[str, list[tuple[float, int]]] = {}
+    for method in study.methods:
+        if count := len(study.seeds) - len(found.get(method.name, [])):
+            name = f"tilt {_sign(method.settings['tilt'])}" if method.settings else "no dropout"
+            short.setdefault(name, []).append((method.settings.get("p", 0.0), count))
+    for name, means in sorted(short.items()):
+        yield f"\n- {name}: " + ", ".join(f"mean {mean:g} ({count})" for mean, count in sorted(means))
+
+
+def _sign(tilt: float) -> str:
+    return f"{tilt:+g}" if tilt else "0"
 
 
 def _figure(study: Study, methods: Mapping[str, Sequence[TrainedRow]], title: str) -> dict[str, Figure]:

@@ -35,7 +35,8 @@ def find_sweeps(study: Study, methods: Mapping[str, Sequence[TrainedRow]]) -> Sw
 def choose(sweeps: Sweeps) -> dict[int, Chosen]:
     """Return for each seed the mean with the lowest validation loss of each tilt.
 
-    A study that was stopped is compared fairly: only means that a seed has at every tilt can be chosen.
+    A study that was stopped is compared fairly: only means that a seed has at every tilt can be chosen, and a seed
+    without such a mean above 0 is left out.
     """
     by_seed: dict[int, dict[float, dict[float, TrainedRow]]] = {}
     for tilt, by_mean in sweeps.items():
@@ -45,7 +46,7 @@ def choose(sweeps: Sweeps) -> dict[int, Chosen]:
     chosen: dict[int, Chosen] = {}
     for seed, by_tilt in sorted(by_seed.items()):
         common = functools.reduce(set.intersection, (set(rows) for rows in by_tilt.values()))
-        if 0.0 in by_tilt and len(by_tilt) == len(sweeps) and common:
+        if 0.0 in by_tilt and len(by_tilt) == len(sweeps) and any(common):
             chosen[seed] = {tilt: _lowest(rows, common) for tilt, rows in by_tilt.items()}
     return chosen
 
