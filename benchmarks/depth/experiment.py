@@ -110,7 +110,7 @@ def _figure(study: Study, methods: Mapping[str, Sequence[TrainedRow]], title: st
         name = {-1: "rising over depth", 0: "the same everywhere", 1: "falling over depth"}[(tilt > 0) - (tilt < 0)]
         losses = [mean for mean, _ in spreads]
         axes.errorbar(list(by_mean), losses, errors, label=f"tilt {tilt:g}: {name}", capsize=2, marker=".", **look)
-    axes.set(xlabel="mean drop probability", ylabel="test NLL, nats", title=title, yscale="log")
+    axes.set(xlabel="mean drop probability", ylabel="test NLL, nats", title=title)
     finish(axes)
     legend_below(figure, axes)
     return {"tilts": figure}
