@@ -185,6 +185,7 @@ def test_the_learning_rate_rises_and_then_falls_to_a_tenth() -> None:
 @pytest.mark.parametrize("task", ["cora", "california", "trec", "words"])
 @pytest.mark.parametrize("method", ["none", "published", "adaptive", "adaptive-0.1"])
 @pytest.mark.filterwarnings("ignore:the validation loss of training data cannot be measured")
+@pytest.mark.filterwarnings("ignore:.*many workers")
 def test_every_method_trains_and_gives_the_same_row_again(task: str, method: str, folder: Path, study: Study) -> None:
     its = next(each for each in study.tasks if each.name == task)
     how = next(each for each in study.methods if each.name == method)
