@@ -107,6 +107,10 @@ TYPES = {"drawn": "*i64", "held": "*fp32", "sums": "*fp32"} | dict.fromkeys(
 )
 
 
+def modules_of(cuda: Any) -> list[Any]:
+    return [cuda.masks, cuda.normals, cuda.gates, cuda.slopes]
+
+
 def compile_for_a_device(name: str, dtype: str, choices: dict[str, Any]) -> str:
     """Return the assembly of a kernel for an H100, which needs none to be compiled."""
     from triton.backends.compiler import GPUTarget
@@ -114,7 +118,7 @@ def compile_for_a_device(name: str, dtype: str, choices: dict[str, Any]) -> str:
 
     from adaptive_dropout.noise import cuda
 
-    kernel = getattr(cuda.kernels, name)
+    kernel = next(vars(module)[name] for module in modules_of(cuda) if name in module.__all__)
     constants = {"whole": True, **choices, "work": triton.language.float32}
     constants = {argument: value for argument, value in constants.items() if argument in kernel.arg_names}
     signature = {

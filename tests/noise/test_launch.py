@@ -199,10 +199,11 @@ class Kernel:
 @pytest.fixture
 def no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of the host's work, from the layer to the start of the compiled kernel, which does nothing."""
-    from adaptive_dropout.noise.cuda import kernels, launch
+    from adaptive_dropout.noise.cuda import gates, launch, masks, normals
 
-    for name in kernels.__all__:
-        monkeypatch.setattr(kernels, name, Kernel(name))
+    for module in (masks, normals, gates):
+        for name in module.__all__:
+            monkeypatch.setattr(module, name, Kernel(name))
     monkeypatch.setattr(launch, "current_device", lambda: 0)
     monkeypatch.setattr(launch, "_stream_of", lambda: lambda device: 0)
     zero = torch.zeros((), dtype=torch.int64)

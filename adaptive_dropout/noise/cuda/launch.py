@@ -28,7 +28,7 @@ def launch(kernel, programs, arrays, pointers, numbers, constants):
     """Start ``programs`` of ``kernel(*arrays, *pointers, *numbers, *constants)`` on the device of the first array.
 
     Args:
-        kernel: of `kernels`.
+        kernel: of `masks`, `normals`, `gates` or `slopes`.
         programs: how many; 0 does nothing.
         arrays: contiguous tensors on one device.
         pointers: tensors of which the kernel reads single elements; None is read as 0.

@@ -1,4 +1,4 @@
-"""The start of each program of a kernel: its random words, and the positions of its elements."""
+"""What all kernels begin with: how they are compiled, their random words, and the positions of their elements."""
 
 # mypy: ignore-errors
 
@@ -9,10 +9,16 @@ import triton.language as tl
 
 from adaptive_dropout.noise import philox
 
-__all__ = ["BLOCK", "CHUNK", "LANES", "LEVELS", "column_of", "half_at", "half_of", "positions_of", "words_of"]
+__all__ = ["BLOCK", "CHUNK", "LANES", "LEVELS", "column_of", "half_at", "half_of", "kernel", "positions_of", "words_of"]
 
 BLOCK, CHUNK = tl.constexpr(philox.BLOCK), tl.constexpr(philox.CHUNK)
 LANES, LEVELS = tl.constexpr(philox.LANES), tl.constexpr(philox.LEVELS)
+
+NUMBERS = ["key", "size", "columns", "features", "shared"]
+POINTERS = ["drawn", "held"]  # to single numbers, which need not be aligned
+
+kernel = triton.jit(do_not_specialize=NUMBERS, do_not_specialize_on_alignment=POINTERS)
+"""Makes a kernel, which is compiled once for all numbers."""
 
 
 @triton.jit
