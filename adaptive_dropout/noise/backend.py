@@ -6,11 +6,8 @@ subclasses of Tensor and tensors on other devices.
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Callable, Sequence
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +15,11 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.compiler import is_dynamo_compiling
 
+from adaptive_dropout.noise.loading import KERNELS, Kernels
 from adaptive_dropout.noise.philox import CHUNK, LANES
 from adaptive_dropout.noise.settings import Key, OfP, Settings, as_columns, as_tensors, work_dtype
-from adaptive_dropout.noise.threads import run_in_threads
 
 __all__ = [
-    "NotReadyError",
     "differentiate",
     "differentiating",
     "in_dual_level",
@@ -36,9 +32,6 @@ __all__ = [
     "run_values",
     "traced",
 ]
-
-RAISED = (TypeError, AttributeError, NameError, LookupError, AssertionError, torch.OutOfMemoryError)
-"""Errors that do not come from a missing or failing compiler: mistakes in the code here, or a device out of memory."""
 
 PLAIN: set[type] = {Tensor, nn.Parameter}
 """The types of tensors whose memory is theirs: of a subclass, only the subclass knows what its elements are."""
@@ -211,58 +204,3 @@ def _launch_on_cpu(kernels: Kernels, name: str, arrays: list[Tensor], sums: list
 
 def _count_chunks(x: Tensor) -> int:
     return -(-x.numel() // (CHUNK * LANES))
-
-
-class NotReadyError(Exception):
-    """A kernel cannot run this once, for no fault of its own."""
-
-
-class Kernels:
-    """A module with kernels, imported when first used; after a failure, which warns once, they are not used again.
-
-    A failure is one of the machine: the compiler is missing, finds no folder for its output, or does not know the
-    device. Errors in `RAISED` are not of that kind, and are raised.
-    """
-
-    def __init__(self, module: str) -> None:
-        self.module = module
-        self.loaded: ModuleType | None = None
-        self.failed = False
-
-    def call(self, name: str, arguments: tuple[Any, ...], chunks: int | None = None) -> bool:
-        """Call the kernel ``name``, in threads for parts of the ``chunks`` if given; return whether it could."""
-        if self.failed or not (self.loaded or self._load()):
-            return False
-        kernel = getattr(self.loaded, name)
-        try:
-            if chunks is None:
-                kernel(*arguments)
-            else:
-                run_in_threads(kernel, arguments, chunks)
-        except NotReadyError:
-            return False
-        except RAISED:
-            raise
-        except Exception as error:
-            self._give_up(error)
-        return not self.failed
-
-    def _load(self) -> bool:
-        if self.loaded is None:
-            try:
-                self.loaded = importlib.import_module(f"adaptive_dropout.noise.{self.module}")
-            except Exception as error:  # whatever an installation that does not fit together raises
-                self._give_up(error)
-        return self.loaded is not None
-
-    def _give_up(self, error: Exception) -> None:
-        self.failed = True
-        warnings.warn(
-            f"noise on {self.module} is drawn in torch operations, which is slower, because its kernels failed: "
-            f"{error!r}",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-
-
-KERNELS = {device: Kernels(device) for device in ("cpu", "cuda")}

@@ -11,7 +11,7 @@ from functools import cache
 import pytest
 import torch
 
-from adaptive_dropout.noise.backend import KERNELS
+from adaptive_dropout.noise.loading import KERNELS
 
 DEVICE = "cuda"
 

@@ -11,7 +11,7 @@ from torch.autograd import forward_ad
 
 import adaptive_dropout as ad
 from adaptive_dropout.noise import cpu
-from adaptive_dropout.noise.backend import KERNELS
+from adaptive_dropout.noise.loading import KERNELS
 from adaptive_dropout.noise.philox import BLOCK, CHUNK, philox4x32
 from tests.noise.cases import KEY, PAIRS, PS, layouts, p_shapes
 

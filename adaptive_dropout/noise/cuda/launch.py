@@ -14,7 +14,7 @@ import torch
 from torch.cuda import current_device
 from triton.runtime import driver
 
-from adaptive_dropout.noise.backend import NotReadyError
+from adaptive_dropout.noise.loading import NotReadyError
 
 __all__ = ["OPTIONS", "launch"]
 
