@@ -45,7 +45,7 @@ def draw_key(x: Tensor) -> Key:
     """
     if on_kernels(x):
         return draw_plainly(x)
-    if torch.compiler.is_compiling() and not torch.compiler.is_exporting() and not transforming():
+    if torch.compiler.is_compiling() and not _is_exporting() and not transforming():
         # Operators with the same input may be merged, and x would have to be written to memory: not x but a new tensor.
         key: Tensor = torch.ops.adaptive_dropout.draw_key_in_order(torch.empty(0, device=x.device))
         return key
@@ -115,6 +115,12 @@ def mix(seed: int, offset: int) -> int:
     """
     key = _split_mix(_split_mix(seed) + offset)
     return key - (key >> 63 << 64)
+
+
+def _is_exporting() -> bool:
+    # The compiler of torch 2.11 answers torch.compiler.is_exporting() with yes, whatever it does.
+    exporting: bool = getattr(torch.compiler, "_is_exporting_flag", False)
+    return exporting
 
 
 def _draw_on_device(x: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from adaptive_dropout.noise.philox import LEVELS
 __all__ = [
     "ALPHA",
     "ALPHA_PRIME",
+    "ALPHA_PRIME_SQUARED",
     "BERNOULLI",
     "GAUSSIAN",
     "GIVEN",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 ALPHA_PRIME = -1.7580993408473766  # where SELU saturates: -lambda alpha (Klambauer et al., 2017)
+ALPHA_PRIME_SQUARED = ALPHA_PRIME**2  # a number by itself: torch 2.11 cannot compile its square for dynamic shapes
 
 GIVEN = 0
 """The number by which kernels know settings that follow no law: they come in a table."""
@@ -176,7 +178,7 @@ def _bernoulli_numbers(p: float, kind: type) -> np.ndarray[Any, Any]:
 def _alpha(p: Tensor) -> Tensor:
     dropped, q = threshold(p)
     used = dropped / LEVELS
-    a = 1 / rounded_sqrt(q * (1 + ALPHA_PRIME**2 * used))
+    a = 1 / rounded_sqrt(q * (1 + ALPHA_PRIME_SQUARED * used))
     shift = -a * used * ALPHA_PRIME
     return torch.stack((dropped, a, shift, a * ALPHA_PRIME + shift))
 
@@ -185,7 +187,7 @@ def _alpha_numbers(p: float, kind: type) -> np.ndarray[Any, Any]:
     dropped = round(p * LEVELS)
     one, prime = kind(1), kind(ALPHA_PRIME)
     q, used = kind(max(LEVELS - dropped, 1) / LEVELS), kind(dropped / LEVELS)
-    a = one / np.sqrt(q * (one + kind(ALPHA_PRIME**2) * used))
+    a = one / np.sqrt(q * (one + kind(ALPHA_PRIME_SQUARED) * used))
     shift = -a * used * prime
     return np.array(((dropped,), (a,), (shift,), (a * prime + shift,)), kind)
 

@@ -26,7 +26,7 @@ from adaptive_dropout.modules import (
     FeatureAlphaDropout,
     NoiseLayer,
 )
-from adaptive_dropout.noise.settings import ALPHA_PRIME
+from adaptive_dropout.noise.settings import ALPHA_PRIME, ALPHA_PRIME_SQUARED
 from adaptive_dropout.rates import SettableRate, named_rates
 
 __all__ = ["MASKED", "Steered", "approximated", "gaussian_noise", "steered_layers"]
@@ -97,7 +97,7 @@ def gaussian_noise(layer: NoiseLayer, x: Tensor, p: Tensor) -> Tensor:
     p = p.to(work)
     q = 1 - p
     if isinstance(layer, (AlphaDropout, FeatureAlphaDropout)):
-        a = (q * (1 + ALPHA_PRIME**2 * p)).rsqrt()
+        a = (q * (1 + ALPHA_PRIME_SQUARED * p)).rsqrt()
         return (a * (q * x + (p * q).sqrt() * (x - ALPHA_PRIME) * e)).to(x.dtype)
     return (x * (1 + (p / q).sqrt() * e)).to(x.dtype)
 

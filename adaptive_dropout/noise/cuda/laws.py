@@ -17,7 +17,7 @@ from adaptive_dropout.noise.cuda.words import LEVELS
 __all__ = ["divided", "gate_settings", "keep_mean", "mask_settings", "normal_settings", "rooted"]
 
 GIVEN, BERNOULLI = tl.constexpr(settings.GIVEN), tl.constexpr(settings.BERNOULLI.number)
-PRIME, PRIME_SQUARED = tl.constexpr(settings.ALPHA_PRIME), tl.constexpr(settings.ALPHA_PRIME**2)
+PRIME, PRIME_SQUARED = tl.constexpr(settings.ALPHA_PRIME), tl.constexpr(settings.ALPHA_PRIME_SQUARED)
 NODES = tl.constexpr(concrete.NODES)
 ROUNDED32 = tl.constexpr(1.5 * 2.0**23)  # a number so large that adding it rounds to integers
 ROUNDED64 = tl.constexpr(1.5 * 2.0**52)
