@@ -50,7 +50,7 @@ SECTIONS = {
         55,
     ),
     "synchronisation": Section(
-        "Synchronisation", "Whether it runs under `torch.cuda.set_sync_debug_mode('error')`.", 20
+        "Synchronisation", "Whether it runs under `torch.cuda.set_sync_debug_mode('error')`.", 35
     ),
     "times": Section(
         "Times",
