@@ -56,7 +56,9 @@ class Optimizer:
 
     def __init__(self, networks: Networks, kind: str, lr: float) -> None:
         self.networks, self.kind, self.lr, self.lr_scale = networks, kind, lr, 1.0
-        self.moments = [[torch.zeros_like(tensor) for tensor in networks.tensors] for _ in range(2 if kind == "adam" else 1)]
+        self.moments = [
+            [torch.zeros_like(tensor) for tensor in networks.tensors] for _ in range(2 if kind == "adam" else 1)
+        ]
         self.steps = torch.zeros(len(networks.tensors[0]), 1, 1, device=networks.tensors[0].device)
 
     @torch.no_grad()

@@ -147,7 +147,14 @@ class _Simulation:
         weights = torch.tensor(sizes, dtype=vals.dtype, device=vals.device) / sum(sizes)
         count = trained.shape[1]
         errors = trained.std(1) / math.sqrt(count)
-        columns = [(vals * weights).sum(1, True), trained.mean(1, True), errors[:, None], trivial.mean(1, True), vals, kept]
+        columns = [
+            (vals * weights).sum(1, True),
+            trained.mean(1, True),
+            errors[:, None],
+            trivial.mean(1, True),
+            vals,
+            kept,
+        ]
         numbers = torch.cat(columns, 1).double().cpu().tolist()
         total = self.task.fitting.steps
         improved, rewound, restarted = [], [], []
