@@ -6,11 +6,11 @@ The loss with dropout on cannot show overfitting, because stronger dropout alone
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from adaptive_dropout.signals.footing import mean_and_error
 
-__all__ = ["CleanLoss", "in_errors"]
+__all__ = ["CleanLoss", "known_scores", "z_score"]
 
 
 class CleanLoss:
@@ -38,10 +38,10 @@ class CleanLoss:
             losses: the clean loss of each part, always the same parts in the same order.
             val_losses: the validation loss of each part of the validation data.
 
-        Both z-scores are differences in units of their standard error. ``gap_z`` is validation minus clean loss; with a
-        single validation part, the standard error is that of the clean loss. ``clean_drop_z`` is the fall of the clean
-        loss since `mark`, over the paired differences of the parts, and 0 if nothing is marked. A single part has no
-        standard error: then ``clean_loss`` is the only signal.
+        Both z-scores are differences in units of their standard error. A single part has none. ``gap_z`` is validation
+        minus clean loss; if one of them has a single part, the standard error is that of the other, and if both have,
+        there is no ``gap_z``. ``clean_drop_z`` is the fall of the clean loss since `mark`, or since the first losses if
+        nothing is marked, over the paired differences of the parts; a single part has none.
 
         Raises:
             ValueError: there is no part, or their number has changed.
@@ -51,16 +51,13 @@ class CleanLoss:
         if self._last is not None and len(self._last) != len(losses):
             raise ValueError(f"the clean loss is of {len(losses)} parts, but was of {len(self._last)}")
         self._last = list(losses)
-        mean, error = mean_and_error(losses)
-        if len(losses) < 2:
-            return {"clean_loss": mean}
-        val_mean, val_error = mean_and_error(val_losses)
-        drop, drop_error = mean_and_error([b - now for b, now in zip(self._marked or losses, losses, strict=True)])
-        return {
-            "clean_loss": mean,
-            "gap_z": in_errors(val_mean - mean, math.hypot(error, val_error)),
-            "clean_drop_z": in_errors(drop, drop_error),
-        }
+        # The best validation may have come before the first losses; nothing would be marked until there is a better.
+        self._marked = self._marked or self._last
+        mean, error = _mean_and_known_error(losses)
+        val_mean, val_error = _mean_and_known_error(val_losses)
+        drop, drop_error = _mean_and_known_error([b - now for b, now in zip(self._marked, losses, strict=True)])
+        scores = {"gap_z": z_score(val_mean - mean, error, val_error), "clean_drop_z": z_score(drop, drop_error)}
+        return {"clean_loss": mean, **known_scores(scores)}
 
     def mark(self) -> None:
         """Measure falls from the last losses from now on."""
@@ -75,6 +72,25 @@ class CleanLoss:
         self._last, self._marked = state["last"], state["marked"]
 
 
-def in_errors(difference: float, error: float) -> float:
-    """Return ``difference`` in units of ``error``; finite even if that is 0, because signals are stored as JSON."""
-    return math.copysign(min(abs(difference) / max(error, 1e-12), 1e6), difference) if difference else 0.0
+def z_score(difference: float, *errors: float | None) -> float | None:
+    """Return ``difference`` in units of its standard error, from the ``errors`` of its sides; None if none is known.
+
+    The result is finite even if the error is 0, because signals are stored as JSON.
+
+    >>> z_score(1.0, 0.3, 0.4), z_score(1.0, 0.5, None), z_score(1.0, None)
+    (2.0, 2.0, None)
+    """
+    known = [error for error in errors if error is not None]
+    if not known:
+        return None
+    return math.copysign(min(abs(difference) / max(math.hypot(*known), 1e-12), 1e6), difference) if difference else 0.0
+
+
+def known_scores(scores: Mapping[str, float | None]) -> dict[str, float]:
+    """Return the ``scores`` that are not None: a rule must not decide by a number without a meaning."""
+    return {name: score for name, score in scores.items() if score is not None}
+
+
+def _mean_and_known_error(values: Sequence[float]) -> tuple[float, float | None]:
+    mean, error = mean_and_error(values)
+    return mean, error if len(values) > 1 else None

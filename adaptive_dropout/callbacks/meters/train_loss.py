@@ -8,7 +8,6 @@ clean one where that cannot be measured.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from adaptive_dropout.callbacks.meters.base import Meter
 from adaptive_dropout.callbacks.meters.monitored import Monitored
 from adaptive_dropout.controllers import State
 from adaptive_dropout.signals import RunningLoss
-from adaptive_dropout.signals.clean_loss import in_errors
+from adaptive_dropout.signals.clean_loss import known_scores, z_score
 from adaptive_dropout.signals.footing import differs, mean_and_error
 
 __all__ = ["OwnTrainLoss", "StandIn", "TrainLossMeter"]
@@ -136,17 +135,18 @@ class OwnTrainLoss:
 class StandIn:
     """The signals ``gap_z`` and ``clean_drop_z``, from the training loss, which lies above the clean one.
 
-    ``train`` is that loss and its standard error since the last decision, None where there is none.
+    ``train`` is that loss and its standard error since the last decision, None where there is none. A single loss has
+    no standard error; where the other side has none either, the signal is left out.
     """
 
     def __init__(self) -> None:
-        self.train: tuple[float, float] | None = None
-        self._marked: tuple[float, float] | None = None
+        self.train: tuple[float, float | None] | None = None
+        self._marked: tuple[float, float | None] | None = None
 
     def take(self, known: Mapping[str, float]) -> None:
         """Read the training loss from the ``known`` signals."""
         if "train_loss" in known:
-            self.train = known["train_loss"], known.get("train_loss_error", 0.0)
+            self.train = known["train_loss"], known.get("train_loss_error")
 
     def mark(self) -> None:
         """Remember this training loss, of the best validation, to compare later ones with."""
@@ -162,12 +162,12 @@ class StandIn:
         if self.train is None:
             return {}
         loss, error = self.train
-        val_error = mean_and_error(val_losses)[1] if val_losses else 0.0
-        signals = {"gap_z": in_errors(val_loss - loss, math.hypot(error, val_error))}
+        val_error = mean_and_error(val_losses)[1] if len(val_losses) > 1 else None
+        scores = {"gap_z": z_score(val_loss - loss, error, val_error)}
         if self._marked is not None:
             marked, marked_error = self._marked
-            signals["clean_drop_z"] = in_errors(marked - loss, math.hypot(error, marked_error))
-        return signals
+            scores["clean_drop_z"] = z_score(marked - loss, error, marked_error)
+        return known_scores(scores)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know."""

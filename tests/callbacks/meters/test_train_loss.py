@@ -65,3 +65,20 @@ def test_a_stand_in_goes_on_from_a_checkpoint() -> None:
     for each in (first, second):
         each.take({"train_loss": 0.5, "train_loss_error": 0.1})
     assert second.signals(1.0, []) == first.signals(1.0, [])
+
+
+def test_a_single_training_loss_without_validation_losses_has_no_score() -> None:
+    stand_in = StandIn()
+    stand_in.take({"train_loss": 0.8})
+    stand_in.mark()
+    stand_in.take({"train_loss": 0.6})
+    assert stand_in.signals(1.0, []) == {}
+    assert stand_in.signals(1.0, [1.0]) == {}
+    assert stand_in.signals(1.0, [0.96, 1.04]) == {"gap_z": pytest.approx(0.4 / 0.04)}
+
+
+def test_a_state_of_an_earlier_version_goes_on() -> None:
+    stand_in = StandIn()
+    stand_in.load_state_dict({"marked": (0.8, 0.0)})
+    stand_in.take({"train_loss": 0.6, "train_loss_error": 0.1})
+    assert stand_in.signals(1.0, [])["clean_drop_z"] == pytest.approx(2.0)
