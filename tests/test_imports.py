@@ -17,7 +17,7 @@ ROWS = [
     {"probability", "checks"},
     {"schedules", "controllers", "noise"},
     {"functional", "rates", "nested", "tracking", "transfer"},
-    {"contexts"},
+    {"contexts", "layouts"},
     {"modules"},
     {"signals", "steering", "conversion", "penalties", "pruning"},
     {"inference", "estimators"},

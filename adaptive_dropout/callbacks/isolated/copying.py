@@ -22,6 +22,8 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from adaptive_dropout.callbacks.packages import both
+from adaptive_dropout.layouts import COMPRESSED
+from adaptive_dropout.nested import new_copy
 
 __all__ = ["Memo", "copy_module", "copy_optimizers"]
 
@@ -95,6 +97,8 @@ def _prepare(value: Any, memo: Memo) -> None:
         return
     if isinstance(value, Tensor) and not value.is_leaf:
         memo[id(value)] = value.detach().clone()
+    elif isinstance(value, Tensor) and value.layout in COMPRESSED:
+        memo[id(value)] = new_copy(value, value.device)  # torch cannot deep-copy it
     elif isinstance(value, torch.Generator):
         memo[id(value)] = value.clone_state()
     elif isinstance(value, SHARED):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from adaptive_dropout.callbacks.isolated.guard import fixed_seed, without_side_e
 from adaptive_dropout.callbacks.isolated.silent_trainer import silent_trainer
 from adaptive_dropout.callbacks.losses import loss_in
 from adaptive_dropout.contexts import evaluating
+from adaptive_dropout.layouts import deep_copy
 
 __all__ = ["IsolatedSteps", "check_differentiable", "isolated_steps"]
 
@@ -42,7 +42,7 @@ class IsolatedSteps:
         """
         self._log_to([])
         with self._trainer.precision_plugin.train_step_context():
-            output = _call(self.module.training_step, copy.deepcopy(batch))
+            output = _call(self.module.training_step, deep_copy(batch))
         loss = loss_in(output)
         if loss is None:
             raise ValueError(
@@ -59,7 +59,7 @@ class IsolatedSteps:
         heard: list[Tensor] = []
         self._log_to(heard)
         with evaluating(self.module), self._trainer.precision_plugin.val_step_context():
-            output = _call(self.module.validation_step, copy.deepcopy(batch))
+            output = _call(self.module.validation_step, deep_copy(batch))
         returned = loss_in(output)
         heard += [] if returned is None else [returned]
         if not heard:

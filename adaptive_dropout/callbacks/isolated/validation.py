@@ -16,6 +16,7 @@ from adaptive_dropout.callbacks.losses import ValidationLosses
 from adaptive_dropout.callbacks.trainer import as_validated, logged_metrics
 from adaptive_dropout.contexts import eager
 from adaptive_dropout.inference.mc_mode import noise_on
+from adaptive_dropout.layouts import deep_copy
 from adaptive_dropout.transfer import read_numbers
 
 __all__ = ["IsolatedValidation", "Validated", "find_logged_metrics", "losses_of_batches"]
@@ -153,4 +154,4 @@ class _Copies:
         return len(self._batches)
 
     def __iter__(self) -> Iterator[Any]:
-        return (copy.deepcopy(batch) for batch in self._batches)
+        return (deep_copy(batch) for batch in self._batches)

@@ -7,7 +7,6 @@ has no side effect: other data sets count, cache, draw or read files when read.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -26,6 +25,7 @@ from torch.utils.data import (
 
 from adaptive_dropout.callbacks.isolated.guard import fixed_seed
 from adaptive_dropout.contexts import replaced
+from adaptive_dropout.layouts import bytes_stored, deep_copy
 
 __all__ = ["KeptBatches", "RunBatches", "batch_size", "batches_in_memory", "loader_in_memory"]
 
@@ -62,8 +62,8 @@ class KeptBatches:
         """Keep a copy of ``batch``, unless it is None or less than half of the first, as an epoch's last may be."""
         if self.full or batch is None or 2 * (batch_size(batch) or 1) < (self.size or 1):
             return
-        self.batches.append(copy.deepcopy(batch))
-        self._bytes += sum(tensor.nbytes for tensor in _tensors(batch))
+        self.batches.append(deep_copy(batch))
+        self._bytes += sum(bytes_stored(tensor) for tensor in _tensors(batch))
 
 
 class RunBatches:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from adaptive_dropout.callbacks.trainer import batches_between_validations
+from adaptive_dropout.layouts import rows
 from adaptive_dropout.nested import new_copy
 
 __all__ = ["Budget", "Window", "cut"]
@@ -150,7 +151,7 @@ def cut(batch: Any, size: int, start: int, end: int) -> Any:
 
     def piece(leaf: Any) -> Any:
         if isinstance(leaf, Tensor) and leaf.dim() and len(leaf) == size:
-            return new_copy(leaf[start:end], leaf.device)
+            return new_copy(rows(leaf, start, end), leaf.device)
         return leaf
 
     return tree_map(piece, batch)

@@ -13,6 +13,7 @@ from adaptive_dropout.callbacks.isolated.copying import copy_module
 from adaptive_dropout.callbacks.isolated.guard import fixed_seed, without_side_effects
 from adaptive_dropout.contexts import eager
 from adaptive_dropout.controllers import State
+from adaptive_dropout.layouts import deep_copy
 from adaptive_dropout.signals import CleanLoss
 from adaptive_dropout.transfer import read_numbers
 
@@ -91,7 +92,7 @@ class TrainerCleanLoss:
         ours.callback_handler.callbacks = []
         ours.log = _nothing
         with fixed_seed(), without_side_effects(), eager():
-            found = [ours.prediction_step(model, copy.deepcopy(p), prediction_loss_only=True)[0] for p in self._parts]
+            found = [ours.prediction_step(model, deep_copy(p), prediction_loss_only=True)[0] for p in self._parts]
         losses = read_numbers([loss for loss in found if loss is not None])
         if len(losses) < len(found):
             raise ValueError("the model returns no loss for its training data; give it labels")
