@@ -15,6 +15,7 @@ from adaptive_dropout.callbacks.isolated import IsolatedValidation, losses_of_ba
 from adaptive_dropout.callbacks.losses import ValidationLosses, batch_loss
 from adaptive_dropout.callbacks.meters.base import Meter
 from adaptive_dropout.callbacks.meters.batches import RunBatches, batches_in_memory, loader_in_memory
+from adaptive_dropout.callbacks.meters.examples import distinct
 from adaptive_dropout.callbacks.meters.monitored import Monitored
 from adaptive_dropout.callbacks.meters.train_loss import OwnTrainLoss, StandIn
 from adaptive_dropout.callbacks.trainer import batches_between_validations
@@ -37,6 +38,8 @@ class CleanLossMeter(Meter):
     The fixed part of the training data is made of whole batches: at least four, and as many as have 300 examples, but
     at most 12 and an eighth of the batches between two validations. They are spread over the data where it lies in
     memory; else they are the first batches of the run as they left their loader, and other batches after a resume.
+    Those that hold the same examples count once: where all training data is one batch, there is no standard error, and
+    ``clean_drop_z`` is left out, ``gap_z`` too if validation has a single batch.
     Lightning's own loop validates them on a copy of the module in a trainer of its own (`callbacks.isolated`), so that
     the run is not affected. They are never merged into larger ones: a loss may depend on the size of its batch, the
     memory may not hold a larger one, and the standard error needs a loss for each. All losses stay on the device until
@@ -162,6 +165,7 @@ class CleanLossMeter(Meter):
         """Stop collecting batches; measure the loss before any training, on validation data too."""
         kept, val = self._batches.train, self._batches.val
         self._batches.unwatch()
+        kept.batches, val.batches = distinct(kept.batches), distinct(val.batches)
         first = self._measure_losses(copies if self._untrained is None else self._untrained.copy, kept.batches)
         # A batch that has no loss at first, as with a broken example, never has one.
         fine = [math.isfinite(loss) for loss in first]
