@@ -13,6 +13,7 @@ from typing import NamedTuple
 __all__ = ["Footing", "compare_untrained", "differs", "mean_and_error"]
 
 CLOSE = 0.05  # of the loss: differences up to this can come from chance and the order of the data
+ALONE = 0.5  # of the loss: how far one batch and another may be apart by chance, where there is no standard error
 FAR = 0.1  # of the loss: with a larger difference, two losses are not the same function
 SURE = 3.0  # standard errors
 
@@ -35,7 +36,8 @@ def compare_untrained(
     """Return how an untrained network's losses of training batches compare with those of validation batches.
 
     The network has seen neither, so a difference beyond chance comes from how the losses are computed. Batches of one
-    size count as computed in the same way.
+    size count as computed in the same way. With one batch of each, chance is not known: then the losses are means or
+    sums, whichever brings them nearer, unless that leaves half of the loss.
 
     >>> compare_untrained([64.0, 66.0], [130.0, 130.5], sizes=(32, 64))  # sums over batches
     Footing(factor=2.0, levels=True)
@@ -50,9 +52,14 @@ def compare_untrained(
     if size is not None and size == val_size:
         return Footing()
     margin = SURE * math.hypot(train_error, val_error) + CLOSE * abs(of_val)
-    if abs(of_val - of_train) <= margin or not math.isfinite(of_val - of_train):
+    as_means = abs(of_val - of_train)
+    as_sums = abs(of_val - of_train * val_size / size) if size and val_size else math.inf
+    alone = len(clean) < 2 and len(val) < 2
+    if alone:
+        margin = ALONE * abs(of_val)
+    if not math.isfinite(as_means) or (as_means <= margin and not (alone and as_sums < as_means)):
         return Footing()
-    if size and val_size and abs(of_val * size - of_train * val_size) <= margin * size:
+    if as_sums <= margin and size and val_size:
         return Footing(val_size / size)
     ratio = of_val / of_train if of_train else 1.0
     return Footing(ratio if ratio > 0 else 1.0, levels=False)

@@ -47,3 +47,12 @@ def test_two_losses_differ_only_beyond_chance_and_beyond_a_tenth() -> None:
 def test_a_single_value_has_no_error() -> None:
     assert mean_and_error([2.0]) == (2.0, 0.0)
     assert mean_and_error([1.0, 3.0]) == (2.0, 1.0)
+
+
+def test_two_single_batches_leave_much_to_chance_and_are_the_nearer_of_mean_and_sum() -> None:
+    # The mean square of 100 and of 150 numbers that are nearly normal: 15 % apart in two draws of five.
+    assert compare_untrained([1.15], [1.0], sizes=(100, 150)) == Footing()
+    assert compare_untrained([115.0], [150.0], sizes=(100, 150)) == Footing(1.5)
+    assert compare_untrained([1.15], [1.0], sizes=(None, None)) == Footing()
+    assert not compare_untrained([2.0], [1.0], sizes=(100, 150)).levels
+    assert not compare_untrained([1.15], [1.0, 1.01, 0.99], sizes=(100, 50)).levels
