@@ -98,7 +98,8 @@ class RewindController(Controller):
     Signals: ``val_loss``, ``step`` and ``total_steps``. The others are used if they are there: ``train_loss`` and
     ``clean_loss`` (see `SlopeController`); ``gap_z``, the gap between validation and clean loss in standard errors;
     ``clean_drop_z``, how far the clean loss has fallen since the best validation in standard errors (without these two
-    a rewind never raises); ``trivial_loss`` (without it nothing restarts). The callbacks measure them.
+    a rewind raises only where ``train_loss`` is below half of ``val_loss``); ``trivial_loss`` (without it nothing
+    restarts). The callbacks measure them, and leave out scores whose standard error is not known.
     """
 
     controller: Controller = field(default_factory=lambda: Chain((SlopeController(), BalanceController())))

@@ -196,6 +196,14 @@ def test_levels_that_cannot_be_compared_leave_it_to_whether_training_went_on() -
     assert not overfits(1.0, seen | {"gap_z": 1.0})
 
 
+def test_where_no_error_is_known_a_training_loss_below_half_of_validations_is_overfitting() -> None:
+    seen = {"val_loss": 1.0, "clean_loss": 0.1}
+    assert overfits(1.0, seen | {"train_loss": 0.4})
+    assert not overfits(1.0, seen | {"train_loss": 0.6})
+    assert not overfits(-1.0, seen | {"val_loss": -1.0, "train_loss": -3.0})  # of a loss below 0 there is no half
+    assert not overfits(1.0, seen)
+
+
 def one_loop(log: list[dict[str, float]], start: float) -> list[tuple[float, bool, bool, bool]]:
     """The combined rule as one imperative loop: (p, improved, rewind, restart) for each validation."""
     low, high = logit(0.001), logit(0.9)
