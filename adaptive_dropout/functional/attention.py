@@ -16,6 +16,9 @@ from adaptive_dropout.noise.backend import in_dual_level, on_kernels
 
 __all__ = ["scaled_dot_product_attention"]
 
+FUSED = {"cuda"}
+"""The kinds of devices on which attention is fused."""
+
 
 def scaled_dot_product_attention(
     query: Tensor,
@@ -39,7 +42,8 @@ def scaled_dot_product_attention(
 
     Otherwise the weights are written out and stored, in memory proportional to time x time, which on a CPU is also the
     faster of the two: for a p on the device, or for each weight, under ``torch.func``, in forward-mode AD, while a CUDA
-    graph is captured, and where `torch.nn.attention.sdpa_kernel` allows ``MATH`` only.
+    graph is captured, and where `torch.nn.attention.sdpa_kernel` allows ``MATH`` only. Compiled code keeps what was
+    allowed while it was compiled.
 
     Args:
         query: (..., time, channels).
@@ -76,13 +80,19 @@ def scaled_dot_product_attention(
 
 def _may_fuse(query: Tensor, p: float | Tensor) -> bool:
     """Return whether the fused kernels may be called: on a CUDA device, with nothing between torch and the call."""
-    if not query.is_cuda:
-        return False
-    if not (torch.backends.cuda.flash_sdp_enabled() or torch.backends.cuda.mem_efficient_sdp_enabled()):  # type: ignore[no-untyped-call]
+    if query.device.type not in FUSED or not _fusing_is_allowed():
         return False
     if torch.compiler.is_compiling():
         return not isinstance(p, Tensor) or (p.is_cpu and p.dim() == 0 and not p.requires_grad)
     return on_kernels(query) and not in_dual_level() and not torch.cuda.is_current_stream_capturing()
+
+
+# The compiler cannot record torch's two questions, and would end its graph at each attention. It keeps the answers that
+# they had while it compiled, in a `sdpa_kernel` of the compiled code too.
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _fusing_is_allowed() -> bool:
+    cuda = torch.backends.cuda
+    return cuda.flash_sdp_enabled() or cuda.mem_efficient_sdp_enabled()  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _known(p: float | Tensor) -> float | None:

@@ -38,8 +38,9 @@ def is_known_zero(p: float | Tensor, number: float | None) -> bool:
     if p.is_cpu:
         # In forward mode p may have a derivative although requires_grad is False.
         return number == 0.0 and not in_dual_level()
-    # On another device only what the rate has left on its tensor is known.
-    if getattr(p, "known_p", None) != 0.0 or not on_kernels(p) or p.requires_grad:
+    # On another device only what the rate has left on its tensor is known. Compiled code, which takes no kernels, must
+    # not read it: it would be compiled anew for each p.
+    if not on_kernels(p) or getattr(p, "known_p", None) != 0.0 or p.requires_grad:
         return False
     return not (p.is_cuda and torch.cuda.is_current_stream_capturing())
 

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import adaptive_dropout as ad
-from adaptive_dropout.functional import scaled_dot_product_attention
+from adaptive_dropout.functional import attention, scaled_dot_product_attention
 
 MASKS = {
     "none": None,
@@ -89,3 +91,41 @@ def test_compiled_it_is_one_graph_whatever_p_is_and_draws_the_same(short_noise: 
         torch.manual_seed(step)
         torch.testing.assert_close(y, scaled_dot_product_attention(*x, rate.value))
     assert len(graphs) == 1
+
+
+@pytest.fixture
+def fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fuse attention on a CPU, where the operator has a slow twin."""
+    monkeypatch.setattr(attention, "FUSED", {"cpu"})
+    torch._dynamo.reset()
+
+
+@pytest.mark.usefixtures("fused")
+def test_where_it_is_fused_it_is_compiled_in_one_graph_while_its_rate_moves() -> None:
+    rate, counter = ad.SettableRate(0.1), CompileCounterWithBackend("aot_eager")
+
+    def twice(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return scaled_dot_product_attention(scaled_dot_product_attention(q, k, v, rate.kernel_value), k, v, 0.2)
+
+    compiled, given = torch.compile(twice, backend=counter, fullgraph=True), [x.requires_grad_() for x in inputs(2, 2)]
+    for p in (0.1, 0.0, 0.5, 0.9):
+        rate.set(p)
+        compiled(*given).sum().backward()
+    assert counter.frame_count == 1
+    assert len(calls_of_the_operator(counter)) == 1  # a p that is a number may be part of the graph
+
+
+@pytest.mark.usefixtures("fused")
+def test_compiled_code_may_forbid_to_fuse() -> None:
+    def attend(*x: Tensor) -> Tensor:
+        with sdpa_kernel(SDPBackend.MATH):
+            return scaled_dot_product_attention(*x, torch.tensor(0.3))
+
+    counter = CompileCounterWithBackend("eager")
+    torch.compile(attend, backend=counter, fullgraph=True)(*inputs(2, 2))
+    assert calls_of_the_operator(counter) == []
+
+
+def calls_of_the_operator(counter: CompileCounterWithBackend) -> list[Any]:
+    operator = torch.ops.adaptive_dropout.attention.default
+    return [node for graph in counter.graphs for node in graph.graph.nodes if node.target is operator]

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
 
+import adaptive_dropout as ad
 from adaptive_dropout import functional as F
 
 FUNCTIONS = [F.dropout, F.alpha_dropout, F.gaussian_dropout, F.concrete_dropout]
@@ -50,3 +52,19 @@ def test_a_number_and_a_tensor_of_the_same_p_draw_the_same_mask() -> None:
             results.append(F.dropout(torch.ones(size), p))
         assert torch.equal(results[0], results[1])
         assert torch.equal(results[0], results[2])
+
+
+@pytest.mark.parametrize(
+    "layer_class", [ad.Dropout, ad.Dropout2d, ad.AlphaDropout, ad.GaussianDropout, ad.ConcreteDropout]
+)
+def test_on_a_device_one_graph_serves_every_p_that_a_rate_leaves_on_its_tensor(
+    layer_class: type[ad.NoiseLayer],
+) -> None:
+    """The device has no memory: what the compiler asks is the same."""
+    torch._dynamo.reset()
+    layer, counter = layer_class(ad.SettableRate(0.3)).to("meta"), CompileCounterWithBackend("eager")
+    compiled, x = torch.compile(layer, backend=counter, fullgraph=True), torch.empty(4, 3, 2, 2, device="meta")
+    for p in (0.3, 0.0, 0.7, 0.0, 0.1):
+        layer.p = p
+        compiled(x)
+    assert counter.frame_count == 1
