@@ -38,6 +38,15 @@ def device() -> torch.device:
 
 
 @pytest.fixture(autouse=True)
+def _device_is_left_as_it_was() -> Iterator[None]:
+    """A test that fails inside of torch may leave another stream current, or waiting forbidden, for all later tests."""
+    yield
+    torch.cuda.set_stream(torch.cuda.default_stream())
+    if torch.cuda.get_sync_debug_mode():
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.fixture(autouse=True)
 def _every_kernel_compiles() -> Iterator[None]:
     yield
     # A call of a kernel that fails to compile is answered by the reference, more slowly.
