@@ -33,6 +33,8 @@ def make_row(place: Place, section: str, measured: Measured) -> Row:
 
 
 def select_last(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of the last run."""
-    last = max((row.started for row in rows), default="")
-    return [row for row in rows if row.started == last]
+    """Return the rows of the last run of each section."""
+    last: dict[str, str] = {}
+    for row in rows:
+        last[row.section] = max(row.started, last.get(row.section, ""))
+    return [row for row in rows if row.started == last[row.section]]

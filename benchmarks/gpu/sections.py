@@ -71,7 +71,7 @@ SECTIONS = {
         "Training step",
         "A GPT of 6 x 384, 6 heads, context 256, batch 64, bf16-mixed, AdamW fused; ms a step. Without validations it "
         "is the median step, with them the mean of a fit with 4 batches every 60 steps, decisions included.",
-        160,
+        150,
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The last run as Markdown: targets, missed ones first, then each section.
+"""The last run of each section as Markdown: targets, missed ones first, then each section.
 
 ``python -m benchmarks.gpu.table [results.csv]`` prints it.
 """
@@ -44,9 +44,9 @@ FORMATS = {
     "ms": "{:.3f}",
     "peak MB": "{:.0f}",
 }
-INTRODUCTION = """Written by `python -m benchmarks.gpu` from its last run in `results.csv`. Ratios are of medians over
-rounds in which each contender took a turn, in random order, in one process. The README beside it says what each number
-means."""
+INTRODUCTION = """Written by `python -m benchmarks.gpu` from the last run of each section in `results.csv`. Ratios are
+of medians over rounds in which each contender took a turn, in random order, in one process. The README beside it says
+what each number means. The load is that of the minute before the section."""
 DRY = "**A dry run: sizes are small and few, and what needs a GPU is left out. No number here is about a GPU.**"
 
 
@@ -57,9 +57,7 @@ def write_lines(rows: Sequence[Row]) -> Iterator[str]:
     if not rows:
         yield "Nothing was measured."
         return
-    place = rows[0]
-    yield f"{place.machine}; threads: {place.threads}; {place.versions}; commit {place.commit}; {place.started}"
-    yield from ("", DRY, "") if place.device == "cpu" else ("",)
+    yield from (DRY, "") if any(row.device == "cpu" for row in rows) else ()
     yield from (
         "## Targets",
         "",
@@ -70,7 +68,8 @@ def write_lines(rows: Sequence[Row]) -> Iterator[str]:
     for name, section in SECTIONS.items():
         found = [row for row in rows if row.section == name]
         yield from ("", f"## {section.title}", "", section.says, "")
-        yield from _write_section(section, found) if found else ("Not run.",)
+        yield from (_place(found[0]), "") if found else ("Not run.",)
+        yield from _write_section(section, found)
 
 
 def show(row: Row) -> str:
@@ -81,6 +80,10 @@ def show(row: Row) -> str:
     if pattern == YES_NO:
         return "yes" if row.value == 1 else f"**no**{f': {row.note}' if row.note else ''}"
     return pattern.format(row.value)
+
+
+def _place(row: Row) -> str:
+    return f"{row.machine}; threads: {row.threads}; {row.versions}; commit {row.commit}; {row.started}"
 
 
 def _write_targets(rows: Sequence[Row]) -> Iterator[str]:

@@ -110,10 +110,23 @@ def test_a_table_shows_numbers_reasons_and_what_was_broken_off() -> None:
     assert not any("dry run" in line for line in lines)
 
 
-def test_only_the_last_run_is_shown_and_a_dry_run_says_so() -> None:
-    old = make_row(Place("2025-01-01T00:00:00Z", *list(vars(PLACE).values())[1:]), "times", Measured(*[""] * 4, 1.0))
-    dry = Place(PLACE.started, "abc", "a CPU", "torch", "cpu", 1, "default")
-    lines = list(write_lines([old, make_row(dry, "bits", Measured("mask", "fp32", "", "equal", 1.0))]))
+def at(started: str, section: str, note: str, device: str = "cuda") -> Row:
+    place = Place(started, "abc", "a machine", "torch", device, 1, "default")
+    return make_row(place, section, Measured("mask", "", "", "equal", NOT_MEASURED, note))
+
+
+def test_the_last_run_of_each_section_is_shown_with_its_time() -> None:
+    rows = [at("2025", "bits", "old bits"), at("2025", "host", "only host"), at("2026", "bits", "new bits")]
+    for given in (rows, rows[::-1]):
+        text = "\n".join(write_lines(given))
+        assert "new bits" in text
+        assert "only host" in text
+        assert "old bits" not in text
+        assert text.count("commit abc; 2025") == text.count("commit abc; 2026") == 1
+
+
+def test_a_dry_run_says_so() -> None:
+    lines = list(write_lines([at("2026", "bits", "", "cpu")]))
     assert any(line.startswith("**A dry run:") for line in lines)
     assert lines.count("Not run.") == len(SECTIONS) - 1
 
