@@ -127,5 +127,5 @@ def test_compiled_code_may_forbid_to_fuse() -> None:
 
 
 def calls_of_the_operator(counter: CompileCounterWithBackend) -> list[Any]:
-    operator = torch.ops.adaptive_dropout.attention.default
+    operator = torch.ops.adaptive_dropout.attend.default
     return [node for graph in counter.graphs for node in graph.graph.nodes if node.target is operator]

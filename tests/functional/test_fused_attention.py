@@ -32,11 +32,13 @@ def inputs(key_heads: int = 4, channels: int = 8, dtype: torch.dtype = torch.flo
 @pytest.mark.parametrize("mask", [None, TRIL[None, None], torch.randn(1, 4, 6, 6, dtype=torch.float64)])
 def test_it_is_registered_as_compilers_need_it(key_heads: int, mask: Tensor | None) -> None:
     given = inputs(key_heads)
-    args = (*given, mask, torch.tensor(0.3), mask is None, 0.3)
-    torch.library.opcheck(attention, args)
-    drawn = [x.detach() for x in attention(*args)]
     plain = [x.detach() for x in given]
+    args = (*plain, mask, torch.tensor(0.3), mask is None, 0.3)
+    torch.library.opcheck(attention, args)
+    drawn = list(attention(*args))
     torch.library.opcheck(attention_backward, (torch.randn_like(drawn[0]), plain, mask, drawn, args[5], 0.3, False))
+    differentiable = torch.ops.adaptive_dropout.attend.default
+    torch.library.opcheck(differentiable, (*given, *args[3:]), test_utils="test_aot_dispatch_static")
 
 
 @pytest.mark.parametrize("key_heads", [4, 2])
@@ -192,6 +194,14 @@ def test_autocast_reaches_the_operator() -> None:
     q, k, v = (x.detach().float() for x in inputs())
     with torch.autocast("cpu", torch.bfloat16):
         assert attend(q, k, v, torch.tensor(0.1), None, True, 0.3).dtype is torch.bfloat16
+
+
+def test_a_second_derivative_raises() -> None:
+    given = inputs()
+    y = attend(*given, torch.tensor(0.3), None, True, 0.3)
+    (gradient,) = torch.autograd.grad(y.square().sum(), given[:1], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
 
 
 def test_an_impossible_p_raises() -> None:

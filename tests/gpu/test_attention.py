@@ -101,7 +101,7 @@ def test_compiled_gpt_is_one_graph_over_twenty_changes_of_its_rates() -> None:
             ad.set_rates(model, dict.fromkeys(ad.get_rates(model), step / 25))
             compiled(tokens).float().square().mean().backward()
     assert counter.frame_count == 1
-    operator = torch.ops.adaptive_dropout.attention.default
+    operator = torch.ops.adaptive_dropout.attend.default
     assert sum(node.target is operator for node in counter.graphs[0].graph.nodes) == 2
     assert all(weight.grad.isfinite().all() for weight in model.parameters() if weight.grad is not None)
 
