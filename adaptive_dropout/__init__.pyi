@@ -10,6 +10,7 @@ from .controllers import (
     Partition as Partition,
     PlateauController as PlateauController,
     ResponseController as ResponseController,
+    RestartController as RestartController,
     RewindController as RewindController,
     SlopeController as SlopeController,
     SpeedLimit as SpeedLimit,

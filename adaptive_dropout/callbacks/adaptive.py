@@ -12,7 +12,7 @@ from rich.table import Table
 
 from adaptive_dropout.callbacks.control import DropoutRateControl
 from adaptive_dropout.callbacks.trainer import averages, best_checkpoint
-from adaptive_dropout.controllers import Controller, RewindController
+from adaptive_dropout.controllers import Controller, RestartController
 from adaptive_dropout.conversion.found import find
 from adaptive_dropout.conversion.swap import adapt
 
@@ -22,16 +22,19 @@ __all__ = ["AdaptiveDropout"]
 class AdaptiveDropout(DropoutRateControl):
     """Finds the dropout layers of any LightningModule, steers their rates, and leaves the best weights in the model.
 
-    What `adaptive_dropout.convert` reaches is made adjustable before the optimizers exist; this library's stays. The
-    rates start where the model has them. Put it in front of callbacks that copy or average the model. Under
-    `WeightAveraging` the best weights are the average that validation measured. If an exception ends the run, the
+    What `adaptive_dropout.convert` reaches is made adjustable before the optimizers exist; this library's stays. All
+    rates start at ``start``, so it does not matter which rates the model was built with. A second ``fit`` of the same
+    model goes on from the rates that the first one found. Put it in front of callbacks that copy or average the model.
+    Under `WeightAveraging` the best weights are the average that validation measured. If an exception ends the run, the
     model keeps its last weights; a checkpoint saved on the exception holds the best.
 
     Args:
-        controller: the rule; `RewindController` by default.
+        controller: the rule; `RestartController` by default.
         monitor, folder, mode: as in `DropoutRateControl`.
+        start: the p in [0, 1] at which the default rule starts, .2 by default; ``"model"`` starts where the model is.
 
     Raises:
+        ValueError: ``start`` is out of range, or given beside a ``controller``, which has its own.
         TypeError, ValueError, KeyError, OSError: as `DropoutRateControl`.
     """
 
@@ -43,8 +46,15 @@ class AdaptiveDropout(DropoutRateControl):
         monitor: str | None = None,
         folder: str | Path | None = None,
         mode: str | None = None,
+        start: float | str | None = None,
     ) -> None:
-        super().__init__(RewindController() if controller is None else controller, monitor, folder, mode)
+        if controller is None:
+            controller = RestartController() if start is None else RestartController(start=start)
+        elif start is not None:
+            raise ValueError(
+                f"start={start!r} is for the default rule; {type(controller).__name__} has a start of its own"
+            )
+        super().__init__(controller, monitor, folder, mode)
         self.start: dict[str, float] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -75,7 +85,8 @@ class AdaptiveDropout(DropoutRateControl):
         assert self.state is not None
         best = getattr(self.state, "best", None)
         kept = "" if best is None else f", {self.monitored.name} {self.monitored.loss(best):.4g} kept"
-        title = f"dropout rates found, {getattr(self.state, 'rewinds', 0)} rewinds{kept}"
+        restarts, rewinds = (getattr(self.state, name, 0) for name in ("restarts", "rewinds"))
+        title = f"dropout rates found, {restarts} restarts, {rewinds} rewinds{kept}"
         table = Table("rate", "start", "end", title=title, title_justify="left")
         for name, p in self.state.rates.items():
             table.add_row(name, f"{self.start[name]:.3f}", f"{p:.3f}")

@@ -1,6 +1,8 @@
 """Controllers: rules that turn signals into rates, each with its memory in a state. Standard library only.
 
-- `RewindController`, the default: follows both loss curves; on a stall it goes back to the best weights.
+- `RestartController`, the default: follows both loss curves from a start of its own; on an early stall it begins anew
+  at other rates, later it rewinds.
+- `RewindController` does the same from the model's rates, and on a stall goes back to the best weights.
 - `PlateauController` moves the rates when validation stalls: up where it is worse than training, down otherwise.
 - `GapController` keeps validation loss minus training loss in a band.
 - `HypergradientController` and `ResponseController` follow a derivative of the validation loss by each rate, measured
@@ -22,6 +24,7 @@ from adaptive_dropout.controllers.gap import GapController
 from adaptive_dropout.controllers.gradient import HypergradientController, ResponseController
 from adaptive_dropout.controllers.partition import Partition
 from adaptive_dropout.controllers.plateau import PlateauController
+from adaptive_dropout.controllers.restart import RestartController
 from adaptive_dropout.controllers.rewind import RewindController
 from adaptive_dropout.controllers.serialization import (
     controller_from_dict,
@@ -42,6 +45,7 @@ __all__ = [
     "Partition",
     "PlateauController",
     "ResponseController",
+    "RestartController",
     "RewindController",
     "SlopeController",
     "SpeedLimit",

@@ -84,6 +84,10 @@ class Controller(ABC):
         """
         return frozenset()
 
+    def starting_rates(self, rates: Mapping[str, float]) -> dict[str, float]:
+        """Return the rates at which a run starts, from those of the model; the same unless the rule has its own."""
+        return dict(rates)
+
     @abstractmethod
     def init(self, rates: Mapping[str, float]) -> State:
         """Return the state before the first decision, with exactly these rates."""

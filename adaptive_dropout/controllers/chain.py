@@ -50,6 +50,12 @@ class Chain(Controller):
         """Return what any of the rules needs."""
         return frozenset().union(*(controller.needs() for controller in self.controllers))
 
+    def starting_rates(self, rates: Mapping[str, float]) -> dict[str, float]:
+        """Return where the last rule with a start of its own starts."""
+        for controller in self.controllers:
+            rates = controller.starting_rates(rates)
+        return dict(rates)
+
     def init(self, rates: Mapping[str, float]) -> ChainState:
         """Return each rule's first state."""
         return ChainState(rates, states=tuple(controller.init(rates) for controller in self.controllers))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from adaptive_dropout.controllers.base import read_signal
 from adaptive_dropout.probability import clip, expit, logit
 
-__all__ = ["HIGH", "LOW", "raise_until_felt", "share_of_run", "shift", "shift_logits"]
+__all__ = ["HIGH", "LOW", "between", "raise_until_felt", "share_of_run", "shift", "shift_logits"]
 
 LOW, HIGH = 0.001, 0.9
 """The bounds of rules that move logits: at 0 and 1 a logit is infinite."""
@@ -41,7 +41,20 @@ def shift_logits(rates: Mapping[str, float], change: float) -> dict[str, float]:
     """
     if change == 0.0:
         return dict(rates)
-    return {name: clip(expit(logit(clip(p, LOW, HIGH)) + change), LOW, HIGH) for name, p in rates.items()}
+    return {name: clip(expit(_bounded_logit(p) + change), LOW, HIGH) for name, p in rates.items()}
+
+
+def between(rates: Mapping[str, float], others: Mapping[str, float]) -> dict[str, float]:
+    """Return the rates halfway from ``rates`` to ``others`` on the scale of logits, within [LOW, HIGH].
+
+    >>> {name: round(p, 3) for name, p in between({"fc": 0.8}, {"fc": 0.2}).items()}
+    {'fc': 0.5}
+    """
+    return {name: expit((_bounded_logit(p) + _bounded_logit(others[name])) / 2) for name, p in rates.items()}
+
+
+def _bounded_logit(p: float) -> float:
+    return logit(clip(p, LOW, HIGH))
 
 
 def raise_until_felt(rates: Mapping[str, float]) -> dict[str, float]:

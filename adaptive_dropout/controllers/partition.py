@@ -62,22 +62,23 @@ class Partition(Controller):
         """Return what any of the rules needs."""
         return frozenset().union(*(controller.needs() for controller in self.controllers.values()))
 
+    def starting_rates(self, rates: Mapping[str, float]) -> dict[str, float]:
+        """Return where the rule of each part starts.
+
+        Raises:
+            KeyError: as `init`.
+        """
+        parts = self._parts(rates)
+        started = {glob: self.controllers[glob].starting_rates(part) for glob, part in parts.items()}
+        return {name: started[self._glob_of(name)][name] for name in rates}
+
     def init(self, rates: Mapping[str, float]) -> PartitionState:
         """Return each part's first state.
 
         Raises:
             KeyError: a rate that no glob matches, or a glob left without a rate.
         """
-        parts: dict[str, dict[str, float]] = {glob: {} for glob in self.controllers}
-        for name, p in rates.items():
-            parts[self._glob_of(name)][name] = p
-        for glob, part in parts.items():
-            if not part and (glob != "*" or not rates):
-                raise KeyError(
-                    f"no rate is left for glob {glob!r}: the rates are {sorted(rates)}, "
-                    f"and each goes to the first of the globs {list(parts)} that matches it"
-                )
-        states = {glob: self.controllers[glob].init(part) for glob, part in parts.items() if part}
+        states = {glob: self.controllers[glob].init(part) for glob, part in self._parts(rates).items()}
         return PartitionState(rates, states=states)
 
     def update(self, state: State, signals: Mapping[str, float]) -> PartitionState:
@@ -97,6 +98,19 @@ class Partition(Controller):
             reason="; ".join(f"{glob}: {part.reason}" for glob, part in states.items() if part.reason),
             states=states,
         )
+
+    def _parts(self, rates: Mapping[str, float]) -> dict[str, dict[str, float]]:
+        """Return the rates of each part that has any."""
+        parts: dict[str, dict[str, float]] = {glob: {} for glob in self.controllers}
+        for name, p in rates.items():
+            parts[self._glob_of(name)][name] = p
+        for glob, part in parts.items():
+            if not part and (glob != "*" or not rates):
+                raise KeyError(
+                    f"no rate is left for glob {glob!r}: the rates are {sorted(rates)}, "
+                    f"and each goes to the first of the globs {list(parts)} that matches it"
+                )
+        return {glob: part for glob, part in parts.items() if part}
 
     def _glob_of(self, name: str) -> str:
         for glob in self.controllers:

@@ -34,6 +34,10 @@ class Wrapper(Controller, ABC):
         """Return what the other controller needs."""
         return self.controller.needs()
 
+    def starting_rates(self, rates: Mapping[str, float]) -> dict[str, float]:
+        """Return where the other controller starts."""
+        return self.controller.starting_rates(rates)
+
     def init(self, rates: Mapping[str, float]) -> State:
         """Return the other controller's first state."""
         return self.controller.init(rates)

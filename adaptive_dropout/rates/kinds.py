@@ -133,6 +133,9 @@ class SettableRate(StoredRate):
 
     writer = "set(), the user or a controller"
 
+    found = False
+    """Whether a controller has steered the rate to where it is, in a run that has ended."""
+
     def set(self, p: float) -> None:
         """Move the rate to ``p`` in [0, 1].
 

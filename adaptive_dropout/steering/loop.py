@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from adaptive_dropout.controllers import Controller, State, controller_to_dict, state_from_dict, state_to_dict
 from adaptive_dropout.controllers.base import NO_DECISION, check_controller, update_safely
-from adaptive_dropout.rates import SettableRate, get_rates, set_rates
+from adaptive_dropout.rates import SettableRate, get_rates, named_rates, set_rates
 from adaptive_dropout.steering.rewinder import Rewinder
 from adaptive_dropout.tracking.decisions import FILE, Decision, DecisionsFile
 from adaptive_dropout.tracking.run import Run
@@ -71,6 +71,8 @@ class ControlLoop:
         rates = get_rates(model, SettableRate)
         if not rates:
             raise ValueError("the model has no settable rate; convert(model) makes its dropout layers adjustable")
+        if not any(rate.found for _, rate in named_rates(model, SettableRate)):
+            rates = controller.starting_rates(rates)
         self.state = controller.init(rates)
         self.run = Run(uuid.uuid4().hex, controller_to_dict(controller), "val_loss", rates, state_to_dict(self.state))
         self._rewinder: Rewinder | None = None
@@ -120,7 +122,13 @@ class ControlLoop:
             self._rewinder.restore()
 
     def finish(self) -> None:
-        """Leave the best weights in the model, if the rule kept any, and close the file."""
+        """Leave the best weights in the model, if the rule kept any, and close the file.
+
+        Rates that were moved are then found: another loop on this model goes on from them, wherever its rule starts.
+        """
+        for name, rate in named_rates(self._model, SettableRate):
+            if rate.p != self.run.rates[name]:
+                rate.found = True
         if self._rewinder is not None:
             self._rewinder.finish()
         self.close()

@@ -15,7 +15,7 @@ from adaptive_dropout.callbacks.transformers.checkpoint import kept_in, load_sna
 from adaptive_dropout.callbacks.transformers.checks import check_run, examples_between
 from adaptive_dropout.callbacks.transformers.clean_loss import TrainerCleanLoss
 from adaptive_dropout.callbacks.transformers.loss import LoggedLoss
-from adaptive_dropout.controllers import Controller, RewindController, State
+from adaptive_dropout.controllers import Controller, RestartController, State
 from adaptive_dropout.controllers.base import check_controller
 from adaptive_dropout.conversion.found import find
 from adaptive_dropout.conversion.swap import adapt
@@ -45,7 +45,7 @@ class AdaptiveDropoutCallback(TrainerCallback):
 
     Args:
         trainer: the Trainer that the callback is added to.
-        controller: the rule; `RewindController` by default.
+        controller: the rule; `RestartController` by default.
         monitor: the metric that is the validation loss, to be minimised.
         folder: as in `DropoutRateControl`.
 
@@ -68,10 +68,10 @@ class AdaptiveDropoutCallback(TrainerCallback):
         monitor: str = "eval_loss",
         folder: str | Path | None = None,
     ) -> None:
-        self.controller = check_controller(RewindController() if controller is None else controller)
+        self.controller = check_controller(RestartController() if controller is None else controller)
         if other := self.controller.needs() - {"clean_loss", "snapshot"}:
             raise ValueError(
-                f"the controller needs {sorted(other)}, measured in Lightning only; use RewindController()"
+                f"the controller needs {sorted(other)}, measured in Lightning only; use RestartController()"
             )
         self.trainer = trainer
         self.monitor = monitor
@@ -92,7 +92,7 @@ class AdaptiveDropoutCallback(TrainerCallback):
         return None if self.loop is None else self.loop.state
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **run: Any) -> None:
-        """Make the dropout of the model adjustable, and start from its rates or from the checkpoint's."""
+        """Make the dropout of the model adjustable, and start where the rule does, or from the checkpoint."""
         model: nn.Module = run["model"]
         self._begin()
         adapt(model, find(model))

@@ -1,0 +1,148 @@
+"""The restart: where the best weights come early, there is time to begin anew at other rates, from a start of its own.
+
+Small data is overfitted in a tenth of a run. Weights that were trained with too little noise until then do not get
+better with more; the same steps from the initial weights do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+
+from adaptive_dropout.checks import check_p
+from adaptive_dropout.controllers.base import State, read_optional, read_signal
+from adaptive_dropout.controllers.diagnosis import has_hardly_learned, steps_until_stalled
+from adaptive_dropout.controllers.moves import HIGH, between, raise_until_felt, shift_logits
+from adaptive_dropout.controllers.rewind import RewindController, RewindState
+
+__all__ = ["RestartController", "RestartState"]
+
+ROOM = 2  # times the age of an attempt's best weights: what has to be left of the run for another one
+RAISE = 1.5  # logits from one attempt to the next: from .2 to .53
+FAILED = 2  # attempts in a row that bring no new best
+
+
+@dataclass(frozen=True)
+class RestartState(RewindState):
+    """The state of a `RewindController`, and of the attempt: what was trained since the initial weights.
+
+    Args:
+        attempt_best: the lowest validation loss since the last restart; None before the first validation.
+        attempt_rates: the rates of that validation.
+        attempt_age: optimizer steps that its weights have been trained for.
+        failed: attempts in a row that ended without a new best.
+    """
+
+    attempt_best: float | None = None
+    attempt_rates: Mapping[str, float] = field(default_factory=dict)
+    attempt_age: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class RestartController(RewindController):
+    """A `RewindController` that starts by itself, and begins anew at other rates while there is time for it.
+
+    Where a run starts decides nothing, if what was lost can be tried again. So all rates begin at ``start``. An attempt
+    is what is trained from the initial weights, with a fresh optimizer, until validation stalls. If the attempt's best
+    weights are young, at most half as old as the run has steps left, the next one begins: 1.5 logits above the
+    rates that the attempt had at its best, and not below those that it had at its end, if it overfitted; a logit below
+    if not. An attempt without a new best was a step too far: the next is between it and the best. After two such
+    attempts, or where time is short, the best weights come back, and it rewinds as `RewindController` does. The best
+    weights of the whole run are kept throughout.
+
+    Args:
+        controller: as in `RewindController`.
+        start: the p at which each rate starts, in [0, 1]. ``"model"`` starts where the model has them.
+
+    Raises:
+        ValueError: ``start`` is another word, or outside [0, 1].
+    """
+
+    start: float | str = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.start, str):
+            if self.start != "model":
+                raise ValueError(f"start has to be a p in [0, 1] or 'model', but got {self.start!r}")
+        else:
+            object.__setattr__(self, "start", check_p(self.start, "start"))
+
+    def starting_rates(self, rates: Mapping[str, float]) -> dict[str, float]:
+        """Return each rate at ``start``; with ``"model"`` the rates as they are."""
+        return dict(rates) if isinstance(self.start, str) else dict.fromkeys(rates, self.start)
+
+    def init(self, rates: Mapping[str, float]) -> RestartState:
+        """Return the rates and no best yet."""
+        begun = super().init(rates)
+        kept = {each.name: getattr(begun, each.name) for each in fields(begun)}
+        return RestartState(**kept, attempt_rates=begun.rates)
+
+    def update(self, state: State, signals: Mapping[str, float]) -> RewindState:
+        """Return one decision: a new best, a restart, a rewind, or a move of the inner rule."""
+        after = super().update(state, signals)
+        assert isinstance(after, RestartState)
+        if after.rewind:
+            return replace(after, attempt_best=after.best, attempt_rates=after.best_rates, attempt_age=after.age)
+        if after.restart:
+            return replace(after, attempt_best=None, attempt_rates=after.rates, attempt_age=0, smoothed=None)
+        return after
+
+    @staticmethod
+    def _take_in(before: RewindState, step: int, val_loss: float) -> RewindState:
+        seen = RewindController._take_in(before, step, val_loss)
+        assert isinstance(seen, RestartState)
+        if seen.attempt_best is not None and val_loss >= seen.attempt_best:
+            return seen
+        return replace(seen, attempt_best=val_loss, attempt_rates=before.rates, attempt_age=step - before.lost)
+
+    @staticmethod
+    def _has_stalled(seen: RewindState, interval: int, total: float) -> bool:
+        assert isinstance(seen, RestartState)
+        waited = seen.step - seen.clock
+        return waited >= steps_until_stalled(seen.attempt_age, interval, seen.fruitless, total - seen.clock)
+
+    def _rewind_stalled(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:
+        assert isinstance(seen, RestartState)
+        assert seen.best is not None
+        assert seen.attempt_best is not None
+        best = seen.best
+        has_failed = seen.attempt_best > best
+        seen = replace(seen, failed=seen.failed + 1 if has_failed else 0)
+        left = read_signal(signals, "total_steps") - seen.step
+        if left >= ROOM * seen.attempt_age and seen.failed < FAILED and not has_hardly_learned(best, signals):
+            return self._begin_attempt(seen, before, signals, has_failed)
+        if has_failed:  # nothing of this attempt counts
+            seen = replace(seen, rates=seen.best_rates, begun_rates=seen.best_rates, smoothed=None)
+        return super()._rewind_stalled(seen, before, signals)
+
+    def _begin_attempt(
+        self, seen: RestartState, before: RewindState, signals: Mapping[str, float], has_failed: bool
+    ) -> RewindState:
+        if has_failed:
+            rates, outcome = between(seen.attempt_rates, seen.best_rates), "no new best, nearer to it"
+        elif _overfits(before, signals):
+            raised = raise_until_felt(shift_logits(seen.attempt_rates, RAISE))
+            rates = {name: min(max(p, seen.rates[name]), HIGH) for name, p in raised.items()}
+            outcome = "overfitting, raised"
+        else:
+            lower = shift_logits(seen.attempt_rates, -1.0)
+            rates, outcome = {name: min(p, seen.rates[name]) for name, p in lower.items()}, "lowered"
+        reason = f"validation stalled early at {seen.attempt_best:.4g}, started anew: {outcome}"
+        return replace(
+            self._begin_anew(seen, rates), improved=False, restart=True, reason=reason, lost=seen.step,
+            fruitless=0, validations=0, restarts=seen.restarts + 1,
+        )  # fmt: skip
+
+
+def _overfits(before: RewindState, signals: Mapping[str, float]) -> bool:
+    """Return whether the training loss, with noise, is not above validation's: then stronger noise can be tried.
+
+    `overfits` asks for more signs, because a raise after a rewind costs what it undoes. Here a wrong step costs an
+    attempt, and the next goes back half of it.
+    """
+    val_loss = read_signal(signals, "val_loss")
+    train_loss = read_optional(signals, "train_loss")
+    last = before.recent[-1] if before.recent else val_loss
+    return train_loss is not None and train_loss <= (last + val_loss) / 2
