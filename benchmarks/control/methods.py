@@ -82,6 +82,8 @@ METHODS: dict[str, Method] = {
     **GRID,
     **{again: replace(GRID[name], callbacks=lambda: [_OtherNoise()]) for name, again in REPEATS.items()},
     **rule("plateau", ad.PlateauController(), 0.3),
+    # It starts by itself: from each of STARTS the run would be the same.
+    **rule("restart", ad.RestartController(), ad.RestartController().starting_rates({"p": 0.5})["p"]),
     "linear": scheduled(ad.LinearSchedule(0.5, 0.0)),
     "cosine": scheduled(ad.CosineSchedule(0.5, 0.0)),
     "exponential": scheduled(ad.ExponentialSchedule(0.5, 0.05)),

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from adaptive_dropout.controllers import Controller
 from adaptive_dropout.controllers.base import State, update_safely
+from adaptive_dropout.networks import MLP
 from adaptive_dropout.signals import CleanLoss
 from benchmarks.control.study_task import VALIDATIONS, ArrayTask
 from benchmarks.many.networks import Networks, Optimizer, Snapshot, gaussian_losses, label_losses
 
-__all__ = ["Planned", "Result", "simulate"]
+__all__ = ["KEPT", "Planned", "Result", "is_simulated", "simulate"]
 
 PARTS = 8  # of validation data
 KEPT = 5  # batches of training data, for the clean loss
@@ -44,6 +45,14 @@ class Result:
     rewinds: int
     path: list[float]
     undone: float
+
+
+def is_simulated(task: ArrayTask) -> bool:
+    """Return whether the task's network is an `MLP`; the others are not made of dense layers alone."""
+    try:
+        return isinstance(task.network(8, task.classes or 2, nn.Identity), MLP)
+    except (ValueError, RuntimeError):  # a network of images, which have other sizes
+        return False
 
 
 def simulate(task: ArrayTask, folder: Path | None, planned: Sequence[Planned], device: str) -> list[Result]:
