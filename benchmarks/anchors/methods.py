@@ -1,4 +1,4 @@
-"""What is compared: the published rate, no dropout, and one run of the default callback."""
+"""What is compared: the published rate, no dropout, one run of the default callback, and of one that only rewinds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import lightning.pytorch as L
 
 from adaptive_dropout.callbacks import AdaptiveDropout
+from adaptive_dropout.controllers import Controller, RewindController
 from benchmarks.study.study import Kinds
 
 __all__ = ["METHODS", "Method"]
@@ -20,10 +21,12 @@ class Method:
     Args:
         p: in [0, 1); None is the published rate of the task.
         moves: whether `AdaptiveDropout` is among the callbacks.
+        rule: its controller; None is the default.
     """
 
     p: float | None
     moves: bool
+    rule: Controller | None = None
 
     def __post_init__(self) -> None:
         if self.p is not None and not 0 <= self.p < 1:
@@ -31,7 +34,7 @@ class Method:
 
     def callbacks(self) -> Sequence[L.Callback]:
         """Return what a user adds to the trainer."""
-        return [AdaptiveDropout()] if self.moves else []
+        return [AdaptiveDropout(self.rule)] if self.moves else []
 
 
 def none() -> Method:
@@ -44,15 +47,20 @@ def published() -> Method:
     return Method(None, moves=False)
 
 
-def adaptive() -> Method:
-    """`AdaptiveDropout()`, from the published rate on."""
+def default() -> Method:
+    """`AdaptiveDropout()`, which starts by itself."""
     return Method(None, moves=True)
 
 
+def adaptive() -> Method:
+    """`RewindController`, the default before, from the published rate on."""
+    return Method(None, moves=True, rule=RewindController())
+
+
 def adaptive_from(p: float = 0.1) -> Method:
-    """`AdaptiveDropout()`, from ``p`` on."""
-    return Method(p, moves=True)
+    """`RewindController` from ``p`` on."""
+    return Method(p, moves=True, rule=RewindController())
 
 
-METHODS: Kinds = {kind.__name__: kind for kind in (none, published, adaptive, adaptive_from)}
+METHODS: Kinds = {kind.__name__: kind for kind in (none, published, default, adaptive, adaptive_from)}
 """Every kind of method by its name."""

@@ -15,16 +15,17 @@ from benchmarks.study.study import Study
 __all__ = ["INTRODUCTION", "lost", "write_page"]
 
 INTRODUCTION = """Does one run of `AdaptiveDropout()` find what a search or a publication found? Each line is one way to
-use dropout on one task: the published rate, none, and the default callback from the published rate and from .1 on, in
-the same network and training. Means over seeds, in brackets the standard error, of the weights with the lowest
-validation loss; "last" has those at the end of the training, which for the callback are the same. "Worse by" is the
-difference to the published rate, trained by us with the same seeds, in the units of the measure; above 0 the line is
-worse. The standard error in its brackets is that of the pairs. The task on which the callback from .1 is worse by most
-of these errors stands first, and in each task the worst line. "Ended at" is the mean p of each layer, in the network's
-order, "best at" the number of the validation with the lowest loss. Minutes are those of one core and one run."""
+use dropout on one task: the published rate, none, the default callback, and `RewindController`, its old default, from
+the published rate ("adaptive") and from .1 on, in the same network and training. Means over seeds, in brackets the
+standard error, of the weights with the lowest validation loss; "last" has those at the end of the training, which for a
+callback are the same. "Worse by" is the difference to the published rate, trained by us with the same seeds, in the
+units of the measure; above 0 the line is worse. The standard error in its brackets is that of the pairs. The task on
+which the default callback is worse by most of these errors stands first, and in each task the worst line. "Ended at" is
+the mean p of each layer, in the network's order, "best at" the number of the validation with the lowest loss. Minutes
+are those of one core and one run."""
 
 _HEADER = ("method", "seeds", "score", "last", "worse by", "ended at", "rewinds", "best at", "minutes")
-_PUBLISHED, _CALLBACK = "published", "adaptive-0.1"
+_PUBLISHED, _CALLBACK = "published", "default"
 
 Found = Mapping[str, Sequence[AnchorRow]]
 

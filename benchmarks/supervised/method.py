@@ -124,5 +124,5 @@ def standard(p: float = 0.3) -> Method:
 
 
 def adaptive(p: float = 0.3) -> Method:
-    """`RewindController`, the default of `AdaptiveDropout`, from ``p`` on."""
+    """`RewindController`, the default of `AdaptiveDropout` in 0.1, from ``p`` on."""
     return Method(functools.partial(ad.Dropout, p), lambda: [DropoutRateControl(ad.RewindController())])

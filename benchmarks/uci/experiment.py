@@ -51,7 +51,7 @@ def fixed(p: float = 0.05) -> Method:
 
 
 def adaptive(p: float = 0.05) -> Method:
-    """`RewindController`, the default of `AdaptiveDropout`, from ``p`` on."""
+    """`RewindController`, the default of `AdaptiveDropout` in 0.1, from ``p`` on."""
     return Method(functools.partial(_with_dropout, p), lambda: [DropoutRateControl(ad.RewindController())])
 
 
