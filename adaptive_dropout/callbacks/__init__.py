@@ -19,7 +19,7 @@ Which metric is the validation loss:
   the values show it; training is then measured by validation's loss, with dropout on.
 - A NaN in a batch is left out. Where no decision can be made, the rates stay.
 
-How a rewind gets on with the rest of a run:
+How a rewind, or a restart from the initial weights, gets on with the rest of a run:
 
 - ModelCheckpoint: the restore waits for the next batch, so each checkpoint holds the weights whose metrics it names.
 - EarlyStopping counts from the best validation on, over rewinds. Give it a patience of a third of the validations, at
@@ -27,7 +27,8 @@ How a rewind gets on with the rest of a run:
 - WeightAveraging and EMAWeightAveraging stand behind the control in ``callbacks``. The average that validation
   measured comes back with the weights, and is left at the end. StochasticWeightAveraging is refused: validation never
   sees its average.
-- Learning-rate schedules and the scale of float16 go on. Half-accumulated gradients are dropped.
+- Learning-rate schedules and the scale of float16 go on: a restart trains at the learning rates of its time.
+  Half-accumulated gradients are dropped.
 - Manual optimization: all optimizers are rewound; a step is a batch; ``training_step`` returns the loss.
 - Streams of unknown length need ``max_steps``.
 - ``torch.compile``, frozen or tied layers and DDP work. FSDP and DeepSpeed are refused for rules that rewind; the
