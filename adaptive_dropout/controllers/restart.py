@@ -44,12 +44,12 @@ class RestartController(RewindController):
     """A `RewindController` that starts by itself, and begins anew at other rates while there is time for it.
 
     Where a run starts decides nothing, if what was lost can be tried again. So all rates begin at ``start``. An attempt
-    is what is trained from the initial weights, with a fresh optimizer, until validation stalls. If the attempt's best
-    weights are young, at most half as old as the run has steps left, the next one begins: 1.5 logits above the
-    rates that the attempt had at its best, and not below those that it had at its end, if it overfitted; a logit below
-    if not. An attempt without a new best was a step too far: the next is between it and the best. After two such
-    attempts, or where time is short, the best weights come back, and it rewinds as `RewindController` does. The best
-    weights of the whole run are kept throughout.
+    is what is trained from the initial weights, with a fresh optimizer, until validation stalls. If its best weights
+    are young, at most half as old as the run has steps left, another begins: 1.5 logits above the rates that the
+    attempt had at its best, and not below those that it had at its end, if it overfitted; a logit below if not. An
+    attempt without a new best was a step too far: the next is between it and the best. After two of these the best
+    weights come back in a rewind, as in `RewindController`, and stall again before another attempt begins from their
+    rates. Where time is short there are only rewinds. The best weights of the whole run are kept throughout.
 
     Args:
         controller: as in `RewindController`.
@@ -139,10 +139,12 @@ class RestartController(RewindController):
 def _overfits(before: RewindState, signals: Mapping[str, float]) -> bool:
     """Return whether the training loss, with noise, is not above validation's: then stronger noise can be tried.
 
-    `overfits` asks for more signs, because a raise after a rewind costs what it undoes. Here a wrong step costs an
-    attempt, and the next goes back half of it.
+    Where it is unknown the clean loss stands in. `diagnosis.overfits` asks for more signs, because a raise after a
+    rewind costs what it undoes. Here a wrong step costs an attempt, and the next goes back half of it.
     """
     val_loss = read_signal(signals, "val_loss")
-    train_loss = read_optional(signals, "train_loss")
+    training = read_optional(signals, "train_loss")
+    if training is None:
+        training = read_optional(signals, "clean_loss")
     last = before.recent[-1] if before.recent else val_loss
-    return train_loss is not None and train_loss <= (last + val_loss) / 2
+    return training is not None and training <= (last + val_loss) / 2

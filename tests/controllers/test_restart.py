@@ -72,6 +72,17 @@ def test_an_early_stall_of_an_underfitted_attempt_begins_anew_with_less() -> Non
     assert logit(last.rates["a"]) == pytest.approx(logit(0.3) - 1)
 
 
+@pytest.mark.parametrize(("clean_loss", "raised"), [(0.5, True), (3.0, False)])
+def test_where_the_training_loss_is_unknown_the_clean_loss_stands_in(clean_loss: float, raised: bool) -> None:
+    controller = ad.RestartController(ad.FixedController(), start=0.3)
+    log = [signals(10 * (n + 1), v, clean_loss=clean_loss) for n, v in enumerate([1.0] * 3 + [2.0] * 5)]
+    for seen in log:
+        del seen["train_loss"]
+    last = list(accumulate(log, controller.update, initial=controller.init({"a": 0.3})))[-1]
+    assert last.restart
+    assert (last.rates["a"] > 0.3) is raised
+
+
 def test_an_attempt_without_a_new_best_was_a_step_too_far() -> None:
     states = run([1.0] * 3 + [2.0] * 5 + [1.5] * 3 + [2.0] * 5, **OVERFITTING)
     first, second = states[7], states[-1]
