@@ -73,7 +73,7 @@ def finish_logs(trainer: L.Trainer, run: Run, cost_ratio: float) -> None:
     for logger in _wandb_loggers(trainer) if trainer.is_global_zero else []:
         from adaptive_dropout.plots import run_figure
 
-        figure = run_figure(run.history(), rewinds=run.rewinds())
+        figure = run_figure(run.history(), rewinds=run.rewinds(), restarts=run.restarts())
         finish_wandb(logger.experiment, run, cost_ratio, figure)
 
 

@@ -36,9 +36,10 @@ def replay(arguments: Sequence[str]) -> None:
     states = replayed(run, controller)
     name = type(controller).__name__
     Console().print(_table(run, states, name), _outcome(run, states, name), sep="\n")
-    rewinds = [d.step for d, state in zip(run.decisions, states[1:], strict=True) if state.rewind]
+    decided = list(zip(run.decisions, states[1:], strict=True))
+    rewinds, restarts = ([d.step for d, s in decided if getattr(s, flag)] for flag in ("rewind", "restart"))
     title = f"rates of the run, and of {name} on its signals"
-    run_figure(_both(run, states, name), title, rewinds).savefig(given.output, dpi=150)
+    run_figure(_both(run, states, name), title, rewinds, restarts).savefig(given.output, dpi=150)
     Console().print(f"figure  {given.output}", soft_wrap=True, highlight=False)
 
 

@@ -13,6 +13,7 @@ from adaptive_dropout.callbacks.packages import callbacks_of
 from adaptive_dropout.callbacks.trainer import best_checkpoint, log_numbers, run_dir
 from adaptive_dropout.plots import run_figure
 from adaptive_dropout.tracking import History, WandbLogger, names
+from adaptive_dropout.tracking.run import Run
 
 __all__ = ["show_summary"]
 
@@ -65,7 +66,9 @@ def save_figure(trainer: L.Trainer, history: History) -> Path:
     path = run_dir(trainer) / FIGURE
     path.parent.mkdir(parents=True, exist_ok=True)
     steered = [control.run for control in callbacks_of(trainer, DropoutRateControl)]
-    run_figure(history, rewinds=[step for run in steered if run for step in run.rewinds()]).savefig(path, dpi=150)
+    runs = [run for run in steered if run]
+    rewinds, restarts = ([step for run in runs for step in find(run)] for find in (Run.rewinds, Run.restarts))
+    run_figure(history, rewinds=rewinds, restarts=restarts).savefig(path, dpi=150)
     if steered:
         return path  # the control has given W&B its own
     for logger in trainer.loggers:

@@ -18,7 +18,9 @@ COLUMNS = 400  # more cannot be told apart on paper
 NAMED = 120  # rows that are named, each 0.095 inches high at least
 
 
-def heat_map_figure(history: History, rewinds: Sequence[int] = (), title: str = "") -> Figure:
+def heat_map_figure(
+    history: History, rewinds: Sequence[int] = (), title: str = "", restarts: Sequence[int] = ()
+) -> Figure:
     """Draw the rate of each layer over the optimizer steps as a colour, the first layer on top.
 
     A rate holds until it is set again; before its first point its row is empty. Up to 120 layers all have their names;
@@ -28,6 +30,7 @@ def heat_map_figure(history: History, rewinds: Sequence[int] = (), title: str = 
         history: of a finished or running run, as `DropoutRateMonitor` keeps it.
         rewinds: the steps where the best weights came back, marked above the rows.
         title: written above.
+        restarts: the steps where the initial weights came back, marked there too.
 
     Raises:
         ValueError: the history is empty.
@@ -46,9 +49,12 @@ def heat_map_figure(history: History, rewinds: Sequence[int] = (), title: str = 
     )  # fmt: skip
     figure.colorbar(image, label="dropout rate p", aspect=30)
     _name_rows(axes, names, size=min(8.0, 60 * row))
-    axes.plot(rewinds, [-0.5] * len(rewinds), "v", color="black", markersize=5, clip_on=False)
-    heading = plain(title, longest=70)
-    axes.set_title("\n".join(filter(None, [heading, f"▼ rewind ({len(rewinds)})" if rewinds else ""])), fontsize=10)
+    marks = []
+    for name, steps, marker, sign in (("rewind", rewinds, "v", "▼"), ("restart", restarts, "s", "■")):
+        axes.plot(steps, [-0.5] * len(steps), marker, color="black", markersize=5, clip_on=False)
+        marks += [f"{sign} {name} ({len(steps)})"] if steps else []
+    lines = [plain(title, longest=70), "   ".join(marks)]
+    axes.set_title("\n".join(filter(None, lines)), fontsize=10)
     steps_axis(axes)
     return figure
 

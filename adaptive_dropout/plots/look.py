@@ -18,7 +18,7 @@ __all__ = [
     "finish",
     "legend_below",
     "looks",
-    "mark_rewinds",
+    "mark_returns",
     "plain",
     "steps_axis",
     "zoom",
@@ -57,11 +57,15 @@ def plain(name: str, longest: int = 32) -> str:
     return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
 
 
-def mark_rewinds(axes: Axes, rewinds: Sequence[int]) -> None:
-    """Draw a dotted line at each step where the best weights came back; the first has a label for the legend."""
-    for number, step in enumerate(rewinds):
-        label = f"rewind ({len(rewinds)})" if number == 0 else None
-        axes.axvline(step, color="0.35", linestyle=(0, (1, 2)), linewidth=1.1, zorder=1, label=label)
+def mark_returns(axes: Axes, rewinds: Sequence[int], restarts: Sequence[int]) -> None:
+    """Draw a dotted line where the best weights came back, a dashed one where the initial ones did.
+
+    The first of each has a label for the legend.
+    """
+    for name, steps, pattern in (("rewind", rewinds, (1, 2)), ("restart", restarts, (6, 2))):
+        for number, step in enumerate(steps):
+            label = f"{name} ({len(steps)})" if number == 0 else None
+            axes.axvline(step, color="0.35", linestyle=(0, pattern), linewidth=1.1, zorder=1, label=label)
 
 
 def steps_axis(axes: Axes) -> None:

@@ -8,19 +8,22 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adaptive_dropout.plots.look import COLOURS, SIZE, finish, legend_below, mark_rewinds, plain, steps_axis, zoom
+from adaptive_dropout.plots.look import COLOURS, SIZE, finish, legend_below, mark_returns, plain, steps_axis, zoom
 from adaptive_dropout.tracking import History
 
 __all__ = ["best_validation", "draw_gap", "draw_losses", "losses_figure"]
 
 
-def losses_figure(history: History, rewinds: Sequence[int] = (), title: str = "") -> Figure:
+def losses_figure(
+    history: History, rewinds: Sequence[int] = (), title: str = "", restarts: Sequence[int] = ()
+) -> Figure:
     """Draw the training and validation loss over the optimizer steps, above the gap between them.
 
     Args:
         history: of a finished or running run, as `DropoutRateMonitor` keeps it.
         rewinds: the steps where the best weights came back.
         title: written above the losses.
+        restarts: the steps where the initial weights came back.
 
     Raises:
         ValueError: the history has no validation.
@@ -29,16 +32,16 @@ def losses_figure(history: History, rewinds: Sequence[int] = (), title: str = ""
         raise ValueError("the history has no validation loss: validate the model, or name the monitor that it logs")
     figure = Figure(figsize=(SIZE[0], 1.3 * SIZE[1]), layout="constrained")
     losses, gap = figure.subplots(2, sharex=True, height_ratios=(2.5, 1))
-    draw_losses(losses, history, rewinds)
-    draw_gap(gap, history, rewinds)
+    draw_losses(losses, history, rewinds, restarts)
+    draw_gap(gap, history, rewinds, restarts)
     losses.set_title(plain(title, longest=70))
     legend_below(figure, losses)
     return figure
 
 
-def draw_losses(axes: Axes, history: History, rewinds: Sequence[int] = ()) -> None:
+def draw_losses(axes: Axes, history: History, rewinds: Sequence[int] = (), restarts: Sequence[int] = ()) -> None:
     """Draw both losses into ``axes``, the best validation marked."""
-    mark_rewinds(axes, rewinds)
+    mark_returns(axes, rewinds, restarts)
     if train := [(step, loss) for step, loss, _ in history.losses() if loss is not None]:
         axes.plot(*zip(*train, strict=True), "--", color=COLOURS[1], label="training, dropout on")
     axes.plot(*zip(*[(step, loss) for step, _, loss in history.losses()], strict=True), color=COLOURS[0])
@@ -52,19 +55,19 @@ def draw_losses(axes: Axes, history: History, rewinds: Sequence[int] = ()) -> No
     finish(axes)
 
 
-def draw_gap(axes: Axes, history: History, rewinds: Sequence[int] = ()) -> None:
+def draw_gap(axes: Axes, history: History, rewinds: Sequence[int] = (), restarts: Sequence[int] = ()) -> None:
     """Draw validation loss - training loss into ``axes``."""
     points = [(step, val - train) for step, train, val in history.losses() if train is not None]
     if points:
         axes.plot(*zip(*points, strict=True), color=COLOURS[2])
     axes.axhline(0, color="0.6", linewidth=0.8)
-    mark_rewinds(axes, rewinds)
+    mark_returns(axes, rewinds, restarts)
     axes.set(ylabel="gap")
     zoom(axes, points)
     steps_axis(axes)
     finish(axes)
     if legend := axes.get_legend():
-        legend.remove()  # the legend of the losses explains the rewinds
+        legend.remove()  # the legend of the losses explains the lines
 
 
 def best_validation(history: History) -> tuple[int, float] | None:

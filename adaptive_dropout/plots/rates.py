@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adaptive_dropout.plots.look import LEGIBLE, SIZE, finish, looks, mark_rewinds, plain, steps_axis
+from adaptive_dropout.plots.look import LEGIBLE, SIZE, finish, looks, mark_returns, plain, steps_axis
 from adaptive_dropout.plots.names import labels
 from adaptive_dropout.tracking import History
 
 __all__ = ["draw_rates", "mean_rates", "rates_figure"]
 
 
-def rates_figure(history: History, rewinds: Sequence[int] = (), title: str = "") -> Figure:
+def rates_figure(
+    history: History, rewinds: Sequence[int] = (), title: str = "", restarts: Sequence[int] = ()
+) -> Figure:
     """Draw the rate of every layer over the optimizer steps.
 
     Up to twelve rates have a line and a name each; of more, thin lines show the spread around their mean, and
@@ -24,19 +26,20 @@ def rates_figure(history: History, rewinds: Sequence[int] = (), title: str = "")
         history: of a finished or running run, as `DropoutRateMonitor` keeps it.
         rewinds: the steps where the best weights came back.
         title: written above the rates.
+        restarts: the steps where the initial weights came back.
 
     Raises:
         ValueError: the history is empty.
     """
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
-    draw_rates(axes, history, rewinds)
+    draw_rates(axes, history, rewinds, restarts)
     axes.set_title(plain(title, longest=70))
     steps_axis(axes)
     return figure
 
 
-def draw_rates(axes: Axes, history: History, rewinds: Sequence[int] = ()) -> None:
+def draw_rates(axes: Axes, history: History, rewinds: Sequence[int] = (), restarts: Sequence[int] = ()) -> None:
     """Draw the lines of `rates_figure` into ``axes``.
 
     Raises:
@@ -45,7 +48,7 @@ def draw_rates(axes: Axes, history: History, rewinds: Sequence[int] = ()) -> Non
     names = history.rate_names()
     if not names:
         raise ValueError("the history is empty: nothing has been trained with DropoutRateMonitor yet")
-    mark_rewinds(axes, rewinds)
+    mark_returns(axes, rewinds, restarts)
     short, common = labels(names)
     for name, label, look in zip(names, short, looks(), strict=False):
         points = [(point.step, point.rates[name]) for point in history.points if name in point.rates]

@@ -100,6 +100,10 @@ class Run:
         """Return the steps at which the best weights were restored."""
         return [decision.step for decision in self.decisions if decision.rewind]
 
+    def restarts(self) -> list[int]:
+        """Return the steps at which the initial weights were restored."""
+        return [decision.step for decision in self.decisions if decision.restart]
+
     def final_rates(self) -> dict[str, float]:
         """Return ``{name: p}`` after the last decision."""
         return dict(self.decisions[-1].after if self.decisions else self.rates)

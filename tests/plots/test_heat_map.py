@@ -56,6 +56,12 @@ def test_rewinds_stand_above_the_rows() -> None:
     assert figure.axes[0].get_title() == "deep\n▼ rewind (2)"
 
 
+def test_restarts_stand_there_too() -> None:
+    figure = heat_map_figure(history(3), rewinds=[10], restarts=[20, 30])
+    assert list(figure.axes[0].lines[1].get_xdata()) == [20, 30]
+    assert figure.axes[0].get_title() == "▼ rewind (1)   ■ restart (2)"
+
+
 def test_long_names_keep_what_tells_them_apart() -> None:
     names = [f"model.{'x' * 50}.{i}.{'y' * 50}" for i in range(3)]
     assert labels(names)[0] == ["0", "1", "2"]

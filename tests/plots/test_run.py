@@ -46,6 +46,17 @@ def test_rewinds_are_marked_in_every_part_and_named_once() -> None:
     assert named == ["rewind (2)", "layer0"]
 
 
+def test_restarts_have_lines_of_another_kind() -> None:
+    figure = run_figure(history(1), rewinds=[20], restarts=[10])
+    for axes in figure.axes:
+        upright = {line.get_xdata()[0] for line in axes.lines if list(line.get_ydata()) == [0, 1]}
+        assert upright == {10, 20}
+    named = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert named == ["rewind (1)", "restart (1)", "layer0"]
+    patterns = [line._dash_pattern for line in figure.axes[0].lines[:2]]  # matplotlib has no public name for it
+    assert patterns[0] != patterns[1]
+
+
 def test_it_can_be_saved_without_a_screen(tmp_path: Path) -> None:
     run_figure(history(3)).savefig(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000

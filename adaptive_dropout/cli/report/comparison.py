@@ -31,7 +31,18 @@ def _table(runs: Sequence[Reported], anchors: Sequence[str]) -> str:
     losses = [run.best[1] for run in runs if run.best is not None]
     marked = [place for place, run in enumerate(runs) if run.best is not None and run.best[1] == min(losses)]
     return table(
-        ["run", "best validation", "at step", "of", "rates at start", "at best", "at end", "rewinds", "rule"],
+        [
+            "run",
+            "best validation",
+            "at step",
+            "of",
+            "rates at start",
+            "at best",
+            "at end",
+            "rewinds",
+            "restarts",
+            "rule",
+        ],
         rows,
         marked,
         anchors,
@@ -44,7 +55,7 @@ def _row(reported: Reported) -> tuple[str, ...]:
     last = run.decisions[-1].step if run.decisions else run.step
     rule = str(run.controller.get("class_path", "")).rpartition(".")[2]
     rates = (spread(run.rates), spread(reported.best_rates), spread(run.final_rates()))
-    return (reported.name, loss, step, str(last), *rates, str(len(reported.rewinds)), rule)
+    return (reported.name, loss, step, str(last), *rates, str(len(reported.rewinds)), str(len(reported.restarts)), rule)
 
 
 def _figures(runs: Sequence[Reported]) -> str:

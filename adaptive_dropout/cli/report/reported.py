@@ -49,8 +49,13 @@ class Reported:
 
     @property
     def rewinds(self) -> list[int]:
-        """The steps where the best weights, or the initial ones, came back."""
-        return [decision.step for decision in self.run.decisions if decision.rewind or decision.restart]
+        """The steps where the best weights came back."""
+        return self.run.rewinds()
+
+    @property
+    def restarts(self) -> list[int]:
+        """The steps where the initial weights came back."""
+        return self.run.restarts()
 
     @property
     def best(self) -> tuple[int, float] | None:

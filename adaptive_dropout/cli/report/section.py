@@ -23,23 +23,37 @@ def section(reported: Reported, anchor: str) -> str:
 
 
 def _summary(reported: Reported) -> dict[str, str]:
-    run, best, back = reported.run, reported.best, reported.rewinds
+    run, best = reported.run, reported.best
     count = f"{len(run.decisions)} decisions in {run.decisions[-1].step if run.decisions else run.step} steps"
-    where = f" (at steps {', '.join(map(str, back))})" if back else ""
     values = {"best validation": "none yet" if best is None else f"{number(best[1])} at step {best[0]}"}
     ends = f"{spread(run.rates)} at the start, {spread(run.final_rates())} at the end"
     values["rates"] = ends if best is None else f"{spread(reported.best_rates)} at the best validation, {ends}"
-    values["rewinds"] = f"{len(back)}{where}"
+    for name, back in (("rewinds", reported.rewinds), ("restarts", reported.restarts)):
+        where = f" (at steps {', '.join(map(str, back))})" if back else ""
+        values[name] = f"{len(back)}{where}"
     return values | {"length": count}
 
 
 def _figures(reported: Reported) -> str:
-    history, rewinds, name = reported.history, reported.rewinds, reported.name
-    images = [image(rates_figure(history, rewinds), f"Dropout rates of {name} over the optimizer steps")]
+    history, name = reported.history, reported.name
+    rewinds, restarts = reported.rewinds, reported.restarts
+    images = [
+        image(rates_figure(history, rewinds, restarts=restarts), f"Dropout rates of {name} over the optimizer steps")
+    ]
     if history.losses():
-        images.append(image(losses_figure(history, rewinds), f"Training and validation loss of {name}, and the gap"))
+        images.append(
+            image(
+                losses_figure(history, rewinds, restarts=restarts),
+                f"Training and validation loss of {name}, and the gap",
+            )
+        )
     if len(history.rate_names()) > LEGIBLE:
-        images.append(image(heat_map_figure(history, rewinds), f"Dropout rate of each layer of {name} as a colour"))
+        images.append(
+            image(
+                heat_map_figure(history, rewinds, restarts=restarts),
+                f"Dropout rate of each layer of {name} as a colour",
+            )
+        )
     return f'<div class="figures">{"".join(images)}</div>'
 
 
