@@ -33,10 +33,13 @@ BOTH = {
 CLEAN_LOSS = {
     "callbacks/isolated/copying.py", "callbacks/isolated/guard.py", "callbacks/isolated/silent_trainer.py",
     "callbacks/isolated/validation.py", "callbacks/losses.py", "callbacks/meters/batches.py",
-    "callbacks/meters/clean_loss.py", "callbacks/packages.py", "contexts.py", "inference/mc_mode.py",
-    "signals/clean_loss.py", "signals/footing.py",
+    "callbacks/meters/clean_loss.py", "callbacks/meters/examples.py", "callbacks/packages.py", "contexts.py",
+    "inference/mc_mode.py", "layouts.py", "signals/clean_loss.py", "signals/footing.py",
 }  # fmt: skip
-REWIND = {"controllers/rewind.py", "controllers/chain.py", "controllers/curves.py", "controllers/diagnosis.py"}
+REWIND = {
+    "controllers/chain.py", "controllers/curves.py", "controllers/diagnosis.py", "controllers/restart.py",
+    "controllers/rewind.py",
+}  # fmt: skip
 WEIGHTS = {"steering/rewinder.py", "steering/snapshot.py", "nested.py"}
 
 
