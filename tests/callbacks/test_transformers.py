@@ -113,7 +113,7 @@ def test_decisions_are_in_a_file_that_replay_and_report_read(
     monkeypatch.chdir(tmp_path)
     for arguments in (["replay", "."], ["report", ".", "-o", "report.html"]):
         main(arguments)
-    assert "RewindController" in capsys.readouterr().out
+    assert "RestartController" in capsys.readouterr().out
     assert "val_loss" in (tmp_path / "report.html").read_text()
 
 
