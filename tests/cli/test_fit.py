@@ -59,7 +59,7 @@ def test_it_shows_test_metrics_beside_validations_and_the_rates(quickstart: tupl
     _, output = quickstart
     assert re.search(r"metric +. +validation +. +test", output)
     assert re.search(r"accuracy +│ +0\.\d{4} +│ +0\.\d{4}", output)
-    assert re.search(r"network\.dropout1 +│ +0\.100 +│ +0\.\d{3} +│ +0\.\d{3} +│ +0\.\d{3}", output)
+    assert re.search(r"network\.dropout1 +│ +0\.200 +│ +0\.\d{3} +│ +0\.\d{3} +│ +0\.\d{3}", output)
     assert "\x1b[" not in output, "colour codes in a pipe"
 
 
@@ -110,7 +110,7 @@ def test_the_wandb_run_read_back_holds_every_rate_at_every_decision(quickstart: 
     assert len(decisions) == 25
     # The controller decides again on the signals that were logged: the rates have to be the same to the last bit.
     controller = ad.RewindController()
-    start = controller.init({"network.dropout1": 0.1, "network.dropout2": 0.1})
+    start = controller.init({"network.dropout1": 0.2, "network.dropout2": 0.2})
     names = ("train_loss", "val_loss", "clean_loss", "gap_z", "clean_drop_z", "trivial_loss", "step", "total_steps")
     signals = [{n: d[f"dropout_control/{n}"] for n in names} for d in decisions]
     states = list(itertools.accumulate(signals, controller.update, initial=start))[1:]

@@ -267,7 +267,7 @@ def test_a_reason_that_says_raised_goes_with_a_rate_that_rose(tmp_path: Path) ->
     rewinds = [decision for decision in own.run.decisions if decision.rewind]
     assert rewinds
     for decision in rewinds:
-        assert ("raised" in decision.reason) == (decision.after["net.2"] > 0.1), decision.reason
+        assert ("raised" in decision.reason) == (decision.after["net.2"] > 0.2), decision.reason
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def test_the_configuration_has_the_controller_its_settings_and_the_rates_at_star
     assert run.config["dropout_control"] == {
         "controller": recorded.controller,
         "monitor": "val_loss",
-        "rates": {"network.dropout1": 0.3},
+        "rates": {"network.dropout1": 0.2},
     }
 
 
