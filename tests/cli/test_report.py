@@ -73,8 +73,8 @@ def test_several_runs_are_compared_at_the_top_best_first_to_see() -> None:
     fixed = [recorded(Path(f"fixed{p}"), p, step_up=0.0) for p in (0.0, 0.3)]
     page = report(recorded(Path("adaptive")), *fixed)
     assert page.text.index("Comparison") < page.text.index("Decisions")
-    assert page.rows[1] == ["adaptive", "0.6000", "30", "50", "0.100", "0.200", "0.350", "1", "RewindController"]
-    assert page.rows[2] == ["fixed0.0", "0.5000", "30", "50", "0.000", "0.000", "0.000", "0", "FixedController"]
+    assert page.rows[1] == ["adaptive", "0.6000", "30", "50", "0.100", "0.200", "0.350", "1", "0", "RewindController"]
+    assert page.rows[2] == ["fixed0.0", "0.5000", "30", "50", "0.000", "0.000", "0.000", "0", "0", "FixedController"]
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
     assert links == ["#run-1", "#run-2", "#run-3"]
     assert {link[1:] for link in links if link} <= {attributes.get("id") for _, attributes in page.tags}
