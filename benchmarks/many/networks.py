@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Networks", "Optimizer", "gaussian_losses", "label_losses"]
-
-Mask = Tensor
+__all__ = ["Networks", "Optimizer", "Snapshot", "gaussian_losses", "label_losses"]
 
 
 class Networks:
@@ -113,6 +111,3 @@ def gaussian_losses(output: Tensor, y: Tensor) -> Tensor:
     """Return the Gaussian negative log-likelihood of mean and log-variance, (N, batch, 2), for each example."""
     mean, log_variance = output.unbind(-1)
     return 0.5 * ((y - mean) ** 2 * (-log_variance).exp() + log_variance + math.log(2 * math.pi))
-
-
-Losses = Callable[[Tensor, Tensor], Tensor]

@@ -36,7 +36,7 @@ class Planned:
 
 @dataclass
 class Result:
-    """What came of a run; ``path`` is its mean rate after each validation."""
+    """What came of a run; ``path`` is its mean rate after each validation, ``undone`` the steps that it went back."""
 
     planned: Planned
     val_loss: float
@@ -63,8 +63,9 @@ def simulate(task: ArrayTask, folder: Path | None, planned: Sequence[Planned], d
     networks = {seed: _network(task, one["train"][0], seed) for seed, one in zip(seeds, data, strict=True)}
     which = torch.tensor([seeds.index(run.seed) for run in planned], device=device)
     stacked = Networks([networks[run.seed] for run in planned], device)
-    kind, lr = ("sgd", 0.05) if "SGD" in str(task.fitting.optimizer) else ("adam", 1e-3)
-    optimizer = Optimizer(stacked, kind, lr)
+    theirs = task.fitting.optimizer([nn.Parameter(torch.zeros(()))])  # a throw-away one shows the settings
+    kind = "sgd" if isinstance(theirs, torch.optim.SGD) else "adam"
+    optimizer = Optimizer(stacked, kind, float(theirs.defaults["lr"]))
     return _Simulation(task, planned, data, which, stacked, optimizer, device).run()
 
 
