@@ -33,6 +33,9 @@ class Anchor(ABC):
     clip: ClassVar[float | None] = None
     """The largest norm of the gradient; None leaves it as it is."""
 
+    precision: ClassVar[str] = "32-true"
+    """Of the training, in Lightning's words."""
+
     def __post_init__(self) -> None:
         for name in ("every", "validations"):
             check_count(getattr(self, name), name)

@@ -62,8 +62,8 @@ def run(cell: Cell, task: Anchor, method: Method, folder: Path, accelerator: str
     best, rewinds = _Best(), Rewinds()
     callbacks = [best, *task.callbacks(), *method.callbacks(), rewinds]
     with tempfile.TemporaryDirectory() as scratch:  # decisions of the rule are not kept
-        where = {"accelerator": accelerator, "gradient_clip_val": task.clip, "default_root_dir": scratch}
-        trainer = quiet_trainer(task.every, task.validations, callbacks, **where)
+        where = {"accelerator": accelerator, "gradient_clip_val": task.clip, "precision": task.precision}
+        trainer = quiet_trainer(task.every, task.validations, callbacks, default_root_dir=scratch, **where)
         began = time.process_time()
         trainer.fit(model, data)
         seconds = time.process_time() - began

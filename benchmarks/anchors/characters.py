@@ -1,4 +1,4 @@
-"""Characters of Shakespeare, with the network and the training of nanoGPT's small example for a CPU."""
+"""Characters of Shakespeare, with the networks and the training of nanoGPT's two small examples."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from adaptive_dropout.networks import GPT
 from adaptive_dropout.tasks import LanguageModel
 from benchmarks.anchors.anchor import Anchor, require
 
-__all__ = ["Characters"]
+__all__ = ["Characters", "LargerCharacters"]
 
-CONTEXT = 64
 WARM_UP = 100  # steps
 LOWEST = 0.1  # of the learning rate, at the end
 
@@ -53,13 +52,18 @@ class Characters(Anchor):
 
     Args:
         every, validations: as in `Anchor`; 2000 steps as published.
-        layers, channels: of the network, as published.
+        layers, heads, channels: of the network, as published.
+        context: characters in a window.
+        batch_size: windows, drawn anew for each seed.
     """
 
     every: int = 50
     validations: int = 40
     layers: int = 4
+    heads: int = 4
     channels: int = 128
+    context: int = 64
+    batch_size: int = 12
 
     p: ClassVar[float] = 0.0
     clip: ClassVar[float | None] = 1.0
@@ -69,14 +73,30 @@ class Characters(Anchor):
         return require(folder, "tiny_shakespeare/input.txt")
 
     def data(self, folder: Path, seed: int) -> L.LightningDataModule:
-        """Return batches of 12 windows, drawn anew for each seed."""
-        return Text(self.files(folder)[0], CONTEXT, batch_size=12, steps_per_epoch=self.every, seed=seed)
+        """Return the windows."""
+        return Text(self.files(folder)[0], self.context, self.batch_size, steps_per_epoch=self.every, seed=seed)
 
     def model(self, data: Any, p: float) -> L.LightningModule:
-        """Return the network, 0.8 million weights."""
-        network = GPT(data.vocabulary, CONTEXT, self.layers, 4, self.channels, lambda: nn.Dropout(p))
+        """Return the network."""
+        network = GPT(data.vocabulary, self.context, self.layers, self.heads, self.channels, lambda: nn.Dropout(p))
         return _Model(network, self.every * self.validations)
 
     def score(self, tested: Mapping[str, float], data: Any) -> float:
         """Return the loss in nats per character."""
         return tested["test_loss"]
+
+
+@dataclass(frozen=True)
+class LargerCharacters(Characters):
+    """The example for a GPU: 10.6 million weights in bfloat16. Without dropout it soon overfits."""
+
+    every: int = 80
+    validations: int = 50
+    layers: int = 6
+    heads: int = 6
+    channels: int = 384
+    context: int = 256
+    batch_size: int = 64
+
+    p: ClassVar[float] = 0.2
+    precision: ClassVar[str] = "bf16-mixed"

@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 from benchmarks.anchors.cells import AnchorRow, run
-from benchmarks.anchors.characters import Characters
+from benchmarks.anchors.characters import Characters, LargerCharacters
 from benchmarks.anchors.graphs import Citation, CitationNodes
 from benchmarks.anchors.methods import METHODS
 from benchmarks.anchors.minesweeper import Minesweeper
@@ -31,6 +31,7 @@ TASKS: Kinds = {
     "minesweeper": Minesweeper,
     "words": Words,
     "characters": Characters,
+    "nanogpt": LargerCharacters,
 }
 """Every task by its name, which is also its key in `published.PUBLISHED`."""
 

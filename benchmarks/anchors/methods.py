@@ -47,6 +47,11 @@ def published() -> Method:
     return Method(None, moves=False)
 
 
+def fixed(p: float = 0.1) -> Method:
+    """Another rate than the published one."""
+    return Method(p, moves=False)
+
+
 def default() -> Method:
     """`AdaptiveDropout()`, which starts by itself."""
     return Method(None, moves=True)
@@ -62,5 +67,5 @@ def adaptive_from(p: float = 0.1) -> Method:
     return Method(p, moves=True, rule=RewindController())
 
 
-METHODS: Kinds = {kind.__name__: kind for kind in (none, published, default, adaptive, adaptive_from)}
+METHODS: Kinds = {kind.__name__: kind for kind in (none, published, fixed, default, adaptive, adaptive_from)}
 """Every kind of method by its name."""
