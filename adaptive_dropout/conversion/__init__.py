@@ -2,15 +2,17 @@
 
 Found, and what `convert` makes of it:
 
-- torch's dropout layers, at p = 0 too, the drop paths of timm and torchvision, and the identities that timm and PEFT
-  put where the rate is 0: a layer of ours.
+- torch's dropout layers, at p = 0 too, the drop paths of timm, torchvision and transformers, and the identities that
+  they, PEFT and torchtune put where the rate is 0: a layer of ours.
 - Numbers that the code of a module hands to a function that drops, as in ``F.dropout(x, self.rate)``, whatever their
-  names are; and by their names those of torch, transformers, timm, torchvision and PEFT (``nn.LSTM``, attention,
-  activations, ``layerdrop``): an `AttributeRate`, which writes them in place.
+  names are; and by their names those of torch, transformers, timm, torchvision, PEFT, torchtune and fastai
+  (``nn.LSTM``, attention, activations, ``layerdrop``): an `AttributeRate`, which writes them in place.
 - Such numbers in a configuration, as in ``self.config.dropout``: the same, in a copy that the model gets. Your
   configuration and ``hparams`` stay as written.
 - Numbers that only look like a rate, or that a probability is computed from, as in ``1 - self.keep_prob``: left alone,
   and listed with the reason.
+- What sounds like dropout and is not recognised, such as a layer that draws its mask by itself, or a list of rates:
+  listed as "not recognised".
 - Numbers in the code, as in ``F.dropout(x, 0.1)``: listed, if `inventory` is given an example input.
 
 Keys of the ``state_dict``, hooks, devices and shared layers stay as they are. BERT, GPT-2, T5, ViT, Llama and Whisper

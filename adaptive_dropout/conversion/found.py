@@ -12,6 +12,7 @@ from adaptive_dropout.conversion.config_copies import why_not_written
 from adaptive_dropout.conversion.counterparts import attribute_of, counterpart_of
 from adaptive_dropout.conversion.numbers import Missed, Number, given, numbers_of
 from adaptive_dropout.conversion.places import join, place_of
+from adaptive_dropout.conversion.unrecognised import unrecognised
 from adaptive_dropout.modules import NoiseLayer
 from adaptive_dropout.rates import AttributeRate, Rate
 
@@ -61,6 +62,9 @@ def find(model: nn.Module) -> Found:
             missed.append(Missed(number.name, type(number.owner).__name__, p, why))
         else:
             numbers.append(number)
+    known = {layer.name for layer in layers} | {entry.name for entry in entries}
+    readers = {id(module) for number in rates for module, _ in number.readers}
+    missed += unrecognised(rest, known, readers)
     return Found(layers, numbers, missed)
 
 
@@ -73,9 +77,7 @@ def _layers(model: nn.Module) -> list[Layer]:
     layers: dict[int, Layer] = {}
     for path, module in _foreign(model):
         for slot, child in module._modules.items():
-            counterpart = counterpart_of(slot, child)
-            if counterpart is None and isinstance(module, nn.ModuleDict):
-                counterpart = counterpart_of(path.rpartition(".")[2], child)  # PEFT has one for each adapter
+            counterpart = counterpart_of(_called(path, module, slot), child, module)
             if child is not None and counterpart and id(child) not in kept:
                 layers.setdefault(id(child), Layer("", child, counterpart, [])).slots.append((module, slot))
     # named_modules() calls a shared layer as named_rates() will.
@@ -126,6 +128,12 @@ def _empty_places(path: str, module: nn.Module) -> Iterator[Missed]:
         if value is None and "drop" in name and name in names_read(module):
             yield Missed(join(path, name), "None", 0.0, NO_LAYER)
     for slot, child in module._modules.items():
-        left = type(child) is nn.Identity and "drop" in slot and counterpart_of(slot, child) is None
-        if left and not isinstance(module, NORMS):
-            yield Missed(join(path, slot), "Identity", 0.0, NO_LAYER)
+        called, nothing = _called(path, module, slot), type(child) is nn.Sequential and not len(child)
+        left = (type(child) is nn.Identity or nothing) and "drop" in called
+        if left and not isinstance(module, NORMS) and counterpart_of(called, child, module) is None:
+            yield Missed(join(path, slot), type(child).__name__, 0.0, NO_LAYER)
+
+
+def _called(path: str, module: nn.Module, slot: str) -> str:
+    """Return what the code calls the child ``slot`` of ``module``: PEFT has one for each adapter, in a dictionary."""
+    return path.rpartition(".")[2] if isinstance(module, (nn.ModuleDict, nn.ModuleList)) else slot

@@ -18,7 +18,7 @@ from adaptive_dropout.conversion.config_copies import HYPERPARAMETERS, Route
 from adaptive_dropout.conversion.places import Place, as_p, join, place_of
 from adaptive_dropout.rates import AttributeRate
 
-__all__ = ["Missed", "Number", "given", "numbers_of"]
+__all__ = ["Missed", "Number", "given", "numbers_of", "says_rate"]
 
 COPIED = "forward does not read it: the layers took a copy when they were built"
 ONE_LAYER = "it drops between stacked layers, and there is one; build it with num_layers of 2 or more"
@@ -33,7 +33,8 @@ ON_CLASS = "a property, or a number of the class; read a number of the module's 
 ITEM = "an item and no attribute; read a number of the module's own, as in self.dropout = dropout"
 
 TORCH = "torch.nn."
-KNOWN = (TORCH, "transformers.", "timm.", "torchvision.", "peft.")
+KNOWN = (TORCH, "transformers.", "timm.", "torchvision.", "peft.", "torchtune.", "fastai.", "pl_bolts.")
+PLAIN_NAMES = ("p", "prob", "embed_p", "weight_p")  # of rates in classes that do nothing but drop; two are fastai's
 # Words in names with "drop" that are not rates: fractions kept, guidance by class or condition, counts.
 OTHERS = re.compile(r"(^|_)(keep|class(es)?(_|$)|(un)?cond|label|num|count|threshold)", re.IGNORECASE)
 
@@ -80,7 +81,7 @@ def numbers_of(path: str, module: nn.Module) -> Iterator[Number | Missed]:
         if place and place.module is module and as_p(place.value) is not None:
             yield Missed(place.name, type(place.owner).__name__, None, _why_no_rate(module, dotted))
     for name, value in vars(module).items():
-        copied = name not in read | rates and _says_rate(name) and isinstance(value, float)
+        copied = name not in read | rates and says_rate(name) and isinstance(value, float)
         if copied and (p := as_p(value)) is not None:
             yield Missed(join(path, name), type(module).__name__, p, COPIED)
 
@@ -93,7 +94,7 @@ def _code(module: nn.Module) -> Uses:
 def _called_rates(module: nn.Module) -> set[str]:
     """Return the names of the rates that code of a known package reads."""
     read = {name for package in KNOWN for name in names_read(module, package)}
-    return {name for name in read if _says_rate(name) or (name in ("p", "prob") and _is_all_dropout(module))}
+    return {name for name in read if says_rate(name) or (name in PLAIN_NAMES and _is_all_dropout(module))}
 
 
 def _rate(place: Place, module: nn.Module, dotted: str) -> Iterator[Number | Missed]:
@@ -149,7 +150,8 @@ def _says_drop(dotted: str) -> bool:
     return "drop" in dotted.rpartition(".")[2].lower()
 
 
-def _says_rate(dotted: str) -> bool:
+def says_rate(dotted: str) -> bool:
+    """Tell whether ``dotted`` sounds like a drop probability."""
     return _says_drop(dotted) and not OTHERS.search(dotted.rpartition(".")[2])
 
 

@@ -32,13 +32,13 @@ def convert(
 ) -> dict[str, NoiseLayer | AttributeRate]:
     """Make the dropout of ``model`` adjustable, in place, and return what now holds each rate, by name.
 
-    Layers are replaced by ours: torch's ``nn.Dropout*`` and alpha dropout, the drop paths of timm and torchvision, and
-    the identities that stand for a drop path, or for PEFT's ``lora_dropout``, of 0. Rates that modules keep as numbers
-    and read at each forward (in attention, recurrent layers, Hugging Face and other models) get an `AttributeRate`; so
-    do layers whose ``p`` is handed to fused attention, which then reads the rate as a tensor. A number counts as a rate
-    if the code is seen to give it to a function that drops, whatever its name is. If it lies in a configuration that
-    the model holds, the model gets a copy of the configuration to be written to, and the original stays as it is.
-    `inventory` lists the rates, and those out of reach.
+    Layers are replaced by ours: torch's ``nn.Dropout*`` and alpha dropout, the drop paths of timm, torchvision and
+    transformers, and the identities that stand for a drop path, or for the dropout of an adapter such as PEFT's
+    ``lora_dropout``, of 0. Rates that modules keep as numbers and read at each forward (in attention, recurrent layers,
+    Hugging Face and other models) get an `AttributeRate`; so do layers whose ``p`` is handed to fused attention, which
+    then reads the rate as a tensor. A number counts as a rate if the code is seen to give it to a function that drops,
+    whatever its name is. If it lies in a configuration that the model holds, the model gets a copy of the configuration
+    to be written to, and the original stays as it is. `inventory` lists the rates, and those out of reach.
 
     Rates, devices, hooks, ``inplace``, training mode and shared layers stay as they are, and so do the keys of the
     ``state_dict``. Everything is checked before the first layer is swapped. Rates that are already adjustable are left
@@ -147,7 +147,7 @@ def _nothing(model: nn.Module, found: Found) -> str:
     """Return the error message for a ``model`` without dropout in reach: what it has instead."""
     name = type(model).__name__
     if found.missed:
-        return f"{name} has no rate to adjust; {found.missed[0].name}: {found.missed[0].why}"
+        return f"{name} has no rate to adjust; {found.missed[0].name or name}: {found.missed[0].why}"
     calls = {type(module).__name__: functions_called(module) for module in model.modules()}
     if calling := {kind: names for kind, names in calls.items() if names}:
         kind, names = next(iter(calling.items()))

@@ -44,6 +44,42 @@ def test_it_becomes_another_noise_as_any_dropout_does() -> None:
     assert [type(layer) for layer in ad.convert(model, to=ad.GaussianDropout).values()] == [ad.GaussianDropout]
 
 
+@pytest.mark.parametrize(
+    "kind", ["lora", "supertuning_lora", "vera", "hira", "frod", "miss", "deft", "psoft", "shadow"]
+)
+def test_each_kind_of_adapter_with_a_rate_of_0_is_found(kind: str) -> None:
+    model = nn.ModuleDict({f"{kind}_dropout": nn.ModuleDict({"mine": nn.Identity()})})
+    assert list(ad.convert(model)) == [f"{kind}_dropout.mine"]
+
+
+def test_a_rotation_s_identity_is_listed_because_its_dropout_is_another_noise() -> None:
+    model = nn.ModuleDict({"oft_dropout": nn.ModuleDict({"default": nn.Identity()})})
+    (row,) = ad.inventory(model)
+    assert (row.name, row.reachable, row.p) == ("oft_dropout.default", False, 0.0)
+
+
+@pytest.mark.filterwarnings("ignore")  # theirs
+@pytest.mark.parametrize("p", [0.0, 0.25])
+@pytest.mark.parametrize(
+    ("kind", "rate", "reachable"),
+    [
+        ("Lora", "lora_dropout", True),
+        ("Vera", "vera_dropout", True),
+        ("Hira", "hira_dropout", True),
+        ("Delora", "module_dropout", True),
+        ("LoHa", "module_dropout", False),
+        ("LoKr", "rank_dropout", False),
+    ],
+)
+def test_no_adapter_of_peft_is_missed_silently(kind: str, rate: str, reachable: bool, p: float) -> None:
+    peft = pytest.importorskip("peft")
+    config = getattr(peft, f"{kind}Config")(target_modules=["0"], **{rate: p})
+    model = peft.get_peft_model(nn.Sequential(nn.Linear(8, 8)), config)
+    rows = [row for row in ad.inventory(model) if "dropout" in row.name]
+    assert rows
+    assert all(row.reachable == reachable and row.p in (p, None) for row in rows)
+
+
 @pytest.mark.filterwarnings("ignore")  # theirs
 def test_an_adapted_bert_is_merged_and_saved_as_before(tmp_path: Path) -> None:
     peft, hf = pytest.importorskip("peft"), pytest.importorskip("transformers")

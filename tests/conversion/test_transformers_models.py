@@ -71,6 +71,16 @@ def test_every_rate_is_driven_or_listed(make: Callable[[], Case], monkeypatch: p
     check_every_rate(make(), monkeypatch)
 
 
+def test_their_drop_paths_become_ours_where_the_rate_is_0_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {**SMALL, "num_hidden_layers": 3}
+    model = hf.BeitModel(hf.BeitConfig(image_size=16, patch_size=8, drop_path_rate=0.2, **sizes))
+    paths = {name: layer for name, layer in ad.convert(model).items() if "drop_path" in name}
+    assert [(type(layer), layer.p) for layer in paths.values()] == [(ad.DropPath, p) for p in (0.0, 0.1, 0.2)]
+    ad.revert(model)
+    x = torch.rand(64, 3, 16, 16)
+    check_every_rate(Case(model, lambda m: m(x, return_dict=False)), monkeypatch)
+
+
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_the_attention_rates_of_bert_drive_both_of_its_attentions(
     attention: str, monkeypatch: pytest.MonkeyPatch
