@@ -61,8 +61,10 @@ from .modules import (
     Dropout2d as Dropout2d,
     Dropout3d as Dropout3d,
     DropPath as DropPath,
+    EmbeddingDropout as EmbeddingDropout,
     FeatureAlphaDropout as FeatureAlphaDropout,
     GaussianDropout as GaussianDropout,
+    LockedDropout as LockedDropout,
     NoiseLayer as NoiseLayer,
     PatchDropout as PatchDropout,
     Penalised as Penalised,
@@ -74,6 +76,7 @@ from .modules import (
     Standout as Standout,
     VariationalDropout as VariationalDropout,
     VariationalLinear as VariationalLinear,
+    WeightDrop as WeightDrop,
     WordDropout as WordDropout,
 )
 from .penalties import (

@@ -15,12 +15,14 @@ from torch import Tensor
 import adaptive_dropout as ad
 from adaptive_dropout.controllers import state_from_dict, state_to_dict
 
+LOCKED = (3, 64, 6)  # two dimensions would be one sequence, which has a mask of 6 elements
 SHAPES = [(64, 6), (8, 6, 5), (8, 6, 5, 4), (8, 6, 5, 4, 3)]
 
 
 def input_for(layer: ad.NoiseLayer) -> Tensor:
     """An input of ones in the fewest dimensions that the layer takes without a warning."""
-    for shape in SHAPES:
+    shapes = [LOCKED] if isinstance(layer, ad.LockedDropout) else SHAPES
+    for shape in shapes:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
@@ -28,7 +30,7 @@ def input_for(layer: ad.NoiseLayer) -> Tensor:
         except (RuntimeError, UserWarning):
             continue
         return torch.ones(shape)
-    raise AssertionError(f"{layer} takes none of {SHAPES}")
+    raise AssertionError(f"{layer} takes none of {shapes}")
 
 
 def check_layer(layer_class: type[ad.NoiseLayer]) -> None:

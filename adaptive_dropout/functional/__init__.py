@@ -21,6 +21,7 @@ from adaptive_dropout.functional.fused import bias_relu_dropout, dropout_add
 from adaptive_dropout.functional.gaussian import gaussian_dropout
 from adaptive_dropout.functional.kl import exact_kl, kingma_kl, molchanov_kl
 from adaptive_dropout.functional.noisy_product import noisy_product
+from adaptive_dropout.functional.recurrent import embedding_dropout, locked_dropout, weight_drop
 from adaptive_dropout.functional.structured import patch_dropout, word_dropout
 
 __all__ = [
@@ -37,13 +38,16 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     "dropout_add",
+    "embedding_dropout",
     "exact_kl",
     "feature_alpha_dropout",
     "gaussian_dropout",
     "kingma_kl",
+    "locked_dropout",
     "molchanov_kl",
     "noisy_product",
     "patch_dropout",
     "scaled_dot_product_attention",
+    "weight_drop",
     "word_dropout",
 ]

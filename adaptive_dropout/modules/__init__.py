@@ -2,7 +2,9 @@
 
 Dropout, Dropout1d to Dropout3d, AlphaDropout and FeatureAlphaDropout replace torch's layers of the same name.
 GaussianDropout multiplies by Gaussian noise, DropPath drops whole examples at the end of a residual branch,
-WordDropout and PatchDropout drop whole words and patches. These layers learn:
+WordDropout and PatchDropout drop whole words and patches. For recurrent networks, LockedDropout has one mask for all
+times of a sequence, ``WeightDrop.on(lstm, "weight_hh_l0")`` drops parameters of any module while it runs, and
+EmbeddingDropout is an embedding that drops words of its vocabulary. These layers learn:
 
 - ``ConcreteDropout.wrap(layer)``: a soft mask on the input of a dense layer or convolution; learns one p.
 - VariationalDropout: Gaussian noise on units; learns an alpha = p / (1 - p) for the layer, or for each unit.
@@ -41,11 +43,14 @@ from adaptive_dropout.modules.dropout import (
     Dropout3d,
     FeatureAlphaDropout,
 )
+from adaptive_dropout.modules.embedding_dropout import EmbeddingDropout
 from adaptive_dropout.modules.gaussian import GaussianDropout
+from adaptive_dropout.modules.locked_dropout import LockedDropout
 from adaptive_dropout.modules.patch_dropout import PatchDropout
 from adaptive_dropout.modules.sparse import SparseConv1d, SparseConv2d, SparseConv3d, SparseLayer, SparseLinear
 from adaptive_dropout.modules.standout import Standout
 from adaptive_dropout.modules.variational import VariationalDropout, VariationalLinear
+from adaptive_dropout.modules.weight_drop import WeightDrop
 from adaptive_dropout.modules.word_dropout import WordDropout
 
 __all__ = [
@@ -63,8 +68,10 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "EmbeddingDropout",
     "FeatureAlphaDropout",
     "GaussianDropout",
+    "LockedDropout",
     "NoiseLayer",
     "PatchDropout",
     "Penalised",
@@ -76,5 +83,6 @@ __all__ = [
     "Standout",
     "VariationalDropout",
     "VariationalLinear",
+    "WeightDrop",
     "WordDropout",
 ]

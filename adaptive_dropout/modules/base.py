@@ -11,7 +11,7 @@ from torch.fx import Proxy
 from adaptive_dropout.rates import LearnedRate, Rate, ScheduledRate, SettableRate
 from adaptive_dropout.schedules import Schedule
 
-__all__ = ["DropIn", "NoiseLayer", "Penalised", "Proxy", "record_call"]
+__all__ = ["DropIn", "NoiseLayer", "Penalised", "Proxy", "rate_of", "record_call"]
 
 
 class NoiseLayer(nn.Module, ABC):
@@ -38,15 +38,8 @@ class NoiseLayer(nn.Module, ABC):
     def __init__(self, p: float | Schedule | Rate = 0.5) -> None:
         # Not super(): a torch layer that follows in the list of bases would take p for an attribute of its own.
         nn.Module.__init__(self)
-        if isinstance(p, Schedule):
-            p = ScheduledRate(p)
-        rate = p if isinstance(p, Rate) else self._rate_from(p)
-        if isinstance(rate, LearnedRate) and not self.learnable:
-            raise TypeError(
-                f"{type(self).__name__} passes no gradient to a learned p, which would stay {rate.p:g} for ever; "
-                "use GaussianDropout, ConcreteDropout, or BernoulliDropout with DisARM"
-            )
-        self.rate = rate
+        made = p if isinstance(p, (Schedule, Rate)) else self._rate_from(p)
+        self.rate = rate_of(made, type(self), self.learnable)
 
     def _rate_from(self, p: float) -> Rate:
         return SettableRate(p)
@@ -111,6 +104,22 @@ class Penalised(nn.Module, ABC):
     @abstractmethod
     def kl(self) -> Tensor:
         """Return the divergence, up to a constant, in nats for the whole training set; 0-dim, with gradient."""
+
+
+def rate_of(p: float | Schedule | Rate, kind: type, learnable: bool = False) -> Rate:
+    """Return the rate that ``p`` means for a layer of the class ``kind``.
+
+    Raises:
+        TypeError: ``p`` is none of these, or a `LearnedRate` where the layer is not ``learnable``.
+        ValueError: ``p`` is NaN or outside [0, 1].
+    """
+    rate = ScheduledRate(p) if isinstance(p, Schedule) else p if isinstance(p, Rate) else SettableRate(p)
+    if isinstance(rate, LearnedRate) and not learnable:
+        raise TypeError(
+            f"{kind.__name__} passes no gradient to a learned p, which would stay {rate.p:g} for ever; "
+            "use GaussianDropout, ConcreteDropout, or BernoulliDropout with DisARM"
+        )
+    return rate
 
 
 def record_call(layer: nn.Module, input: Proxy) -> Any:

@@ -20,8 +20,14 @@ MASKS: dict[type[ad.NoiseLayer], tuple[tuple[int, ...], int]] = {
     ad.Dropout2d: ((64, 256, 8, 8), 64 * 256),
     ad.Dropout3d: ((16, 256, 4, 8, 8), 16 * 256),
     ad.DropPath: ((4096, 64), 4096),
+    ad.LockedDropout: ((4, 256, 256), 256 * 256),
+    ad.WeightDrop: ((1024, 1024), 1024 * 1024),
     ad.WordDropout: ((64, 256, 16), 64 * 256),
 }
+
+
+# The mean of alpha dropout is not 1; the times of locked dropout, which come first, are not independent.
+OTHERS = {"AlphaDropout", "FeatureAlphaDropout", "LockedDropout"}
 
 
 @pytest.mark.parametrize("p", [0.0, 0.001, 0.3, 0.9, 1.0])
@@ -39,7 +45,7 @@ def test_it_drops_as_often_as_p_says_and_its_gradient_is_its_mask(
 
 
 @pytest.mark.parametrize("p", [0.05, 0.3])
-@pytest.mark.parametrize("layer_class", [kind for kind in exported(ad.NoiseLayer) if "Alpha" not in kind.__name__])
+@pytest.mark.parametrize("layer_class", [kind for kind in exported(ad.NoiseLayer) if kind.__name__ not in OTHERS])
 def test_the_noise_has_mean_1(layer_class: type[ad.NoiseLayer], p: float, device: torch.device) -> None:
     layer = layer_class(ad.SettableRate(p))
     one = input_for(layer)[:1].to(device)

@@ -59,6 +59,8 @@ CASES = {
     "AlphaDropout": ((N,), alpha),
     "FeatureAlphaDropout": ((1000, N // 1000, 1), alpha),
     "DropPath": ((N, 1), dropped_or_scaled),
+    "LockedDropout": ((1, 1000, N // 1000), dropped_or_scaled),
+    "WeightDrop": ((N,), dropped_or_scaled),
     "PatchDropout": ((N // 10, 1, 1, 1), dropped_or_scaled),  # a patch an image, which takes ten times as long
     "WordDropout": ((N, 1), dropped_or_scaled),
     "BernoulliDropout": ((N,), dropped_or_scaled),

@@ -16,12 +16,14 @@ from tests.fake_device import backward, fake_cuda, no_waits
 LAYERS: dict[str, Callable[[], nn.Module]] = {
     "ConcreteDropout.wrap": lambda: ad.ConcreteDropout.wrap(nn.Linear(4, 4)),
     "ContextualDropout": lambda: ad.ContextualDropout(4),
+    "LockedDropout": lambda: ad.LockedDropout(0.2, batch_first=True),
     "PatchDropout": lambda: ad.PatchDropout(0.2, patch=2),
     "SparseLinear": lambda: ad.SparseLinear(4, 4),
     "Standout": lambda: ad.Standout(nn.Linear(4, 4), nn.ReLU()),
     "VariationalDropout": lambda: ad.VariationalDropout(0.1, units=4),
     "VariationalDropout of a set rate": lambda: ad.VariationalDropout(ad.SettableRate(0.1)),
     "VariationalLinear": lambda: ad.VariationalLinear(4, 4),
+    "WeightDrop": lambda: ad.WeightDrop.on(nn.Linear(4, 4), "weight", p=0.2),
     "WordDropout": lambda: ad.WordDropout(0.2),
 }
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {

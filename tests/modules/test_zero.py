@@ -42,6 +42,7 @@ def test_a_layer_draws_nothing_and_passes_the_gradient_on(layer_class: type[ad.N
 def test_a_function_draws_nothing(p: float | Tensor) -> None:
     x = torch.randn(4, 3, 8, 8)
     alike = (F.dropout, F.dropout2d, F.drop_path, F.alpha_dropout, F.feature_alpha_dropout, F.gaussian_dropout)
+    alike += (F.locked_dropout, F.weight_drop)
     for function in (*alike, F.concrete_dropout, F.concrete_dropout2d, F.bernoulli_dropout, F.word_dropout):
         assert not moves(partial(function, x, p)), function.__name__
         assert function(x, p) is x, function.__name__
