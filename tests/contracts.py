@@ -7,6 +7,7 @@ import dataclasses
 import json
 import pickle
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -62,10 +63,13 @@ def check_layer(layer_class: type[ad.NoiseLayer]) -> None:
     assert leaf.grad.any()
     layer.eval()
     assert layer(x) is x
-    _check_rates(layer_class, x)
+    check_rates(layer_class)
+    if layer_class.learnable:
+        _check_learning(layer_class, x)
 
 
-def _check_rates(layer_class: type[ad.NoiseLayer], x: Tensor) -> None:
+def check_rates(layer_class: Callable[..., ad.Rated]) -> None:
+    """Raise unless layers made by ``layer_class(p)`` hold a rate as every layer does."""
     assert layer_class(ad.ConstantSchedule(0.25)).p == 0.25
     rate = ad.SettableRate(0.25)
     assert layer_class(rate).rate is layer_class(rate).rate is rate
@@ -82,10 +86,12 @@ def _check_rates(layer_class: type[ad.NoiseLayer], x: Tensor) -> None:
             layer_class(bad)
     with pytest.raises(TypeError, match=r"has to be a number between 0 and 1, but got '0.5'"):
         layer_class("0.5")  # type: ignore[arg-type]
-    if not layer_class.learnable:
+    if not layer.learnable:
         with pytest.raises(TypeError, match="passes no gradient"):
             layer_class(ad.LearnedRate(0.25))
-        return
+
+
+def _check_learning(layer_class: type[ad.NoiseLayer], x: Tensor) -> None:
     learned = layer_class(ad.LearnedRate(0.25))
     loss = lambda: (learned(x) ** 2).sum()  # noqa: E731
     (ad.DisARM().loss(learned, loss) if isinstance(learned, ad.BernoulliDropout) else loss()).backward()

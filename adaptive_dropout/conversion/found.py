@@ -13,7 +13,7 @@ from adaptive_dropout.conversion.counterparts import attribute_of, counterpart_o
 from adaptive_dropout.conversion.numbers import Missed, Number, given, numbers_of
 from adaptive_dropout.conversion.places import join, place_of
 from adaptive_dropout.conversion.unrecognised import unrecognised
-from adaptive_dropout.modules import NoiseLayer
+from adaptive_dropout.modules import NoiseLayer, Rated
 from adaptive_dropout.rates import AttributeRate, Rate
 
 __all__ = ["Found", "Layer", "Missed", "Number", "find"]
@@ -69,7 +69,7 @@ def find(model: nn.Module) -> Found:
 
 
 def _foreign(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    return ((path, module) for path, module in model.named_modules() if not isinstance(module, (NoiseLayer, Rate)))
+    return ((path, module) for path, module in model.named_modules() if not isinstance(module, (Rated, Rate)))
 
 
 def _layers(model: nn.Module) -> list[Layer]:

@@ -19,7 +19,7 @@ from adaptive_dropout.contexts import unchanged
 from adaptive_dropout.conversion.code.drop_functions import CALLS
 from adaptive_dropout.conversion.counterparts import attribute_of
 from adaptive_dropout.conversion.found import Found, find
-from adaptive_dropout.modules import NoiseLayer
+from adaptive_dropout.modules import Rated
 from adaptive_dropout.rates import AttributeRate, named_rates
 from adaptive_dropout.rates.attribute import write
 
@@ -52,7 +52,7 @@ def watch(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> F
     # A layer draws its mask itself, so calls inside a layer in reach are in reach.
     inside = {id(layer.layer) for layer in found.layers}
     inside |= {id(number.home) for number in found.numbers if number.slot == "rate"}
-    inside |= {id(module) for module in copied.modules() if isinstance(module, NoiseLayer)}
+    inside |= {id(module) for module in copied.modules() if isinstance(module, Rated)}
     stack: list[tuple[str, bool]] = [("", id(copied) in inside)]
     entered: set[str] = set()
     for path, module in copied.named_modules():

@@ -11,7 +11,7 @@ from adaptive_dropout.conversion.counterparts import p_of
 from adaptive_dropout.conversion.found import find
 from adaptive_dropout.conversion.functional_calls import Forward, watch
 from adaptive_dropout.conversion.swap import check_plain
-from adaptive_dropout.modules import NoiseLayer
+from adaptive_dropout.modules import Rated
 from adaptive_dropout.rates import AttributeRate, Rate, named_rates
 
 __all__ = ["Inventory", "Row", "inventory"]
@@ -93,7 +93,7 @@ def inventory(model: nn.Module, *args: Any, **kwargs: Any) -> Inventory:
 
 def _watched(rows: list[Row], model: nn.Module, forward: Forward) -> Iterator[Row]:
     layers = {layer.name for layer in find(model).layers}
-    layers |= {name for name, module in model.named_modules() if isinstance(module, NoiseLayer)}
+    layers |= {name for name, module in model.named_modules() if isinstance(module, Rated)}
     for row in rows:
         idle = row.name in layers - forward.modules
         yield row._replace(reachable=False, why="the model does not call it on this input") if idle else row

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from adaptive_dropout.modules import NoiseLayer
+from adaptive_dropout.modules import Rated
 from adaptive_dropout.rates import Rate
 
 __all__ = ["Place", "as_p", "join", "place_of"]
@@ -65,7 +65,7 @@ def place_of(path: str, module: nn.Module, dotted: str) -> Place | None:
     *names, attribute = dotted.split(".")
     while names and names[0] in module._modules:
         child = module._modules[names[0]]
-        if child is None or isinstance(child, (NoiseLayer, Rate)):
+        if child is None or isinstance(child, (Rated, Rate)):
             return None
         path, module = join(path, names.pop(0)), child
     return Place(path, module, tuple(names), attribute)

@@ -19,19 +19,24 @@ from adaptive_dropout.functional.concrete import (
 )
 from adaptive_dropout.functional.fused import bias_relu_dropout, dropout_add
 from adaptive_dropout.functional.gaussian import gaussian_dropout
+from adaptive_dropout.functional.graphs import KeptGraph, check_edges, drop_edge, drop_node
 from adaptive_dropout.functional.kl import exact_kl, kingma_kl, molchanov_kl
 from adaptive_dropout.functional.noisy_product import noisy_product
 from adaptive_dropout.functional.recurrent import embedding_dropout, locked_dropout, weight_drop
 from adaptive_dropout.functional.structured import patch_dropout, word_dropout
 
 __all__ = [
+    "KeptGraph",
     "alpha_dropout",
     "bernoulli_dropout",
     "bias_relu_dropout",
+    "check_edges",
     "concrete_dropout",
     "concrete_dropout1d",
     "concrete_dropout2d",
     "concrete_dropout3d",
+    "drop_edge",
+    "drop_node",
     "drop_path",
     "dropout",
     "dropout1d",

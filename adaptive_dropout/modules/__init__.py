@@ -4,7 +4,8 @@ Dropout, Dropout1d to Dropout3d, AlphaDropout and FeatureAlphaDropout replace to
 GaussianDropout multiplies by Gaussian noise, DropPath drops whole examples at the end of a residual branch,
 WordDropout and PatchDropout drop whole words and patches. For recurrent networks, LockedDropout has one mask for all
 times of a sequence, ``WeightDrop.on(lstm, "weight_hh_l0")`` drops parameters of any module while it runs, and
-EmbeddingDropout is an embedding that drops words of its vocabulary. These layers learn:
+EmbeddingDropout is an embedding that drops words of its vocabulary. DropEdge and DropNode say which
+edges and nodes of a graph take part in a step. These layers learn:
 
 - ``ConcreteDropout.wrap(layer)``: a soft mask on the input of a dense layer or convolution; learns one p.
 - VariationalDropout: Gaussian noise on units; learns an alpha = p / (1 - p) for the layer, or for each unit.
@@ -24,7 +25,7 @@ weights beside any dropout, and ``LearnedRateMonitor`` logs alphas and sparsity,
 at its bound, or under weight decay.
 """
 
-from adaptive_dropout.modules.base import NoiseLayer, Penalised
+from adaptive_dropout.modules.base import NoiseLayer, Penalised, Rated
 from adaptive_dropout.modules.bernoulli import BernoulliDropout
 from adaptive_dropout.modules.concrete import (
     ConcreteDropout,
@@ -45,6 +46,7 @@ from adaptive_dropout.modules.dropout import (
 )
 from adaptive_dropout.modules.embedding_dropout import EmbeddingDropout
 from adaptive_dropout.modules.gaussian import GaussianDropout
+from adaptive_dropout.modules.graphs import DropEdge, DropNode
 from adaptive_dropout.modules.locked_dropout import LockedDropout
 from adaptive_dropout.modules.patch_dropout import PatchDropout
 from adaptive_dropout.modules.sparse import SparseConv1d, SparseConv2d, SparseConv3d, SparseLayer, SparseLinear
@@ -63,6 +65,8 @@ __all__ = [
     "ConcreteLayer",
     "ContextualDropout",
     "ContextualDropout2d",
+    "DropEdge",
+    "DropNode",
     "DropPath",
     "Dropout",
     "Dropout1d",
@@ -75,6 +79,7 @@ __all__ = [
     "NoiseLayer",
     "PatchDropout",
     "Penalised",
+    "Rated",
     "SparseConv1d",
     "SparseConv2d",
     "SparseConv3d",

@@ -1,4 +1,4 @@
-"""The bases of the layers: noise with a rate, a drop-in for a layer of torch's, and a module with a divergence."""
+"""The bases of the layers: a rate, noise with a rate, a drop-in for a layer of torch's, and a divergence."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from torch.fx import Proxy
 from adaptive_dropout.rates import LearnedRate, Rate, ScheduledRate, SettableRate
 from adaptive_dropout.schedules import Schedule
 
-__all__ = ["DropIn", "NoiseLayer", "Penalised", "Proxy", "rate_of", "record_call"]
+__all__ = ["DropIn", "NoiseLayer", "Penalised", "Proxy", "Rated", "rate_of", "record_call"]
 
 
-class NoiseLayer(nn.Module, ABC):
-    """Adds noise to its input in training mode and returns it untouched in eval mode.
+class Rated(nn.Module):
+    """Holds a rate under the name ``rate``, by which it is found, listed, scheduled and steered.
 
-    A new layer is a subclass with two members: ``noise``, a function of (x, p), and ``learnable``, which tells whether
-    that function passes a gradient to p. A layer whose noise passes none raises at construction if it is given a
-    learned rate.
+    `NoiseLayer` is for noise on one tensor. This base is for what drops anything else: edges, nodes, weights.
 
     Args:
         p: a drop probability in [0, 1], which makes a `SettableRate`; a schedule; or a rate, which several layers may
@@ -31,7 +29,7 @@ class NoiseLayer(nn.Module, ABC):
     """
 
     learnable: ClassVar[bool] = False
-    """Whether `noise` passes a gradient to p."""
+    """Whether the noise passes a gradient to p."""
 
     rate: Rate
 
@@ -53,6 +51,33 @@ class NoiseLayer(nn.Module, ABC):
     def p(self, p: float) -> None:
         self.rate.p = p
 
+    def extra_repr(self) -> str:
+        """Show p, and its source unless it is simply set."""
+        if isinstance(self.rate, SettableRate):
+            return f"p={self.p}"
+        return f"p={self.p:g}, rate={self.rate!r}"
+
+    def __repr__(self) -> str:
+        # One line: the rate is a submodule, and nn.Module would show it as a child.
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+
+class NoiseLayer(Rated, ABC):
+    """Adds noise to its input in training mode and returns it untouched in eval mode.
+
+    A new layer is a subclass with two members: ``noise``, a function of (x, p), and ``learnable``, which tells whether
+    that function passes a gradient to p. A layer whose noise passes none raises at construction if it is given a
+    learned rate.
+
+    Args:
+        p: a drop probability in [0, 1], which makes a `SettableRate`; a schedule; or a rate, which several layers may
+            share.
+
+    Raises:
+        TypeError: ``p`` is none of these, or a `LearnedRate` where the noise passes no gradient.
+        ValueError: ``p`` is NaN or outside [0, 1].
+    """
+
     @abstractmethod
     def noise(self, x: Tensor, p: Tensor) -> Tensor:
         """Return ``x`` with noise as strong as ``p``, a 0-dim float32 tensor on the device of the layer."""
@@ -65,16 +90,6 @@ class NoiseLayer(nn.Module, ABC):
             return input
         rate: Rate = self._modules["rate"]  # type: ignore[assignment]  # self.rate would take a microsecond longer
         return self.noise(input, rate.read())
-
-    def extra_repr(self) -> str:
-        """Show p, and its source unless it is simply set."""
-        if isinstance(self.rate, SettableRate):
-            return f"p={self.p}"
-        return f"p={self.p:g}, rate={self.rate!r}"
-
-    def __repr__(self) -> str:
-        # One line: the rate is a submodule, and nn.Module would show it as a child.
-        return f"{type(self).__name__}({self.extra_repr()})"
 
 
 class DropIn(NoiseLayer):
@@ -122,7 +137,7 @@ def rate_of(p: float | Schedule | Rate, kind: type, learnable: bool = False) -> 
     return rate
 
 
-def record_call(layer: nn.Module, input: Proxy) -> Any:
+def record_call(layer: nn.Module, input: Proxy, *others: Any) -> Any:
     """Record one call of ``layer`` in the graph of `torch.fx`, as for torch's own layers; nothing inside is recorded.
 
     The graph holds the layer itself, so that it follows its rate and its training mode.
@@ -131,4 +146,4 @@ def record_call(layer: nn.Module, input: Proxy) -> Any:
         The stand-in for the layer's output.
     """
     path = input.tracer.path_of_module(layer)  # type: ignore[attr-defined]  # every tracer of modules has it
-    return input.tracer.create_proxy("call_module", path, (input,), {})
+    return input.tracer.create_proxy("call_module", path, (input, *others), {})

@@ -25,6 +25,7 @@ from adaptive_dropout.modules import (
     DropPath,
     FeatureAlphaDropout,
     NoiseLayer,
+    Rated,
 )
 from adaptive_dropout.noise.settings import ALPHA_PRIME, ALPHA_PRIME_SQUARED
 from adaptive_dropout.rates import SettableRate, named_rates
@@ -45,7 +46,7 @@ class Steered(NamedTuple):
     """
 
     path: str
-    layer: NoiseLayer
+    layer: Rated
     rate: str
 
 
@@ -56,7 +57,7 @@ def steered_layers(model: nn.Module) -> list[Steered]:
         ValueError: there are none.
     """
     names = {id(rate): name for name, rate in named_rates(model, SettableRate)}
-    layers = [(path, module) for path, module in model.named_modules() if isinstance(module, NoiseLayer)]
+    layers = [(path, module) for path, module in model.named_modules() if isinstance(module, Rated)]
     found = [Steered(path, layer, names[id(layer.rate)]) for path, layer in layers if id(layer.rate) in names]
     if not found:
         raise ValueError(f"there is no settable rate in {type(model).__name__}; give it a layer such as Dropout(0.3)")
@@ -72,7 +73,7 @@ def approximated(layers: Sequence[Steered], p: Mapping[str, Tensor]) -> Iterator
     """
     with ExitStack() as stack:
         for path, layer, rate in layers:
-            if not (layer.learnable or isinstance(layer, MASKED)):
+            if not isinstance(layer, NoiseLayer) or not (layer.learnable or isinstance(layer, MASKED)):
                 raise TypeError(
                     f"the noise of {path!r}, a {type(layer).__name__}, passes no gradient to its rate; "
                     "make it learnable, or use Dropout or GaussianDropout"

@@ -144,7 +144,7 @@ class Response:
 
     def _noise(self, steered: Steered, x: Tensor, p: Tensor) -> Tensor:
         changes = self._changes
-        noise = type(steered.layer).noise
+        noise: Callable[..., Tensor] = type(steered.layer).noise  # type: ignore[attr-defined]  # those of PER_EXAMPLE
         if changes is None:
             return noise(steered.layer, x, p)
         if len(x) != len(changes):
