@@ -57,6 +57,8 @@ from .modules import (
     ContextualDropout as ContextualDropout,
     ContextualDropout2d as ContextualDropout2d,
     DropEdge as DropEdge,
+    DropHead as DropHead,
+    DropKey as DropKey,
     DropNode as DropNode,
     Dropout as Dropout,
     Dropout1d as Dropout1d,

@@ -2,6 +2,7 @@
 
 from adaptive_dropout.functional.antithetic import bernoulli_dropout
 from adaptive_dropout.functional.attention import scaled_dot_product_attention
+from adaptive_dropout.functional.attention_noise import drop_head, drop_key
 from adaptive_dropout.functional.bernoulli import (
     alpha_dropout,
     drop_path,
@@ -17,12 +18,14 @@ from adaptive_dropout.functional.concrete import (
     concrete_dropout2d,
     concrete_dropout3d,
 )
+from adaptive_dropout.functional.consistency import symmetric_bernoulli_kl, symmetric_kl
 from adaptive_dropout.functional.fused import bias_relu_dropout, dropout_add
 from adaptive_dropout.functional.gaussian import gaussian_dropout
 from adaptive_dropout.functional.graphs import KeptGraph, check_edges, drop_edge, drop_node
 from adaptive_dropout.functional.kl import exact_kl, kingma_kl, molchanov_kl
 from adaptive_dropout.functional.noisy_product import noisy_product
 from adaptive_dropout.functional.recurrent import embedding_dropout, locked_dropout, weight_drop
+from adaptive_dropout.functional.removal import remove_words
 from adaptive_dropout.functional.structured import patch_dropout, word_dropout
 
 __all__ = [
@@ -36,6 +39,8 @@ __all__ = [
     "concrete_dropout2d",
     "concrete_dropout3d",
     "drop_edge",
+    "drop_head",
+    "drop_key",
     "drop_node",
     "drop_path",
     "dropout",
@@ -52,7 +57,10 @@ __all__ = [
     "molchanov_kl",
     "noisy_product",
     "patch_dropout",
+    "remove_words",
     "scaled_dot_product_attention",
+    "symmetric_bernoulli_kl",
+    "symmetric_kl",
     "weight_drop",
     "word_dropout",
 ]

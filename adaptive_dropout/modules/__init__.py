@@ -5,7 +5,10 @@ GaussianDropout multiplies by Gaussian noise, DropPath drops whole examples at t
 WordDropout and PatchDropout drop whole words and patches. For recurrent networks, LockedDropout has one mask for all
 times of a sequence, ``WeightDrop.on(lstm, "weight_hh_l0")`` drops parameters of any module while it runs, and
 EmbeddingDropout is an embedding that drops words of its vocabulary. DropEdge and DropNode say which
-edges and nodes of a graph take part in a step. These layers learn:
+edges and nodes of a graph take part in a step.
+In attention, DropKey hides keys before the softmax and DropHead drops whole heads after it; neither ever drops all.
+
+These layers learn:
 
 - ``ConcreteDropout.wrap(layer)``: a soft mask on the input of a dense layer or convolution; learns one p.
 - VariationalDropout: Gaussian noise on units; learns an alpha = p / (1 - p) for the layer, or for each unit.
@@ -25,6 +28,7 @@ weights beside any dropout, and ``LearnedRateMonitor`` logs alphas and sparsity,
 at its bound, or under weight decay.
 """
 
+from adaptive_dropout.modules.attention import DropHead, DropKey
 from adaptive_dropout.modules.base import NoiseLayer, Penalised, Rated
 from adaptive_dropout.modules.bernoulli import BernoulliDropout
 from adaptive_dropout.modules.concrete import (
@@ -66,6 +70,8 @@ __all__ = [
     "ContextualDropout",
     "ContextualDropout2d",
     "DropEdge",
+    "DropHead",
+    "DropKey",
     "DropNode",
     "DropPath",
     "Dropout",

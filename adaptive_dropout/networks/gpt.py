@@ -2,7 +2,8 @@
 
 Its rates are called ``embedding_dropout``, then for each block ``blocks.0.attention.dropout`` (on the attention
 weights), ``blocks.0.residual_dropout1`` (on what attention adds) and ``blocks.0.residual_dropout2`` (on what the dense
-layers add).
+layers add). If asked for, ``blocks.0.attention.drop_key`` acts on the scores before the softmax, and
+``blocks.0.attention.drop_head`` on the heads after it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class GPT(nn.Module):
     """A pre-norm transformer with causal attention: tokens (batch, time) -> logits (batch, time, vocabulary).
 
     The logits at a time are for the token that follows, and depend on the tokens up to that time only. Positions are
-    learned; the output layer is the transposed token embedding. There are 1 + 3 ``layers`` dropout layers.
+    learned; the output layer is the transposed token embedding. There are 1 + 3 ``layers`` dropout layers, and
+    ``layers`` more of each kind of attention noise that is given.
 
     Args:
         vocabulary: the number of different tokens; a token is int64 in 0 ... ``vocabulary`` - 1.
@@ -36,6 +38,8 @@ class GPT(nn.Module):
         heads: the number of attention heads in a block; divides ``channels``.
         channels: the width of the network; a block's hidden dense layer is four times as wide.
         dropout: makes one dropout layer per call, without arguments.
+        drop_key: makes the noise on the scores of a block's attention, (batch, heads, time, time), such as `DropKey`.
+        drop_head: makes the noise on the heads of a block, (batch, heads, time, channels), such as `DropHead`.
 
     Raises:
         TypeError: ``dropout`` is a layer instead of something that makes layers, or a size is not an integer.
@@ -53,6 +57,8 @@ class GPT(nn.Module):
         heads: int = 4,
         channels: int = 64,
         dropout: DropoutFactory = Dropout,
+        drop_key: DropoutFactory | None = None,
+        drop_head: DropoutFactory | None = None,
     ) -> None:
         super().__init__()
         check_sizes(vocabulary=[vocabulary], context=[context], layers=[layers], heads=[heads], channels=[channels])
@@ -64,7 +70,10 @@ class GPT(nn.Module):
         self.embedding_dropout = new_layer(dropout)
         # Each layer adds two terms to the residual path; with this scale their sum starts as large as a single term.
         std = INIT_STD / math.sqrt(2 * layers)
-        self.blocks = nn.Sequential(*(Block(channels, heads, std, dropout) for _ in range(layers)))
+        blocks = [Block(channels, heads, std, dropout) for _ in range(layers)]
+        for block in blocks:
+            block.attention.add_noise(drop_key, drop_head)
+        self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -111,7 +120,8 @@ class CausalSelfAttention(nn.Module):
     """The output at a time is a weighted mean of the values up to that time: softmax(q k' / sqrt(size)) v per head.
 
     `Dropout` on the weights of the softmax is part of `functional.scaled_dot_product_attention`, which is fused on a
-    GPU. Other noise, and a layer with hooks, needs the weights, so the softmax is then written out. So it is on a CPU.
+    GPU; `DropKey` is then a part of its mask. Other noise, and a layer with hooks, needs the weights, so the softmax is
+    then written out. So it is on a CPU.
 
     Args:
         channels: the width of input and output, (batch, time, channels).
@@ -128,20 +138,42 @@ class CausalSelfAttention(nn.Module):
         self.query_key_value = _linear(channels, 3 * channels)
         self.dropout = new_layer(dropout)
         self.output = _linear(channels, channels, residual_std)
+        self.drop_key: nn.Module | None = None
+        self.drop_head: nn.Module | None = None
+
+    def add_noise(self, drop_key: DropoutFactory | None, drop_head: DropoutFactory | None) -> None:
+        """Give the scores and the heads noise of their own, where something makes it."""
+        self.drop_key = None if drop_key is None else new_layer(drop_key)
+        self.drop_head = None if drop_head is None else new_layer(drop_head)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the mixed values, of the shape of ``x``."""
         split = self.query_key_value(x).unflatten(-1, (3, self.heads, -1))
         query, key, value = split.permute(2, 0, 3, 1, 4)  # each (batch, heads, time, size)
         p = _fusable_p(self.dropout) if x.is_cuda else None
-        if p is not None:
-            attended = scaled_dot_product_attention(query, key, value, p, is_causal=True)
+        if p is None:
+            scores = _causal(query @ key.mT / math.sqrt(query.shape[-1]))
+            scores = scores if self.drop_key is None else self.drop_key(scores)
+            attended = self.dropout(scores.softmax(-1)) @ value
         else:
-            scores = query @ key.mT / math.sqrt(query.shape[-1])
-            future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).triu(1)
-            attended = self.dropout(scores.masked_fill(future, -math.inf).softmax(-1)) @ value
+            mask = self._dropping_mask(query)
+            attended = scaled_dot_product_attention(query, key, value, p, mask, is_causal=mask is None)
+        attended = attended if self.drop_head is None else self.drop_head(attended)
         mixed: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return mixed
+
+    def _dropping_mask(self, query: Tensor) -> Tensor | None:
+        """Return the causal mask, to be added to the scores, with the keys dropped; None if none ever are."""
+        if self.drop_key is None or not self.drop_key.training:
+            return None
+        time = query.shape[-2]
+        mask: Tensor = self.drop_key(_causal(query.new_zeros(*query.shape[:-1], time)))
+        return mask
+
+
+def _causal(scores: Tensor) -> Tensor:
+    """Return ``scores`` with -inf where a key is later than its query."""
+    return scores.masked_fill(torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1), -math.inf)
 
 
 def _fusable_p(layer: nn.Module) -> float | Tensor | None:

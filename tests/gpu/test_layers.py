@@ -26,8 +26,9 @@ MASKS: dict[type[ad.NoiseLayer], tuple[tuple[int, ...], int]] = {
 }
 
 
-# The mean of alpha dropout is not 1; the times of locked dropout, which come first, are not independent.
-OTHERS = {"AlphaDropout", "FeatureAlphaDropout", "LockedDropout"}
+# The mean of alpha dropout is not 1, that of scores minus infinity; heads have the mean 1 in each draw; the times of
+# locked dropout, which come first, are not independent.
+OTHERS = {"AlphaDropout", "DropHead", "DropKey", "FeatureAlphaDropout", "LockedDropout"}
 
 
 @pytest.mark.parametrize("p", [0.0, 0.001, 0.3, 0.9, 1.0])

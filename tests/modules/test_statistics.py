@@ -72,11 +72,13 @@ CASES = {
     "ConcreteDropout3d": ((1000, N // 1000, 1, 1, 1), concrete(2 / 3)),
 }
 
+ELSEWHERE = {"DropHead", "DropKey"}  # one always stays: tests/functional/test_attention_noise.py
+
 
 def test_every_layer_has_its_closed_form_here() -> None:
     exported = [getattr(ad, name) for name in ad.__all__]
     layers = {c.__name__ for c in exported if isinstance(c, type) and issubclass(c, ad.NoiseLayer)}
-    assert layers - {"NoiseLayer"} == set(CASES)
+    assert layers - {"NoiseLayer"} - ELSEWHERE == set(CASES)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])

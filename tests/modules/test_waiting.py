@@ -17,6 +17,8 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
     "ConcreteDropout.wrap": lambda: ad.ConcreteDropout.wrap(nn.Linear(4, 4)),
     "ContextualDropout": lambda: ad.ContextualDropout(4),
     "LockedDropout": lambda: ad.LockedDropout(0.2, batch_first=True),
+    "DropHead": lambda: ad.DropHead(0.2),
+    "DropKey": lambda: nn.Sequential(ad.DropKey(0.2, columns=True), nn.Softmax(-1)),
     "PatchDropout": lambda: ad.PatchDropout(0.2, patch=2),
     "SparseLinear": lambda: ad.SparseLinear(4, 4),
     "Standout": lambda: ad.Standout(nn.Linear(4, 4), nn.ReLU()),
@@ -29,6 +31,7 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "exact_kl": lambda x: F.exact_kl(x).sum(),
     "kingma_kl": lambda x: F.kingma_kl(x).sum(),
+    "symmetric_kl": lambda x: F.symmetric_kl(x, x + 1, x[:, 0] > 0),
     "molchanov_kl": lambda x: F.molchanov_kl(x).sum(),
     "concrete_penalty": lambda x: concrete_penalty(x, 0.5, units=4, length_scale=1.0, loss=MeanLoss("nll", n=8)),
 }
