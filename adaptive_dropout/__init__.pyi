@@ -84,6 +84,10 @@ from .modules import (
     WeightDrop as WeightDrop,
     WordDropout as WordDropout,
 )
+from .noise.replica import (
+    get_replica as get_replica,
+    set_replica as set_replica,
+)
 from .penalties import (
     MeanLoss as MeanLoss,
     concrete_penalty as concrete_penalty,

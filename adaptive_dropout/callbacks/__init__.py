@@ -37,6 +37,9 @@ How a rewind, or a restart from the initial weights, gets on with the rest of a 
 - A resumed run goes on bit for bit where the data lies in memory (``TensorDataset``, ``Digits``, ``Arrays``). Else the
   clean loss goes on with other examples.
 
+Several processes: Lightning seeds them alike, so by default the n-th example of each loses the same units, as with
+torch's layers. With `MaskPerReplica` each data-parallel process draws masks of its own.
+
 Beside the run, the copy of the module that is measured may write no file and open no connection.
 """
 
@@ -44,6 +47,7 @@ from adaptive_dropout.callbacks.adaptive import AdaptiveDropout
 from adaptive_dropout.callbacks.bernoulli_gradient import BernoulliGradient
 from adaptive_dropout.callbacks.control import DropoutRateControl
 from adaptive_dropout.callbacks.learned_monitor import LearnedRateMonitor
+from adaptive_dropout.callbacks.mask_per_replica import MaskPerReplica
 from adaptive_dropout.callbacks.mc_dropout import MCDropoutPredictor
 from adaptive_dropout.callbacks.monitor import DropoutRateMonitor
 from adaptive_dropout.callbacks.penalties import L1Penalty, L2Penalty, MaxNorm, RatePenalty
@@ -61,6 +65,7 @@ __all__ = [
     "L2Penalty",
     "LearnedRateMonitor",
     "MCDropoutPredictor",
+    "MaskPerReplica",
     "MaxNorm",
     "RatePenalty",
 ]

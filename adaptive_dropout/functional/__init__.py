@@ -1,4 +1,20 @@
-"""The maths of each noise as a function of (x, p); the layers of `adaptive_dropout.modules` are these plus a rate."""
+"""The maths of each noise as a function of (x, p); the layers of `adaptive_dropout.modules` are these plus a rate.
+
+By default the mask is drawn from torch's generator. With ``key``, 64 bits, a function is pure: the same key gives the
+same mask, on each device, eager, compiled, vmapped or differentiated, and the generator stays where it is. Keys that
+differ, if only by 1, give independent masks: give each call a key of its own, such as ``step * calls + call``.
+`torch.vmap` then needs no ``randomness``: with one key for each example, an example loses what it would lose alone.
+
+>>> import torch
+>>> from adaptive_dropout.functional import dropout
+>>> x, keys = torch.ones(3, 4), torch.tensor([7, 7, 8])
+>>> y = torch.vmap(lambda x, key: dropout(x, 0.5, key=key))(x, keys)
+>>> torch.equal(y[0], y[1]), torch.equal(y[0], dropout(x[0], 0.5, key=7))
+(True, True)
+
+In compiled code the key has to be a tensor: code is compiled anew for other numbers. `noisy_product` and
+`scaled_dot_product_attention`, which may draw with torch's own kernels, take no key.
+"""
 
 from adaptive_dropout.functional.antithetic import bernoulli_dropout
 from adaptive_dropout.functional.attention import scaled_dot_product_attention

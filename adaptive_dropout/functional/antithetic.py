@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from adaptive_dropout.functional.bernoulli import lost_and_kept
-from adaptive_dropout.functional.inputs import as_number, as_p, check_input, is_known_zero
+from adaptive_dropout.functional.inputs import as_given, as_number, as_p, check_input, is_known_zero
 from adaptive_dropout.noise.gate import gate
 from adaptive_dropout.noise.keys import draw_key
 from adaptive_dropout.noise.mask import mask
@@ -18,7 +18,7 @@ from adaptive_dropout.noise.settings import Key
 __all__ = ["AntitheticPair", "bernoulli_dropout", "draw_pair"]
 
 
-def bernoulli_dropout(x: Tensor, p: float | Tensor) -> Tensor:
+def bernoulli_dropout(x: Tensor, p: float | Tensor, key: Key | None = None) -> Tensor:
     """Zero each element of ``x`` with probability ``p`` and multiply the others by a ``1 / (1 - p)`` with a gradient.
 
     The values are those of `dropout`. The gradient of ``p`` is that of the scale, with the mask held fixed. It becomes
@@ -29,6 +29,7 @@ def bernoulli_dropout(x: Tensor, p: float | Tensor) -> Tensor:
         x: any shape, floating point.
         p: in [0, 1]; a tensor that broadcasts to ``x`` gives each element its own. Its values are checked on a CPU
             only, because reading them would wait for another device.
+        key: as in `dropout`.
 
     Raises:
         RuntimeError: ``x`` is not floating point.
@@ -37,10 +38,11 @@ def bernoulli_dropout(x: Tensor, p: float | Tensor) -> Tensor:
     Source: Srivastava et al. (2014), section 4, in the inverted form, which leaves evaluation unchanged.
     """
     check_input(x)
+    key = as_given(key, x)
     if is_known_zero(p, as_number(p)):
         return x
     p = as_p(p, x)
-    pair = draw_pair(x, p)
+    pair = draw_pair(x, p, key)
     zero = p - p.detach()  # 0, with the gradient of p
     return (mask(x, _unscaled(pair.lost), pair.key) / (pair.q - zero)).to(x.dtype)
 
@@ -77,10 +79,10 @@ class AntitheticPair(NamedTuple):
         return torch.ones_like(self.like, dtype=self.q.dtype)
 
 
-def draw_pair(x: Tensor, p: float | Tensor) -> AntitheticPair:
-    """Draw one key, as `bernoulli_dropout` does, and return the pair for a mask on ``x``."""
+def draw_pair(x: Tensor, p: float | Tensor, key: Key | None = None) -> AntitheticPair:
+    """Draw one key unless it is given, as `bernoulli_dropout` does, and return the pair for a mask on ``x``."""
     lost, q = lost_and_kept(x, p.detach() if isinstance(p, Tensor) else p)
-    return AntitheticPair(x.detach(), lost, q, draw_key(x))
+    return AntitheticPair(x.detach(), lost, q, draw_key(x) if key is None else key)
 
 
 def _unscaled(lost: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from adaptive_dropout.functional.inputs import as_number, as_p, channel_shape, check_input, is_known_zero
+from adaptive_dropout.functional.inputs import as_given, as_number, as_p, channel_shape, check_input, is_known_zero
 from adaptive_dropout.noise.concrete import concrete
 from adaptive_dropout.noise.keys import draw_key
+from adaptive_dropout.noise.settings import Key
 
 __all__ = [
     "concrete_dropout",
@@ -25,7 +26,11 @@ HIGHEST = math.log(2.0**24)  # the logit of the float32 nearest to 1
 
 
 def concrete_dropout(
-    x: Tensor, p: float | Tensor, temperature: float = 0.1, noise_shape: tuple[int, ...] | None = None
+    x: Tensor,
+    p: float | Tensor,
+    temperature: float = 0.1,
+    noise_shape: tuple[int, ...] | None = None,
+    key: Key | None = None,
 ) -> Tensor:
     """Multiply ``x`` by a soft mask that tends to 0 with probability ``p`` and is differentiable in ``p``.
 
@@ -39,6 +44,7 @@ def concrete_dropout(
         p: in [0, 1]; 0-dim. A tensor is checked on a CPU only, because the check would wait for another device.
         temperature: T > 0, how soft the mask is.
         noise_shape: shape of the mask, broadcast over ``x``; by default that of ``x``.
+        key: as in `dropout`.
 
     Raises:
         RuntimeError: ``x`` is not floating point.
@@ -47,27 +53,28 @@ def concrete_dropout(
     Source: Gal, Hron and Kendall (2017), equation 5.
     """
     check_input(x)
+    key = as_given(key, x)
     if is_known_zero(p, as_number(p)):
         return x
-    p, key = as_p(p, x), draw_key(x)
+    p, key = as_p(p, x), draw_key(x) if key is None else key
     if noise_shape is None:
         return concrete(x, p, temperature, key)
     return (x * concrete(x.new_ones(noise_shape, dtype=p.dtype), p, temperature, key)).to(x.dtype)
 
 
-def concrete_dropout1d(x: Tensor, p: float | Tensor, temperature: float = 2 / 3) -> Tensor:
+def concrete_dropout1d(x: Tensor, p: float | Tensor, temperature: float = 2 / 3, key: Key | None = None) -> Tensor:
     """Apply `concrete_dropout` to whole channels of ``x``, (batch, channels, length) or (channels, length)."""
-    return concrete_dropout(x, p, temperature, channel_shape(x, 1))
+    return concrete_dropout(x, p, temperature, channel_shape(x, 1), key)
 
 
-def concrete_dropout2d(x: Tensor, p: float | Tensor, temperature: float = 2 / 3) -> Tensor:
+def concrete_dropout2d(x: Tensor, p: float | Tensor, temperature: float = 2 / 3, key: Key | None = None) -> Tensor:
     """Apply `concrete_dropout` to whole channels of ``x``, (batch, channels, height, width)."""
-    return concrete_dropout(x, p, temperature, channel_shape(x, 2))
+    return concrete_dropout(x, p, temperature, channel_shape(x, 2), key)
 
 
-def concrete_dropout3d(x: Tensor, p: float | Tensor, temperature: float = 2 / 3) -> Tensor:
+def concrete_dropout3d(x: Tensor, p: float | Tensor, temperature: float = 2 / 3, key: Key | None = None) -> Tensor:
     """Apply `concrete_dropout` to whole channels of ``x``, (batch, channels, d, h, w) or (channels, d, h, w)."""
-    return concrete_dropout(x, p, temperature, channel_shape(x, 3))
+    return concrete_dropout(x, p, temperature, channel_shape(x, 3), key)
 
 
 def concrete_kl(weights: Sequence[Tensor], logit: Tensor, units: int, length_scale: float) -> Tensor:

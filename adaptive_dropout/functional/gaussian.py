@@ -5,16 +5,16 @@ from __future__ import annotations
 from torch import Tensor
 
 from adaptive_dropout.functional.bernoulli import draw
-from adaptive_dropout.functional.inputs import as_number, as_p, check_input, is_known_zero
+from adaptive_dropout.functional.inputs import as_given, as_number, as_p, check_input, is_known_zero
 from adaptive_dropout.noise.backend import in_dual_level
 from adaptive_dropout.noise.keys import draw_key
 from adaptive_dropout.noise.normal import gaussian, gaussian_of_p
-from adaptive_dropout.noise.settings import GAUSSIAN
+from adaptive_dropout.noise.settings import GAUSSIAN, Key
 
 __all__ = ["gaussian_dropout"]
 
 
-def gaussian_dropout(x: Tensor, p: float | Tensor) -> Tensor:
+def gaussian_dropout(x: Tensor, p: float | Tensor, key: Key | None = None) -> Tensor:
     """Multiply ``x`` by Gaussian noise as strong as dropout with probability ``p``.
 
     The noise is N(1, p / (1 - p)), which has the mean and the variance of a Bernoulli mask scaled by ``1 / (1 - p)``.
@@ -25,6 +25,7 @@ def gaussian_dropout(x: Tensor, p: float | Tensor) -> Tensor:
         x: any shape, floating point.
         p: in [0, 1]; a tensor that broadcasts to ``x`` gives each element its own. Its values are checked on a CPU
             only, because reading them would wait for another device.
+        key: as in `dropout`.
 
     Raises:
         RuntimeError: ``x`` is not floating point.
@@ -33,9 +34,9 @@ def gaussian_dropout(x: Tensor, p: float | Tensor) -> Tensor:
     Source: Srivastava et al. (2014), section 10; Kingma et al. (2015) call the variance alpha.
     """
     check_input(x)
-    number = as_number(p)
+    number, key = as_number(p), as_given(key, x)
     if is_known_zero(p, number):
         return x
     if (isinstance(p, Tensor) and p.requires_grad) or in_dual_level():
-        return gaussian_of_p(x, as_p(p, x), draw_key(x))
-    return gaussian(x, *draw(x, p, number, GAUSSIAN))
+        return gaussian_of_p(x, as_p(p, x), draw_key(x) if key is None else key)
+    return gaussian(x, *draw(x, p, number, GAUSSIAN, key))

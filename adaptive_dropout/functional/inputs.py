@@ -9,9 +9,9 @@ from torch import Tensor
 
 from adaptive_dropout.checks import check_p
 from adaptive_dropout.noise.backend import in_dual_level, on_kernels, readable, traced
-from adaptive_dropout.noise.settings import work_dtype
+from adaptive_dropout.noise.settings import Key, work_dtype
 
-__all__ = ["as_number", "as_p", "channel_shape", "check_input", "is_known_zero"]
+__all__ = ["as_given", "as_number", "as_p", "channel_shape", "check_input", "is_known_zero"]
 
 
 def check_input(x: Tensor) -> None:
@@ -72,6 +72,30 @@ def as_p(p: float | Tensor, x: Tensor) -> Tensor:
         wrong = p.detach()[~((p >= 0) & (p <= 1))].flatten()[0].item()
         raise ValueError(f"p has to be between 0 and 1, but got a tensor with {wrong}")
     return p.to(work)
+
+
+def as_given(key: Key | None, x: Tensor) -> Key | None:
+    """Return the ``key`` that a user gives for noise on ``x``, as a number where Python may read it.
+
+    Raises:
+        TypeError: ``key`` is neither a whole number nor a tensor.
+        ValueError: ``key`` has more than 64 bits; or is a tensor that is not 0-dim, int64, and on the device of ``x``.
+    """
+    if key is None:
+        return None
+    if isinstance(key, Tensor):
+        here = key.device == x.device or readable(key)
+        if key.dtype != torch.int64 or key.dim() or not here:
+            raise ValueError(
+                f"key has to be a whole number, or a 0-dim int64 tensor on {x.device}, but got {key.dtype} of shape "
+                f"{tuple(key.shape)} on {key.device}"
+            )
+        return int(key.item()) if readable(key) and on_kernels(x) else key
+    if isinstance(key, bool) or not isinstance(key, int):
+        raise TypeError(f"key has to be a whole number, or a 0-dim int64 tensor, but got {key!r}")
+    if not -(2**63) <= key < 2**63:
+        raise ValueError(f"key has to fit into 64 bits, that is in [-2^63, 2^63), but got {key}")
+    return key
 
 
 def channel_shape(x: Tensor, spatial_dims: int) -> tuple[int, ...]:

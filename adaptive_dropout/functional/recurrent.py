@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from adaptive_dropout.functional.bernoulli import dropout
 from adaptive_dropout.functional.inputs import as_number, check_input, is_known_zero
 from adaptive_dropout.noise.backend import readable
-from adaptive_dropout.noise.settings import work_dtype
+from adaptive_dropout.noise.settings import Key, work_dtype
 
 __all__ = ["Sequences", "embedding_dropout", "locked_dropout", "weight_drop"]
 
@@ -20,7 +20,7 @@ Sequences = TypeVar("Sequences", Tensor, PackedSequence)
 """A tensor, or sequences of several lengths without padding."""
 
 
-def locked_dropout(x: Sequences, p: float | Tensor, batch_first: bool = False) -> Sequences:
+def locked_dropout(x: Sequences, p: float | Tensor, batch_first: bool = False, key: Key | None = None) -> Sequences:
     """Drop features of whole sequences: each sequence has one mask for all of its times; otherwise as `dropout`.
 
     Args:
@@ -30,6 +30,7 @@ def locked_dropout(x: Sequences, p: float | Tensor, batch_first: bool = False) -
         p: in [0, 1]; a tensor that broadcasts to the mask, in which time is 1, gives each feature its own.
         batch_first: whether ``x`` is (batch, time, features). A shape does not tell it, and with the wrong one all
             sequences of a batch share one mask at each time. A `PackedSequence` is read alike with both.
+        key: as in `dropout`.
 
     Raises:
         RuntimeError: ``x`` has fewer than two dimensions, or is not floating point.
@@ -39,11 +40,11 @@ def locked_dropout(x: Sequences, p: float | Tensor, batch_first: bool = False) -
     called variational or locked dropout in Merity, Keskar and Socher (2018), section 4.2.
     """
     if isinstance(x, PackedSequence):
-        return _drop_packed(x, p)
-    return dropout(x, p, noise_shape=_locked_shape(x, batch_first))
+        return _drop_packed(x, p, key)
+    return dropout(x, p, noise_shape=_locked_shape(x, batch_first), key=key)
 
 
-def weight_drop(weight: Tensor, p: float | Tensor) -> Tensor:
+def weight_drop(weight: Tensor, p: float | Tensor, key: Key | None = None) -> Tensor:
     """Drop elements of ``weight``, any shape, before it is used: DropConnect; as `dropout`, with mean ``weight``.
 
     `WeightDrop` does it to parameters of a module, once for each of its forward passes.
@@ -51,10 +52,10 @@ def weight_drop(weight: Tensor, p: float | Tensor) -> Tensor:
     Source: Wan et al. (2013), "Regularization of neural networks using DropConnect", whose evaluation is an
     approximation; Merity, Keskar and Socher (2018), section 2, for the recurrent weights of an LSTM.
     """
-    return dropout(weight, p)
+    return dropout(weight, p, key=key)
 
 
-def embedding_dropout(x: Tensor, tokens: Tensor, vocabulary: int, p: float | Tensor) -> Tensor:
+def embedding_dropout(x: Tensor, tokens: Tensor, vocabulary: int, p: float | Tensor, key: Key | None = None) -> Tensor:
     """Drop whole words of the vocabulary: a dropped word is 0 wherever the batch has it; otherwise as `dropout`.
 
     It is the embedding of ``tokens`` in a matrix whose rows are dropped, without the matrix: of a vocabulary of 10 000
@@ -65,6 +66,7 @@ def embedding_dropout(x: Tensor, tokens: Tensor, vocabulary: int, p: float | Ten
         tokens: (...), int64 in 0 ... ``vocabulary`` - 1.
         vocabulary: the number of different tokens.
         p: in [0, 1], 0-dim if it is a tensor.
+        key: as in `dropout`.
 
     Raises:
         RuntimeError: ``x`` is not of the shape of ``tokens`` and one dimension more, or not floating point.
@@ -79,7 +81,7 @@ def embedding_dropout(x: Tensor, tokens: Tensor, vocabulary: int, p: float | Ten
     check_input(x)
     if is_known_zero(p, as_number(p)):
         return x
-    kept = dropout(x.new_ones(vocabulary, 1, dtype=work_dtype(x)), p)
+    kept = dropout(x.new_ones(vocabulary, 1, dtype=work_dtype(x)), p, key=key)
     return (x * kept[tokens]).to(x.dtype)
 
 
@@ -93,13 +95,13 @@ def _locked_shape(x: Tensor, batch_first: bool) -> tuple[int, ...]:
     return (*x.shape[:time], 1, *x.shape[time + 1 :])
 
 
-def _drop_packed(x: PackedSequence, p: float | Tensor) -> PackedSequence:
+def _drop_packed(x: PackedSequence, p: float | Tensor, key: Key | None) -> PackedSequence:
     data, sizes = x.data, x.batch_sizes.tolist()  # on the CPU, wherever the data is
     _check_packed(x, sizes)
     check_input(data)
     if is_known_zero(p, as_number(p)) or not sizes:
         return x
-    kept = dropout(data.new_ones(sizes[0], *data.shape[1:], dtype=work_dtype(data)), p)
+    kept = dropout(data.new_ones(sizes[0], *data.shape[1:], dtype=work_dtype(data)), p, key=key)
     if x.sorted_indices is not None:
         kept = kept[x.sorted_indices]
     steps = [(size, len(list(alike))) for size, alike in groupby(sizes)]  # of the same number of sequences

@@ -7,12 +7,12 @@ from torch import Tensor
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.functional.bernoulli import dropout
 from adaptive_dropout.functional.inputs import check_input
-from adaptive_dropout.noise.settings import work_dtype
+from adaptive_dropout.noise.settings import Key, work_dtype
 
 __all__ = ["patch_dropout", "word_dropout"]
 
 
-def word_dropout(x: Tensor, p: float | Tensor) -> Tensor:
+def word_dropout(x: Tensor, p: float | Tensor, key: Key | None = None) -> Tensor:
     """Drop whole words of ``x``, (..., words, channels), the embeddings of a text; otherwise as `dropout`.
 
     Raises:
@@ -23,16 +23,17 @@ def word_dropout(x: Tensor, p: float | Tensor) -> Tensor:
     """
     if x.dim() < 2:
         raise RuntimeError(f"word_dropout takes (..., words, channels), but got shape {tuple(x.shape)}")
-    return dropout(x, p, noise_shape=(*x.shape[:-1], 1))
+    return dropout(x, p, noise_shape=(*x.shape[:-1], 1), key=key)
 
 
-def patch_dropout(x: Tensor, p: float | Tensor, patch: int) -> Tensor:
+def patch_dropout(x: Tensor, p: float | Tensor, patch: int, key: Key | None = None) -> Tensor:
     """Drop whole patches of ``x``, (batch, channels, height, width), in all channels; otherwise as `dropout`.
 
     Args:
         x: images. Where ``patch`` does not divide their height or width, the last patches are cut off.
         p: in [0, 1]; a tensor that broadcasts to (batch, 1, rows, columns) gives each patch its own.
         patch: height and width of a patch in pixels, at least 1.
+        key: as in `dropout`.
 
     Raises:
         RuntimeError: ``x`` does not have four dimensions, or is not floating point.
@@ -46,6 +47,6 @@ def patch_dropout(x: Tensor, p: float | Tensor, patch: int) -> Tensor:
     if x.dim() != 4:
         raise RuntimeError(f"patch_dropout takes (batch, channels, height, width), but got shape {tuple(x.shape)}")
     batch, _, height, width = x.shape
-    kept = dropout(x.new_ones(batch, 1, -(-height // patch), -(-width // patch), dtype=work_dtype(x)), p)
+    kept = dropout(x.new_ones(batch, 1, -(-height // patch), -(-width // patch), dtype=work_dtype(x)), p, key=key)
     noise = kept.repeat_interleave(patch, dim=2).repeat_interleave(patch, dim=3)[..., :height, :width]
     return (x * noise).to(x.dtype)

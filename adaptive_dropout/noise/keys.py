@@ -1,7 +1,7 @@
 """The key of a noise: one draw from torch's generator for each call, the same eager and compiled.
 
 The key follows `torch.manual_seed`, `torch.random.fork_rng` and activation checkpointing, because the state of torch's
-generator is all that it depends on.
+generator, and the number of the process's replica, are all that it depends on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch.utils.checkpoint import CheckpointPolicy
 
 from adaptive_dropout.noise.backend import on_kernels, transforming
 from adaptive_dropout.noise.philox import KEYS
+from adaptive_dropout.noise.replica import of_replica
 from adaptive_dropout.noise.settings import Key, as_key
 
 try:
@@ -55,10 +56,10 @@ def draw_key(x: Tensor) -> Key:
 def draw_plainly(x: Tensor) -> Key:
     """Draw the key of `draw_key` for an ``x`` of which it is known that kernels may read it."""
     if x.is_cpu:
-        return int(torch.randint(KEYS, ()).item())
+        return of_replica(int(torch.randint(KEYS, ()).item()))
     if x.is_cuda and not torch.cuda.is_current_stream_capturing():
         torch.cuda.init()  # type: ignore[no-untyped-call]  # until then there are no generators
-        return draw_from(torch.cuda.default_generators[x.device.index])
+        return of_replica(draw_from(torch.cuda.default_generators[x.device.index]))
     return _draw_on_device(x)
 
 
@@ -128,7 +129,7 @@ def _is_exporting() -> bool:
 
 
 def _draw_on_device(x: Tensor) -> Tensor:
-    return torch.randint(KEYS, (), dtype=torch.int64, device=x.device)
+    return of_replica(torch.randint(KEYS, (), dtype=torch.int64, device=x.device))
 
 
 def _split_mix(state: int) -> int:
