@@ -35,6 +35,8 @@ from adaptive_dropout.functional.concrete import (
     concrete_dropout3d,
 )
 from adaptive_dropout.functional.consistency import symmetric_bernoulli_kl, symmetric_kl
+from adaptive_dropout.functional.drop_block import drop_block1d, drop_block2d, drop_block3d
+from adaptive_dropout.functional.drop_path_residual import drop_path_residual
 from adaptive_dropout.functional.fused import bias_relu_dropout, dropout_add
 from adaptive_dropout.functional.gaussian import gaussian_dropout
 from adaptive_dropout.functional.graphs import KeptGraph, check_edges, drop_edge, drop_node
@@ -54,11 +56,15 @@ __all__ = [
     "concrete_dropout1d",
     "concrete_dropout2d",
     "concrete_dropout3d",
+    "drop_block1d",
+    "drop_block2d",
+    "drop_block3d",
     "drop_edge",
     "drop_head",
     "drop_key",
     "drop_node",
     "drop_path",
+    "drop_path_residual",
     "dropout",
     "dropout1d",
     "dropout2d",

@@ -11,7 +11,7 @@ from adaptive_dropout.checks import check_p
 from adaptive_dropout.noise.backend import in_dual_level, on_kernels, readable, traced
 from adaptive_dropout.noise.settings import Key, work_dtype
 
-__all__ = ["as_given", "as_number", "as_p", "channel_shape", "check_input", "is_known_zero"]
+__all__ = ["as_given", "as_number", "as_p", "channel_shape", "check_input", "is_known_zero", "known_number"]
 
 
 def check_input(x: Tensor) -> None:
@@ -25,6 +25,20 @@ def as_number(p: float | Tensor) -> float | None:
     if not isinstance(p, Tensor):
         return check_p(p)
     return check_p(p.item()) if p.is_cpu and p.dim() == 0 and not p.requires_grad and readable(p) else None
+
+
+def known_number(p: float | Tensor) -> float | None:
+    """Return ``p`` as a number where that does not wait for a device: what a rate has left on its tensor counts too.
+
+    None while operations are recorded, because p may move before they are replayed.
+    """
+    if not isinstance(p, Tensor):
+        return None if traced() else check_p(p)
+    if p.dim() or p.requires_grad or not on_kernels(p):
+        return None
+    if p.is_cpu:
+        return check_p(p.item())
+    return None if p.is_cuda and torch.cuda.is_current_stream_capturing() else getattr(p, "known_p", None)
 
 
 def is_known_zero(p: float | Tensor, number: float | None) -> bool:

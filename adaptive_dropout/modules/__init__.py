@@ -26,6 +26,9 @@ These layers learn:
 its gradient (Classifier and Regressor do without being asked), ``L1Penalty``, ``L2Penalty`` and ``MaxNorm`` limit
 weights beside any dropout, and ``LearnedRateMonitor`` logs alphas and sparsity, and warns of a rate without gradient,
 at its bound, or under weight decay.
+
+For images, DropBlock1d to DropBlock3d drop contiguous blocks of feature maps, exactly a share p of them, and
+``DropPath.residual(x, branch)`` saves the time that a residual branch would take for the examples that it drops.
 """
 
 from adaptive_dropout.modules.attention import DropHead, DropKey
@@ -39,6 +42,7 @@ from adaptive_dropout.modules.concrete import (
     ConcreteLayer,
 )
 from adaptive_dropout.modules.contextual import ContextualDropout, ContextualDropout2d
+from adaptive_dropout.modules.drop_block import DropBlock1d, DropBlock2d, DropBlock3d
 from adaptive_dropout.modules.drop_path import DropPath
 from adaptive_dropout.modules.dropout import (
     AlphaDropout,
@@ -69,6 +73,9 @@ __all__ = [
     "ConcreteLayer",
     "ContextualDropout",
     "ContextualDropout2d",
+    "DropBlock1d",
+    "DropBlock2d",
+    "DropBlock3d",
     "DropEdge",
     "DropHead",
     "DropKey",

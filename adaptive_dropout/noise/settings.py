@@ -31,6 +31,7 @@ __all__ = [
     "as_drawn",
     "as_key",
     "as_tensors",
+    "bernoulli_numbers",
     "read_by_kernel",
     "rounded_sqrt",
     "threshold",
@@ -170,7 +171,8 @@ def _bernoulli(p: Tensor) -> Tensor:
     return torch.stack((dropped, 1 / q))
 
 
-def _bernoulli_numbers(p: float, kind: type) -> np.ndarray[Any, Any]:
+def bernoulli_numbers(p: float, kind: type) -> np.ndarray[Any, Any]:
+    """Return the settings of a Bernoulli mask for a number ``p``, in the numpy type ``kind``; (2, 1)."""
     dropped = round(p * LEVELS)
     return np.array(((dropped,), (LEVELS / max(LEVELS - dropped, 1),)), kind)
 
@@ -204,6 +206,6 @@ def _gaussian_numbers(p: float, kind: type) -> np.ndarray[Any, Any]:
     return np.array(((1,), (np.sqrt(held / (kind(1) - held)),)), kind)
 
 
-BERNOULLI = Law(1, _bernoulli, _bernoulli_numbers)
+BERNOULLI = Law(1, _bernoulli, bernoulli_numbers)
 ALPHA = Law(2, _alpha, _alpha_numbers)
 GAUSSIAN = Law(3, _gaussian, _gaussian_numbers)

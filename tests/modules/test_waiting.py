@@ -16,6 +16,7 @@ from tests.fake_device import backward, fake_cuda, no_waits
 LAYERS: dict[str, Callable[[], nn.Module]] = {
     "ConcreteDropout.wrap": lambda: ad.ConcreteDropout.wrap(nn.Linear(4, 4)),
     "ContextualDropout": lambda: ad.ContextualDropout(4),
+    "DropBlock2d": lambda: ad.DropBlock2d(0.2, block_size=3),
     "LockedDropout": lambda: ad.LockedDropout(0.2, batch_first=True),
     "DropHead": lambda: ad.DropHead(0.2),
     "DropKey": lambda: nn.Sequential(ad.DropKey(0.2, columns=True), nn.Softmax(-1)),
