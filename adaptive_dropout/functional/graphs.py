@@ -15,11 +15,11 @@ from torch import Tensor
 
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.functional.bernoulli import dropout, lost_and_kept
-from adaptive_dropout.functional.inputs import as_number, is_known_zero
+from adaptive_dropout.functional.inputs import as_given, as_number, is_known_zero
 from adaptive_dropout.noise.backend import readable
 from adaptive_dropout.noise.keys import draw_key
 from adaptive_dropout.noise.pairs import pair_halves
-from adaptive_dropout.noise.settings import as_key
+from adaptive_dropout.noise.settings import Key, as_key
 
 __all__ = ["KeptGraph", "check_edges", "drop_edge", "drop_node"]
 
@@ -36,7 +36,7 @@ class KeptGraph(NamedTuple):
     edges: Tensor
 
 
-def drop_edge(edges: Tensor, p: float | Tensor, directed: bool = False) -> Tensor:
+def drop_edge(edges: Tensor, p: float | Tensor, directed: bool = False, key: Key | None = None) -> Tensor:
     """Return which ``edges`` stay: each is dropped with probability ``p``; bool, (edges,).
 
     The two directions of an undirected edge stay or go together, in whatever order the list has them, and so does an
@@ -56,6 +56,7 @@ def drop_edge(edges: Tensor, p: float | Tensor, directed: bool = False) -> Tenso
         edges: (2, edges), of integers.
         p: in [0, 1]; a tensor (edges,) gives each edge its own, which has to be the same for both directions.
         directed: whether i to j and j to i are two edges, each with a fate of its own.
+        key: as in `dropout`.
 
     Raises:
         RuntimeError: ``edges`` has another shape, or is not of integers.
@@ -66,17 +67,18 @@ def drop_edge(edges: Tensor, p: float | Tensor, directed: bool = False) -> Tenso
     3. They keep a fixed number of edges; here each has its own chance.
     """
     _check_list(edges)
-    number = as_number(p)
+    number, key = as_number(p), as_given(key, edges)
     if is_known_zero(p, number):
         return torch.ones_like(edges[0], dtype=torch.bool)
     if isinstance(p, Tensor) and p.requires_grad:
         raise ValueError("which edges stay passes no gradient to p; set it, schedule it, or let a controller steer it")
     lost, _ = lost_and_kept(edges[0], p)
     first, second = edges.long().unbind()
-    return pair_halves(as_key(edges, draw_key(edges)), first, second, directed) >= lost
+    drawn = as_key(edges, draw_key(edges) if key is None else key)
+    return pair_halves(drawn, first, second, directed) >= lost
 
 
-def drop_node(edges: Tensor, p: float | Tensor, nodes: int) -> KeptGraph:
+def drop_node(edges: Tensor, p: float | Tensor, nodes: int, key: Key | None = None) -> KeptGraph:
     """Drop each node with probability ``p``, and every edge at a dropped node.
 
     An edge between two nodes stays with probability (1 - p)^2. The features of dropped nodes are the caller's: multiply
@@ -91,6 +93,7 @@ def drop_node(edges: Tensor, p: float | Tensor, nodes: int) -> KeptGraph:
         edges: (2, edges), of integers.
         p: in [0, 1]; a tensor (nodes,) gives each node its own.
         nodes: how many there are.
+        key: as in `dropout`.
 
     Raises:
         RuntimeError: ``edges`` has another shape, or is not of integers.
@@ -101,7 +104,7 @@ def drop_node(edges: Tensor, p: float | Tensor, nodes: int) -> KeptGraph:
     passing and DropNode regularization", section 3.3; You et al. (2020), GraphCL, "node dropping".
     """
     _check_list(edges, check_count(nodes, "nodes", 0))
-    stay = dropout(torch.ones(nodes, device=edges.device), p) > 0
+    stay = dropout(torch.ones(nodes, device=edges.device), p, key=key) > 0
     return KeptGraph(stay, stay[edges[0].long()] & stay[edges[1].long()])
 
 

@@ -11,7 +11,16 @@ from adaptive_dropout.checks import check_p
 from adaptive_dropout.noise.backend import in_dual_level, on_kernels, readable, traced
 from adaptive_dropout.noise.settings import Key, work_dtype
 
-__all__ = ["as_given", "as_number", "as_p", "channel_shape", "check_input", "is_known_zero", "known_number"]
+__all__ = [
+    "another",
+    "as_given",
+    "as_number",
+    "as_p",
+    "channel_shape",
+    "check_input",
+    "is_known_zero",
+    "known_number",
+]
 
 
 def check_input(x: Tensor) -> None:
@@ -110,6 +119,12 @@ def as_given(key: Key | None, x: Tensor) -> Key | None:
     if not -(2**63) <= key < 2**63:
         raise ValueError(f"key has to fit into 64 bits, that is in [-2^63, 2^63), but got {key}")
     return key
+
+
+def another(key: Key | None) -> Key | None:
+    """Return a key for the second draw of a function that gets one ``key`` from its user."""
+    # Not the next number: that is the key of the user's next call. Below 2^63, so that the sign stays.
+    return None if key is None else key ^ 0x2545F4914F6CDD1D
 
 
 def channel_shape(x: Tensor, spatial_dims: int) -> tuple[int, ...]:

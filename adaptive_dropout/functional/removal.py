@@ -9,12 +9,15 @@ from torch import Tensor
 
 from adaptive_dropout.checks import check_p
 from adaptive_dropout.functional.antithetic import draw_pair
-from adaptive_dropout.functional.inputs import as_number, check_input
+from adaptive_dropout.functional.inputs import another, as_given, as_number, check_input
+from adaptive_dropout.noise.settings import Key
 
 __all__ = ["remove_words"]
 
 
-def remove_words(x: Tensor, p: float | Tensor, real: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+def remove_words(
+    x: Tensor, p: float | Tensor, real: Tensor | None = None, key: Key | None = None
+) -> tuple[Tensor, Tensor | None]:
     """Take words out of ``x``, (batch, words, channels), with probability ``p``; the others keep their order.
 
     Nothing is scaled: a mean over words keeps its mean, a sum over words does not. Add what depends on the position of
@@ -29,6 +32,7 @@ def remove_words(x: Tensor, p: float | Tensor, real: Tensor | None = None) -> tu
         p: in [0, 1]. A tensor on a device is waited for, unless it belongs to a settable or scheduled rate: the shape
             follows from p, so compiled code is compiled anew when p moves.
         real: (batch, words), False where a text is padded; it has at least one word.
+        key: as in `dropout`.
 
     Returns:
         The shorter texts, (batch, kept, channels), and their ``real``, None if none was given.
@@ -46,16 +50,16 @@ def remove_words(x: Tensor, p: float | Tensor, real: Tensor | None = None) -> tu
         raise ValueError(
             f"real has to be boolean, of shape {tuple(x.shape[:2])}, but got {real.dtype}, {tuple(real.shape)}"
         )
-    number, words = _known(p), x.shape[1]
+    number, words, key = _known(p), x.shape[1], as_given(key, x)
     if number == 0.0 or not x.numel():
         return x, real
-    u = draw_pair(x.new_empty(x.shape[:2]), 0.5).uniform()
+    u = draw_pair(x.new_empty(x.shape[:2]), 0.5, key).uniform()
     if real is None:
         left = max(words - math.floor(words * number + 0.5), 1)
         order = u.argsort(1)[:, :left].sort(1).values
         return _take(x, order), None
     count = real.sum(1, keepdim=True)
-    v = draw_pair(x.new_empty(len(x), 1), 0.5).uniform()
+    v = draw_pair(x.new_empty(len(x), 1), 0.5, another(key)).uniform()
     kept = (count - (count * number + v).floor()).clamp(min=1)
     stays = torch.where(real, u, 2.0).argsort(1).argsort(1) < torch.minimum(kept, count)
     left = max(math.ceil(words * (1 - number) - 1e-6), 1)  # 1 - p in float64 may lie a little above its integer

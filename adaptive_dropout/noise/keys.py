@@ -24,7 +24,7 @@ except ImportError:  # torch does not document it; without it parallel branches 
     get_proxy_mode = lambda: None  # noqa: E731
 
 
-__all__ = ["draw_from", "draw_key", "draw_plainly", "mix"]
+__all__ = ["draw_common_key", "draw_from", "draw_key", "draw_plainly", "mix"]
 
 STEP = 4  # torch takes offsets in multiples of it
 BITS_64 = 2**64 - 1
@@ -51,6 +51,14 @@ def draw_key(x: Tensor) -> Key:
         key: Tensor = torch.ops.adaptive_dropout.draw_key_in_order(torch.empty(0, device=x.device))
         return key
     return _draw_on_device(x)
+
+
+def draw_common_key(x: Tensor) -> Key:
+    """Draw the key of `draw_key` that replica 0 has, on every replica: for what processes have to decide alike.
+
+    Where layers communicate, as under FSDP, a process that skips a layer by itself would leave the others waiting.
+    """
+    return of_replica(draw_key(x))  # the same difference twice is none
 
 
 def draw_plainly(x: Tensor) -> Key:

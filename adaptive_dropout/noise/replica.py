@@ -69,13 +69,17 @@ def of_replica(key: int) -> int: ...
 def of_replica(key: Tensor) -> Tensor: ...
 
 
+@overload
+def of_replica(key: Key) -> Key: ...
+
+
 def of_replica(key: Key) -> Key:
     """Return the key of this process in place of ``key``, which replica 0 draws."""
     return key ^ _difference if _difference else key
 
 
 def _spread(number: int) -> int:
-    """Return 64 bits, as a signed number, that are 0 for 0, and differ from each other in half of the bits."""
+    """Return 64 bits, as a signed number, that are 0 for 0, and others for each other number."""
     bits = number * 0x9E3779B97F4A7C15 & BITS_64  # the multiplier of Weyl sequences: odd, so no two have one product
     bits ^= bits >> 32
     return bits - (bits >> 63 << 64)

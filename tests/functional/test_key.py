@@ -13,21 +13,31 @@ from torch import Tensor
 from adaptive_dropout import functional
 from adaptive_dropout.functional import (
     bias_relu_dropout,
+    drop_edge,
+    drop_key,
+    drop_node,
     dropout,
     dropout_add,
     embedding_dropout,
     gaussian_dropout,
     patch_dropout,
+    remove_words,
 )
+from adaptive_dropout.functional.inputs import another
 from adaptive_dropout.noise import backend
 
+EDGES = torch.randint(90, (2, 400), generator=torch.Generator().manual_seed(0))
 GIVEN: dict[str, Callable[..., Tensor]] = {
     "bias_relu_dropout": lambda x, p, **key: bias_relu_dropout(x, torch.zeros(x.shape[-1:]), p, **key),
+    "drop_edge": lambda x, p, **key: x.flatten()[:400] * drop_edge(EDGES, p, **key),
+    "drop_key": lambda x, p, **key: drop_key(x, p, **key).exp(),
+    "drop_node": lambda x, p, **key: x.flatten()[:90] * drop_node(EDGES, p, 90, **key).nodes,
     "dropout_add": lambda x, p, **key: dropout_add(x, torch.ones_like(x), p, **key),
     "embedding_dropout": lambda x, p, **key: embedding_dropout(
         x, torch.arange(x[..., 0].numel()).view(x.shape[:-1]), x[..., 0].numel(), p, **key
     ),
     "patch_dropout": lambda x, p, **key: patch_dropout(x, p, 2, **key),
+    "remove_words": lambda x, p, **key: remove_words(x.flatten(2), p, torch.ones(x.shape[:2]) > 0, **key)[0],
 }
 
 
@@ -125,6 +135,12 @@ def test_where_there_are_no_kernels_the_bits_are_those_of_the_key_too(monkeypatc
     monkeypatch.setattr(backend.KERNELS["cpu"], "failed", True, raising=False)
     assert torch.equal(dropout(x, 0.5, key=9), expected)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_second_draw_from_one_key_is_independent_of_the_first() -> None:
+    first, second = (dropout(torch.ones(100_000), 0.5, key=key) for key in (5, another(5)))
+    assert abs((first == second).sum().item() - 50_000) < 5 * 25_000**0.5
+    assert another(None) is None
 
 
 def test_neighbouring_keys_are_independent() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 import adaptive_dropout as ad
 from adaptive_dropout.functional import dropout
 from adaptive_dropout.noise import backend
-from adaptive_dropout.noise.keys import draw_key
+from adaptive_dropout.noise.keys import draw_common_key, draw_key
 from adaptive_dropout.noise.replica import of_replica
 from adaptive_dropout.noise.settings import as_key
 
@@ -77,6 +77,17 @@ def test_a_key_is_the_same_as_a_number_and_as_a_tensor() -> None:
     for replica in (1, 2, 77):
         ad.set_replica(replica)
         assert of_replica(torch.tensor(12345)).item() == of_replica(12345)
+
+
+def test_what_replicas_decide_alike_has_a_key_in_common() -> None:
+    keys = set()
+    for replica in (0, 1, 2):
+        ad.set_replica(replica)
+        torch.manual_seed(1)
+        keys.add(draw_common_key(torch.ones(1)))
+    torch.manual_seed(1)
+    ad.set_replica(0)
+    assert keys == {draw_key(torch.ones(1))}
 
 
 def test_where_there_are_no_kernels_replicas_differ_too(monkeypatch: pytest.MonkeyPatch) -> None:
