@@ -31,7 +31,8 @@ class AdaptiveDropout(DropoutRateControl):
     Args:
         controller: the rule; `RestartController` by default.
         monitor, folder, mode: as in `DropoutRateControl`.
-        start: the p in [0, 1] at which the default rule starts, .2 by default; ``"model"`` starts where the model is.
+        start: the p in [0, 1] at which the default rule starts; ``"model"`` starts where the model is. By default it is
+            .2, or .001 where the run shows no training example twice.
 
     Raises:
         ValueError: ``start`` is out of range, or given beside a ``controller``, which has its own.

@@ -13,7 +13,7 @@ from adaptive_dropout.callbacks.base import RateCallback
 from adaptive_dropout.callbacks.checks import check_alone, check_pace, check_surroundings, check_validated
 from adaptive_dropout.callbacks.meters import Measurement, Monitored
 from adaptive_dropout.callbacks.record import Stopwatch, begin_logs, finish_logs, log_decision, timed
-from adaptive_dropout.callbacks.trainer import averages, run_dir, steps_done
+from adaptive_dropout.callbacks.trainer import averages, passes_over_data, run_dir, steps_done
 from adaptive_dropout.controllers import Controller, State
 from adaptive_dropout.controllers.base import check_controller
 from adaptive_dropout.deprecated import warn_renamed
@@ -130,7 +130,7 @@ class DropoutRateControl(RateCallback):
             check_pace(trainer)
         self.loop = ControlLoop(
             self.controller, pl_module, *trainer.optimizers, averages=averages(trainer), folder=self.folder,
-            share=trainer.strategy.broadcast, warn=rank_zero_warn,
+            passes=passes_over_data(trainer), share=trainer.strategy.broadcast, warn=rank_zero_warn,
         )  # fmt: skip
         if self._saved is not None:
             self.loop.load_state_dict(self._saved["loop"])

@@ -12,6 +12,7 @@ import lightning.pytorch as L
 from lightning import __version__
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from adaptive_dropout.callbacks.packages import both, callbacks_of
 
@@ -28,6 +29,7 @@ __all__ = [
     "logging_step",
     "logs_now",
     "names_of_result",
+    "passes_over_data",
     "private",
     "run_dir",
     "steps_done",
@@ -57,6 +59,25 @@ def known_steps(trainer: L.Trainer) -> int | None:
         total = min(trainer.num_training_batches * epochs, limit)
     # For data of unknown length Lightning answers with max_steps, -1 where it is not set.
     return int(total) if 0 <= total < math.inf else None
+
+
+def passes_over_data(trainer: L.Trainer) -> float | None:
+    """Return how often the run shows each training example in the mean; None where that cannot be counted.
+
+    It counts the examples of the dataset, so that a sampler which draws some of them is not taken for all.
+    """
+    batches, loader = _known_batches(trainer), trainer.train_dataloader
+    if batches is None or not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+        return None
+    limit = trainer.limit_train_batches  # under which each epoch may show the same few examples
+    if isinstance(limit, int) or limit != 1.0:
+        return None
+    size = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
+    try:
+        examples = len(loader.dataset)  # type: ignore[arg-type]
+    except (TypeError, NotImplementedError):
+        return None
+    return batches * size * trainer.world_size / examples if isinstance(size, int) and examples > 0 else None
 
 
 def expected_validations(trainer: L.Trainer) -> int | None:

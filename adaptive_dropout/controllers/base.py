@@ -84,8 +84,13 @@ class Controller(ABC):
         """
         return frozenset()
 
-    def starting_rates(self, rates: Mapping[str, float]) -> dict[str, float]:
-        """Return the rates at which a run starts, from those of the model; the same unless the rule has its own."""
+    def starting_rates(self, rates: Mapping[str, float], passes: float | None = None) -> dict[str, float]:
+        """Return the rates at which a run starts, from those of the model; the same unless the rule has its own.
+
+        Args:
+            rates: those of the model.
+            passes: how often the run shows each training example in the mean; None if that is not known.
+        """
         return dict(rates)
 
     @abstractmethod

@@ -50,10 +50,10 @@ class Chain(Controller):
         """Return what any of the rules needs."""
         return frozenset().union(*(controller.needs() for controller in self.controllers))
 
-    def starting_rates(self, rates: Mapping[str, float]) -> dict[str, float]:
+    def starting_rates(self, rates: Mapping[str, float], passes: float | None = None) -> dict[str, float]:
         """Return where the last rule with a start of its own starts."""
         for controller in self.controllers:
-            rates = controller.starting_rates(rates)
+            rates = controller.starting_rates(rates, passes)
         return dict(rates)
 
     def init(self, rates: Mapping[str, float]) -> ChainState:

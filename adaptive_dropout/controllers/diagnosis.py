@@ -100,7 +100,7 @@ def has_hardly_learned(val_loss: float, signals: Mapping[str, float]) -> bool:
 
 
 def training_offset(signals: Mapping[str, float]) -> float:
-    """Return how far the clean loss is above the validation loss beyond two standard errors; 0 if it is not.
+    """Return how far the clean loss is above the validation loss, if by more than two standard errors; else 0.
 
     Then the training data is harder than validation's: wrong labels, augmentation, mixup, label smoothing. Its loss
     stays above validation's whatever the network does, which would read as underfitting for ever. A network that has
@@ -108,13 +108,11 @@ def training_offset(signals: Mapping[str, float]) -> float:
     Without ``gap_z`` it is 0: where no standard error is known, any difference may be chance.
 
     >>> training_offset({"val_loss": 0.5, "clean_loss": 1.5, "gap_z": -10.0})
-    0.8
+    1.0
     """
-    z = signals.get("gap_z", 0.0)
-    if z >= -2 or "clean_loss" not in signals:
+    if signals.get("gap_z", 0.0) >= -2 or "clean_loss" not in signals:
         return 0.0
-    above = signals["clean_loss"] - signals["val_loss"]
-    return above * (1 - 2 / -z)
+    return signals["clean_loss"] - signals["val_loss"]
 
 
 def without_offset(signals: Mapping[str, float], offset: float) -> dict[str, float]:

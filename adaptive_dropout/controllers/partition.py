@@ -62,14 +62,14 @@ class Partition(Controller):
         """Return what any of the rules needs."""
         return frozenset().union(*(controller.needs() for controller in self.controllers.values()))
 
-    def starting_rates(self, rates: Mapping[str, float]) -> dict[str, float]:
+    def starting_rates(self, rates: Mapping[str, float], passes: float | None = None) -> dict[str, float]:
         """Return where the rule of each part starts.
 
         Raises:
             KeyError: as `init`.
         """
         parts = self._parts(rates)
-        started = {glob: self.controllers[glob].starting_rates(part) for glob, part in parts.items()}
+        started = {glob: self.controllers[glob].starting_rates(part, passes) for glob, part in parts.items()}
         return {name: started[self._glob_of(name)][name] for name in rates}
 
     def init(self, rates: Mapping[str, float]) -> PartitionState:

@@ -34,9 +34,9 @@ class Wrapper(Controller, ABC):
         """Return what the other controller needs."""
         return self.controller.needs()
 
-    def starting_rates(self, rates: Mapping[str, float]) -> dict[str, float]:
+    def starting_rates(self, rates: Mapping[str, float], passes: float | None = None) -> dict[str, float]:
         """Return where the other controller starts."""
-        return self.controller.starting_rates(rates)
+        return self.controller.starting_rates(rates, passes)
 
     def init(self, rates: Mapping[str, float]) -> State:
         """Return the other controller's first state."""

@@ -45,6 +45,7 @@ class ControlLoop:
         optimizers: the optimizers that train it. A rewind restores their state with the weights.
         averages: averaged copies of the model that validation measures; a rewind restores them too.
         folder: where snapshots of large models are kept on disk, one folder for each run. None keeps them in memory.
+        passes: how often the run shows each training example, if that is known; some rules start accordingly.
         share: for several processes: returns the first process's state on each of them. All have to call `decide`.
         warn: is called with one line where no decision can be made, or where a file cannot be written.
 
@@ -61,6 +62,7 @@ class ControlLoop:
         *optimizers: Optimizer,
         averages: Sequence[nn.Module] = (),
         folder: str | Path | None = None,
+        passes: float | None = None,
         share: Callable[[State], State] = lambda state: state,
         warn: Callable[[str], object] = warnings.warn,
     ) -> None:
@@ -72,7 +74,7 @@ class ControlLoop:
         if not rates:
             raise ValueError("the model has no settable rate; convert(model) makes its dropout layers adjustable")
         if not any(rate.found for _, rate in named_rates(model, SettableRate)):
-            rates = controller.starting_rates(rates)
+            rates = controller.starting_rates(rates, passes)
         self.state = controller.init(rates)
         self.run = Run(uuid.uuid4().hex, controller_to_dict(controller), "val_loss", rates, state_to_dict(self.state))
         self._rewinder: Rewinder | None = None

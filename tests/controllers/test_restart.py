@@ -33,6 +33,17 @@ def test_the_rates_of_the_model_do_not_matter(model: float) -> None:
     assert ad.RestartController(start="model").starting_rates(rates) == rates
 
 
+def test_where_no_example_is_shown_twice_there_is_no_noise_to_begin_with() -> None:
+    rates = {"a": 0.5}
+    controllers = {"auto": ad.RestartController(), "0.3": ad.RestartController(start=0.3)}
+    for passes, auto in ((None, 0.2), (30.0, 0.2), (1.01, 0.2), (1.0, 0.001), (0.02, 0.001)):
+        assert controllers["auto"].starting_rates(rates, passes) == {"a": auto}
+        assert controllers["0.3"].starting_rates(rates, passes) == {"a": 0.3}
+        assert ad.RestartController(start="model").starting_rates(rates, passes) == rates
+        assert ad.Clip(ad.Chain((ad.RestartController(),))).starting_rates(rates, passes) == {"a": auto}
+        assert ad.Partition({"*": ad.RestartController()}).starting_rates(rates, passes) == {"a": auto}
+
+
 @pytest.mark.parametrize(
     "controller",
     [
@@ -62,8 +73,31 @@ def test_an_early_stall_of_an_overfitted_attempt_begins_anew_with_more_noise() -
     assert not last.rewind
     assert not last.improved
     assert last.reason == "validation stalled early at 1, started anew: overfitting, raised"
-    assert logit(last.rates["a"]) == pytest.approx(logit(0.3) + 1.5)
+    assert logit(last.rates["a"]) == pytest.approx(logit(0.3) + 1.0)
     assert (last.best, last.lost, last.attempt_best) == (1.0, 80, None)
+
+
+def test_rates_that_were_raised_do_not_fall_in_the_attempt() -> None:
+    controller = ad.RestartController(ad.BalanceController(), start=0.3)
+    log = [signals(10 * (n + 1), v, **OVERFITTING) for n, v in enumerate([1.0] * 3 + [2.0] * 5)]
+    log += [signals(10 * (n + 9), v, **UNDERFITTING) for n, v in enumerate([0.9] * 3 + [2.0] * 5)]
+    states = list(accumulate(log, controller.update, initial=controller.init({"a": 0.3})))[1:]
+    first, second = restarts(states)
+    raised = states[first - 1].rates["a"]
+    assert raised > 0.3
+    assert all(state.rates["a"] == raised and not state.reason for state in states[first : second - 1])
+    assert states[-1].rates["a"] < raised
+    alone = ad.BalanceController()
+    assert list(accumulate(log[first:], alone.update, initial=alone.init({"a": raised})))[-1].rates["a"] < raised
+
+
+def test_rates_that_noise_swamped_may_fall() -> None:
+    states = run([1.0] * 3 + [2.0] * 5 + [5.0] * 2, **OVERFITTING)
+    assert states[7].raised
+    controller = ad.RestartController(ad.FixedController(), start=0.3)
+    last = controller._restart(states[-1])
+    assert isinstance(last, RestartState)
+    assert not last.raised
 
 
 def test_an_early_stall_of_an_underfitted_attempt_begins_anew_with_less() -> None:

@@ -212,7 +212,7 @@ def one_loop(log: list[dict[str, float]], start: float) -> list[tuple[float, boo
     harder = 0.0
     for given in log:
         error = (given["val_loss"] - given["clean_loss"]) / given["gap_z"]
-        harder = max(harder, -(given["gap_z"] + 2) * error if given["gap_z"] < -2 else 0.0)
+        harder = max(harder, -given["gap_z"] * error if given["gap_z"] < -2 else 0.0)
         s = given | {name: given[name] - harder for name in ("train_loss", "clean_loss")}
         s["gap_z"] = (s["val_loss"] - s["clean_loss"]) / error
         t, v, c, tr = int(s["step"]), s["val_loss"], s["clean_loss"], s["train_loss"]
@@ -318,7 +318,7 @@ def test_training_data_that_is_harder_is_not_underfitting() -> None:
         }
         log.append(signals(10 * n, **wrong))
     states = list(accumulate(log, controller.update, initial=controller.init({"a": 0.3})))
-    assert states[-1].harder == pytest.approx(0.6 * 0.9)
+    assert states[-1].harder == pytest.approx(0.6)
     assert "underfitting" not in "".join(state.reason for state in states)
     misled = ad.BalanceController()
     assert list(accumulate(log, misled.update, initial=misled.init({"a": 0.3})))[-1].rates["a"] < 0.2

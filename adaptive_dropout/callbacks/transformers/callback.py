@@ -107,7 +107,8 @@ class AdaptiveDropoutCallback(TrainerCallback):
     def _start(self, args: TrainingArguments, state: TrainerState, run: dict[str, Any]) -> None:
         self.loop = loop = ControlLoop(
             self.controller, run["model"], _unwrap(run["optimizer"]), folder=self.folder,
-            share=lambda decided: broadcast_object_list([decided])[0], warn=_warn if args.should_save else _ignore,
+            passes=float(state.num_train_epochs), share=lambda decided: broadcast_object_list([decided])[0],
+            warn=_warn if args.should_save else _ignore,
         )  # fmt: skip
         saved = kept_in(state).get(self._key)
         if saved is None:
