@@ -76,6 +76,7 @@ from .modules import (
     PatchDropout as PatchDropout,
     Penalised as Penalised,
     Rated as Rated,
+    ShakeDrop as ShakeDrop,
     SparseConv1d as SparseConv1d,
     SparseConv2d as SparseConv2d,
     SparseConv3d as SparseConv3d,

@@ -44,6 +44,7 @@ from adaptive_dropout.functional.kl import exact_kl, kingma_kl, molchanov_kl
 from adaptive_dropout.functional.noisy_product import noisy_product
 from adaptive_dropout.functional.recurrent import embedding_dropout, locked_dropout, weight_drop
 from adaptive_dropout.functional.removal import remove_words
+from adaptive_dropout.functional.shake_drop import shake_drop
 from adaptive_dropout.functional.structured import patch_dropout, word_dropout
 
 __all__ = [
@@ -81,6 +82,7 @@ __all__ = [
     "patch_dropout",
     "remove_words",
     "scaled_dot_product_attention",
+    "shake_drop",
     "symmetric_bernoulli_kl",
     "symmetric_kl",
     "weight_drop",

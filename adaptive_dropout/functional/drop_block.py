@@ -11,16 +11,19 @@ from torch.nn import functional as F
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.functional.bernoulli import dropout
 from adaptive_dropout.functional.block_seeds import seed_rate, seed_rate_of
-from adaptive_dropout.functional.inputs import as_number, as_p, check_input, is_known_zero, known_number
+from adaptive_dropout.functional.inputs import as_given, as_number, as_p, check_input, is_known_zero, known_number
 from adaptive_dropout.noise.philox import LEVELS
-from adaptive_dropout.noise.settings import work_dtype
+from adaptive_dropout.noise.settings import Key, work_dtype
 
 __all__ = ["drop_block1d", "drop_block2d", "drop_block3d"]
 
+FAR = 1 << 62  # the bit in which the second of two keys differs: users count theirs from 0
 LAYOUTS = {1: "length", 2: "height, width", 3: "d, h, w"}
 
 
-def drop_block2d(x: Tensor, p: float | Tensor, block_size: int = 7, shared: bool = False) -> Tensor:
+def drop_block2d(
+    x: Tensor, p: float | Tensor, block_size: int = 7, shared: bool = False, key: Key | None = None
+) -> Tensor:
     """Zero square blocks of the maps of ``x``, (batch, channels, height, width); multiply the rest by ``1 / (1 - p)``.
 
     Blocks begin independently at each place from which they stay inside the map, and may overlap. How often is solved
@@ -37,6 +40,7 @@ def drop_block2d(x: Tensor, p: float | Tensor, block_size: int = 7, shared: bool
         p: in [0, 1]; a tensor that broadcasts to (batch, channels, 1, 1) gives each map its own.
         block_size: height and width of a block, at least 1.
         shared: drop the same blocks in all channels; a p is then for an example.
+        key: as in `dropout`.
 
     Raises:
         RuntimeError: ``x`` does not have four dimensions, or is not floating point.
@@ -45,21 +49,26 @@ def drop_block2d(x: Tensor, p: float | Tensor, block_size: int = 7, shared: bool
     Source: Ghiasi et al. (2018), section 3, whose equation 1 is the rate of blocks to first order in p. They divide by
     the number of elements kept, which is 0 at times, and in public code couples the examples of a batch.
     """
-    return _drop_blocks(x, p, block_size, shared, 2)
+    return _drop_blocks(x, p, block_size, shared, key)
 
 
-def drop_block1d(x: Tensor, p: float | Tensor, block_size: int = 7, shared: bool = False) -> Tensor:
+def drop_block1d(
+    x: Tensor, p: float | Tensor, block_size: int = 7, shared: bool = False, key: Key | None = None
+) -> Tensor:
     """Drop pieces of ``block_size`` neighbours of ``x``, (batch, channels, length); otherwise as `drop_block2d`."""
-    return _drop_blocks(x, p, block_size, shared, 1)
+    return _drop_blocks(x, p, block_size, shared, key, 1)
 
 
-def drop_block3d(x: Tensor, p: float | Tensor, block_size: int = 7, shared: bool = False) -> Tensor:
+def drop_block3d(
+    x: Tensor, p: float | Tensor, block_size: int = 7, shared: bool = False, key: Key | None = None
+) -> Tensor:
     """Drop cubes of ``block_size`` voxels a side of ``x``, (batch, channels, d, h, w); otherwise as `drop_block2d`."""
-    return _drop_blocks(x, p, block_size, shared, 3)
+    return _drop_blocks(x, p, block_size, shared, key, 3)
 
 
-def _drop_blocks(x: Tensor, p: float | Tensor, block_size: int, shared: bool, dims: int) -> Tensor:
+def _drop_blocks(x: Tensor, p: float | Tensor, block_size: int, shared: bool, key: Key | None, dims: int = 2) -> Tensor:
     check_input(x)
+    key = as_given(key, x)
     check_count(block_size, "block_size")
     if x.dim() != dims + 2:
         layout = f"(batch, channels, {LAYOUTS[dims]})"
@@ -71,8 +80,9 @@ def _drop_blocks(x: Tensor, p: float | Tensor, block_size: int, shared: bool, di
     blocks = tuple(min(block_size, size) for size in sizes)
     g, used, scale = _rates(p, maps, sizes, blocks)
     places = [size - block + 1 for size, block in zip(sizes, blocks, strict=True)]
-    begins = dropout(maps.new_ones(*maps.shape[:2], *places), g) == 0
-    lost = _grow(begins & (dropout(maps, used) == 0), sizes, blocks)
+    begins = dropout(maps.new_ones(*maps.shape[:2], *places), g, key=key) == 0
+    loses = dropout(maps, used, key=None if key is None else key ^ FAR) == 0
+    lost = _grow(begins & loses, sizes, blocks)
     return (x * torch.where(lost, 0.0, scale)).to(x.dtype)
 
 

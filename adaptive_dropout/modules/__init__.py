@@ -29,6 +29,7 @@ at its bound, or under weight decay.
 
 For images, DropBlock1d to DropBlock3d drop contiguous blocks of feature maps, exactly a share p of them, and
 ``DropPath.residual(x, branch)`` saves the time that a residual branch would take for the examples that it drops.
+ShakeDrop multiplies a residual branch by random numbers, others in the backward pass.
 """
 
 from adaptive_dropout.modules.attention import DropHead, DropKey
@@ -57,6 +58,7 @@ from adaptive_dropout.modules.gaussian import GaussianDropout
 from adaptive_dropout.modules.graphs import DropEdge, DropNode
 from adaptive_dropout.modules.locked_dropout import LockedDropout
 from adaptive_dropout.modules.patch_dropout import PatchDropout
+from adaptive_dropout.modules.shake_drop import ShakeDrop
 from adaptive_dropout.modules.sparse import SparseConv1d, SparseConv2d, SparseConv3d, SparseLayer, SparseLinear
 from adaptive_dropout.modules.standout import Standout
 from adaptive_dropout.modules.variational import VariationalDropout, VariationalLinear
@@ -93,6 +95,7 @@ __all__ = [
     "PatchDropout",
     "Penalised",
     "Rated",
+    "ShakeDrop",
     "SparseConv1d",
     "SparseConv2d",
     "SparseConv3d",
