@@ -3,7 +3,8 @@
 Found, and what `convert` makes of it:
 
 - torch's dropout layers, at p = 0 too, the drop paths of timm, torchvision and transformers, and the identities that
-  they, PEFT and torchtune put where the rate is 0: a layer of ours.
+  they, PEFT and torchtune put where the rate is 0: a layer of ours. The DropBlocks of timm and torchvision too; ours
+  loses exactly p. The locked dropout of fastai and torchnlp.
 - Numbers that the code of a module hands to a function that drops, as in ``F.dropout(x, self.rate)``, whatever their
   names are; and by their names those of torch, transformers, timm, torchvision, PEFT, torchtune and fastai
   (``nn.LSTM``, attention, activations, ``layerdrop``): an `AttributeRate`, which writes them in place.

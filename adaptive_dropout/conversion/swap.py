@@ -13,7 +13,7 @@ from adaptive_dropout.contexts import is_compiled, is_scripted
 from adaptive_dropout.conversion.attention import fused_readers, give_forward_back, let_move
 from adaptive_dropout.conversion.code import functions_called
 from adaptive_dropout.conversion.config_copies import Copies, give_back
-from adaptive_dropout.conversion.counterparts import counterpart_of, p_of
+from adaptive_dropout.conversion.counterparts import counterpart_of, p_of, settings_of
 from adaptive_dropout.conversion.found import Found, Layer, Number, find
 from adaptive_dropout.modules import Dropout, NoiseLayer
 from adaptive_dropout.modules.base import DropIn
@@ -34,11 +34,14 @@ def convert(
 
     Layers are replaced by ours: torch's ``nn.Dropout*`` and alpha dropout, the drop paths of timm, torchvision and
     transformers, and the identities that stand for a drop path, or for the dropout of an adapter such as PEFT's
-    ``lora_dropout``, of 0. Rates that modules keep as numbers and read at each forward (in attention, recurrent layers,
-    Hugging Face and other models) get an `AttributeRate`; so do layers whose ``p`` is handed to fused attention, which
-    then reads the rate as a tensor. A number counts as a rate if the code is seen to give it to a function that drops,
-    whatever its name is. If it lies in a configuration that the model holds, the model gets a copy of the configuration
-    to be written to, and the original stays as it is. `inventory` lists the rates, and those out of reach.
+    ``lora_dropout``, of 0. So are the DropBlocks of timm and torchvision, whose noise changes: ours loses the share p
+    of a map, theirs more or less (see `functional.drop_block2d`); ``where`` leaves them out.
+
+    Rates that modules keep as numbers and read at each forward (in attention, recurrent layers, Hugging Face and other
+    models) get an `AttributeRate`; so do layers whose ``p`` is handed to fused attention, which then reads the rate as
+    a tensor. A number counts as a rate if the code is seen to give it to a function that drops, whatever its name is.
+    If it lies in a configuration that the model holds, the model gets a copy of the configuration to be written to, and
+    the original stays as it is. `inventory` lists the rates, and those out of reach.
 
     Rates, devices, hooks, ``inplace``, training mode and shared layers stay as they are, and so do the keys of the
     ``state_dict``. Everything is checked before the first layer is swapped. Rates that are already adjustable are left
@@ -159,7 +162,7 @@ def _make(found: Layer, to: type[NoiseLayer], model: nn.Module) -> NoiseLayer:
     layer, (parent, _) = found.layer, found.slots[0]
     kind = to if found.counterpart is Dropout else found.counterpart
     try:
-        ours = kind(p_of(layer))
+        ours = kind(p_of(layer), **settings_of(layer))
     except ValueError as error:
         raise ValueError(f"{found.name} cannot become {kind.__name__}: {error}") from error
     if isinstance(ours, DropIn):

@@ -11,13 +11,20 @@ from torch.nn import functional as F
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.functional.bernoulli import dropout
 from adaptive_dropout.functional.block_seeds import seed_rate, seed_rate_of
-from adaptive_dropout.functional.inputs import as_given, as_number, as_p, check_input, is_known_zero, known_number
+from adaptive_dropout.functional.inputs import (
+    another,
+    as_given,
+    as_number,
+    as_p,
+    check_input,
+    is_known_zero,
+    known_number,
+)
 from adaptive_dropout.noise.philox import LEVELS
 from adaptive_dropout.noise.settings import Key, work_dtype
 
 __all__ = ["drop_block1d", "drop_block2d", "drop_block3d"]
 
-FAR = 1 << 62  # the bit in which the second of two keys differs: users count theirs from 0
 LAYOUTS = {1: "length", 2: "height, width", 3: "d, h, w"}
 
 
@@ -81,7 +88,7 @@ def _drop_blocks(x: Tensor, p: float | Tensor, block_size: int, shared: bool, ke
     g, used, scale = _rates(p, maps, sizes, blocks)
     places = [size - block + 1 for size, block in zip(sizes, blocks, strict=True)]
     begins = dropout(maps.new_ones(*maps.shape[:2], *places), g, key=key) == 0
-    loses = dropout(maps, used, key=None if key is None else key ^ FAR) == 0
+    loses = dropout(maps, used, key=another(key)) == 0
     lost = _grow(begins & loses, sizes, blocks)
     return (x * torch.where(lost, 0.0, scale)).to(x.dtype)
 

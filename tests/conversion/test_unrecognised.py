@@ -129,3 +129,15 @@ def test_the_numbers_of_fastai_s_dropout_are_in_reach(number: str) -> None:
     assert list(ad.get_rates(model).values()) == [0.25]
     ad.set_rates(model, dict.fromkeys(ad.get_rates(model), 1.0))
     assert not model(torch.ones(4)).any()
+
+
+@pytest.mark.parametrize(
+    ("package", "kind", "batch_first"), [("fastai.text", "RNNDropout", True), ("torchnlp.nn", "LockedDropout", False)]
+)
+def test_the_locked_dropout_of_others_becomes_ours_in_their_layout(package: str, kind: str, batch_first: bool) -> None:
+    theirs = of_package(package, "def forward(self, x): return x * torch.empty_like(x).bernoulli_(1 - self.p)")
+    theirs.__name__ = kind
+    layer = theirs()
+    layer.p = 0.25
+    (ours,) = ad.convert(nn.Sequential(layer)).values()
+    assert repr(ours) == f"LockedDropout(p=0.25, batch_first={batch_first})"

@@ -13,9 +13,13 @@ from torch import Tensor
 from adaptive_dropout import functional
 from adaptive_dropout.functional import (
     bias_relu_dropout,
+    drop_block1d,
+    drop_block2d,
+    drop_block3d,
     drop_edge,
     drop_key,
     drop_node,
+    drop_path_residual,
     dropout,
     dropout_add,
     embedding_dropout,
@@ -29,9 +33,13 @@ from adaptive_dropout.noise import backend
 EDGES = torch.randint(90, (2, 400), generator=torch.Generator().manual_seed(0))
 GIVEN: dict[str, Callable[..., Tensor]] = {
     "bias_relu_dropout": lambda x, p, **key: bias_relu_dropout(x, torch.zeros(x.shape[-1:]), p, **key),
+    "drop_block1d": lambda x, p, **key: drop_block1d(x, p, 2, **key),
+    "drop_block2d": lambda x, p, **key: drop_block2d(x, p, 2, **key),
+    "drop_block3d": lambda x, p, **key: drop_block3d(x, p, 2, **key),
     "drop_edge": lambda x, p, **key: x.flatten()[:400] * drop_edge(EDGES, p, **key),
     "drop_key": lambda x, p, **key: drop_key(x, p, **key).exp(),
     "drop_node": lambda x, p, **key: x.flatten()[:90] * drop_node(EDGES, p, 90, **key).nodes,
+    "drop_path_residual": lambda x, p, **key: drop_path_residual(x, torch.sin, p, **key),
     "dropout_add": lambda x, p, **key: dropout_add(x, torch.ones_like(x), p, **key),
     "embedding_dropout": lambda x, p, **key: embedding_dropout(
         x, torch.arange(x[..., 0].numel()).view(x.shape[:-1]), x[..., 0].numel(), p, **key
