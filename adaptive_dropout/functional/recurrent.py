@@ -14,7 +14,7 @@ from adaptive_dropout.functional.inputs import as_number, check_input, is_known_
 from adaptive_dropout.noise.backend import readable
 from adaptive_dropout.noise.settings import Key, work_dtype
 
-__all__ = ["Sequences", "embedding_dropout", "locked_dropout", "weight_drop"]
+__all__ = ["Sequences", "embedding_dropout", "locked_dropout", "locked_shape", "weight_drop"]
 
 Sequences = TypeVar("Sequences", Tensor, PackedSequence)
 """A tensor, or sequences of several lengths without padding."""
@@ -41,7 +41,18 @@ def locked_dropout(x: Sequences, p: float | Tensor, batch_first: bool = False, k
     """
     if isinstance(x, PackedSequence):
         return _drop_packed(x, p, key)
-    return dropout(x, p, noise_shape=_locked_shape(x, batch_first), key=key)
+    return dropout(x, p, noise_shape=locked_shape(x, batch_first), key=key)
+
+
+def locked_shape(x: Tensor, batch_first: bool) -> tuple[int, ...]:
+    """Return the shape of the mask of `locked_dropout`; raise as it does."""
+    if x.dim() < 2:
+        layout = "(batch, time, features)" if batch_first else "(time, batch, features)"
+        raise RuntimeError(
+            f"locked_dropout takes {layout}, or (time, features) of one sequence, but got shape {tuple(x.shape)}"
+        )
+    time = 1 if batch_first and x.dim() > 2 else 0
+    return (*x.shape[:time], 1, *x.shape[time + 1 :])
 
 
 def weight_drop(weight: Tensor, p: float | Tensor, key: Key | None = None) -> Tensor:
@@ -83,16 +94,6 @@ def embedding_dropout(x: Tensor, tokens: Tensor, vocabulary: int, p: float | Ten
         return x
     kept = dropout(x.new_ones(vocabulary, 1, dtype=work_dtype(x)), p, key=key)
     return (x * kept[tokens]).to(x.dtype)
-
-
-def _locked_shape(x: Tensor, batch_first: bool) -> tuple[int, ...]:
-    if x.dim() < 2:
-        layout = "(batch, time, features)" if batch_first else "(time, batch, features)"
-        raise RuntimeError(
-            f"locked_dropout takes {layout}, or (time, features) of one sequence, but got shape {tuple(x.shape)}"
-        )
-    time = 1 if batch_first and x.dim() > 2 else 0
-    return (*x.shape[:time], 1, *x.shape[time + 1 :])
 
 
 def _drop_packed(x: PackedSequence, p: float | Tensor, key: Key | None) -> PackedSequence:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from adaptive_dropout.networks.cnn import CNN
 from adaptive_dropout.networks.factory import DropoutFactory
 from adaptive_dropout.networks.gpt import GPT
+from adaptive_dropout.networks.lstm import LSTMLanguageModel
 from adaptive_dropout.networks.mlp import MLP
 
-__all__ = ["CNN", "GPT", "MLP", "DropoutFactory"]
+__all__ = ["CNN", "GPT", "MLP", "DropoutFactory", "LSTMLanguageModel"]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from adaptive_dropout.contexts import replaced
 from adaptive_dropout.functional.inputs import channel_shape
+from adaptive_dropout.functional.recurrent import locked_shape
 from adaptive_dropout.modules import (
     AlphaDropout,
     BernoulliDropout,
@@ -23,9 +24,12 @@ from adaptive_dropout.modules import (
     Dropout2d,
     Dropout3d,
     DropPath,
+    EmbeddingDropout,
     FeatureAlphaDropout,
+    LockedDropout,
     NoiseLayer,
     Rated,
+    WeightDrop,
 )
 from adaptive_dropout.noise.settings import ALPHA_PRIME, ALPHA_PRIME_SQUARED
 from adaptive_dropout.rates import SettableRate, named_rates
@@ -34,6 +38,9 @@ __all__ = ["MASKED", "Steered", "approximated", "gaussian_noise", "steered_layer
 
 MASKED = (AlphaDropout, BernoulliDropout, DropPath, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout)
 """Layers whose noise is a mask: by itself it passes no gradient to p, and it takes a p of shape (batch, 1, ...)."""
+
+SHARED = (EmbeddingDropout, LockedDropout, WeightDrop)
+"""Layers whose mask is shared by the times of a sequence, or by all examples."""
 
 
 class Steered(NamedTuple):
@@ -73,7 +80,11 @@ def approximated(layers: Sequence[Steered], p: Mapping[str, Tensor]) -> Iterator
     """
     with ExitStack() as stack:
         for path, layer, rate in layers:
-            if not isinstance(layer, NoiseLayer) or not (layer.learnable or isinstance(layer, MASKED)):
+            if isinstance(layer, EmbeddingDropout):
+                stack.enter_context(replaced(layer, noise=partial(_noise_of_words, layer, p[rate])))
+                continue
+            known = (*MASKED, *SHARED)
+            if not isinstance(layer, NoiseLayer) or not (layer.learnable or isinstance(layer, known)):
                 raise TypeError(
                     f"the noise of {path!r}, a {type(layer).__name__}, passes no gradient to its rate; "
                     "make it learnable, or use Dropout or GaussianDropout"
@@ -91,7 +102,7 @@ def gaussian_noise(layer: NoiseLayer, x: Tensor, p: Tensor) -> Tensor:
 
     Source: Wang and Manning (2013), section 3, the Gaussian approximation of dropout noise.
     """
-    if not isinstance(layer, MASKED):
+    if not isinstance(layer, (*MASKED, *SHARED)):
         return type(layer).noise(layer, x, p)
     work = torch.promote_types(x.dtype, torch.float32)
     e = torch.randn(_mask_shape(layer, x), dtype=work, device=x.device)
@@ -107,9 +118,17 @@ def _noise(layer: NoiseLayer, p: Tensor, x: Tensor, _: Tensor) -> Tensor:
     return gaussian_noise(layer, x, p)
 
 
+def _noise_of_words(layer: EmbeddingDropout, p: Tensor, x: Tensor, tokens: Tensor, _: Tensor) -> Tensor:
+    work = torch.promote_types(x.dtype, torch.float32)
+    e = torch.randn((layer.num_embeddings, 1), dtype=work, device=x.device)[tokens]
+    return (x * (1 + (p / (1 - p)).sqrt().to(work) * e)).to(x.dtype)
+
+
 def _mask_shape(layer: NoiseLayer, x: Tensor) -> tuple[int, ...]:
     if isinstance(layer, FeatureAlphaDropout):
         return tuple(x.shape[:2]) + (1,) * (x.dim() - 2)
+    if isinstance(layer, LockedDropout):
+        return locked_shape(x, layer.batch_first)
     if isinstance(layer, DropPath):
         return tuple(x.shape[:1]) + (1,) * (x.dim() - 1)
     for dims, kind in ((1, Dropout1d), (2, Dropout2d), (3, Dropout3d)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from benchmarks.anchors.methods import Method
 from benchmarks.study.cells import Cell, CellRow, origin
 from benchmarks.study.training import BestWeights, Rewinds, quiet_trainer
 
-__all__ = ["AnchorRow", "run"]
+__all__ = ["AnchorRow", "run", "train"]
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,25 @@ def run(cell: Cell, task: Anchor, method: Method, folder: Path, accelerator: str
         folder: of the data.
         accelerator: "cpu" or "gpu".
     """
+    p = task.p if method.p is None else method.p
+    return train(cell, task, lambda data: task.model(data, p), method.callbacks(), folder, accelerator)
+
+
+def train(
+    cell: Cell,
+    task: Anchor,
+    build: Callable[[Any], L.LightningModule],
+    used: Sequence[L.Callback],
+    folder: Path,
+    accelerator: str,
+) -> AnchorRow:
+    """Train what ``build`` makes of the data with the callbacks ``used``; otherwise as `run`."""
     L.seed_everything(cell.seed, verbose=False)
     data: Any = task.data(folder, cell.seed)
     data.setup("fit")
-    model = task.model(data, task.p if method.p is None else method.p)
+    model = build(data)
     best, rewinds = _Best(), Rewinds()
-    callbacks = [best, *task.callbacks(), *method.callbacks(), rewinds]
+    callbacks = [best, *task.callbacks(), *used, rewinds]
     with tempfile.TemporaryDirectory() as scratch:  # decisions of the rule are not kept
         where = {"accelerator": accelerator, "gradient_clip_val": task.clip, "precision": task.precision}
         trainer = quiet_trainer(task.every, task.validations, callbacks, default_root_dir=scratch, **where)

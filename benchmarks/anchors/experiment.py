@@ -13,9 +13,9 @@ from benchmarks.anchors.minesweeper import Minesweeper
 from benchmarks.anchors.sentences import Reviews, Sentences
 from benchmarks.anchors.table import write_page
 from benchmarks.anchors.tabular import Adult, California
-from benchmarks.anchors.words import Words
 from benchmarks.study.command import Experiment
 from benchmarks.study.study import Kinds
+from benchmarks.words.task import Words
 
 __all__ = ["ANCHORS", "TASKS"]
 

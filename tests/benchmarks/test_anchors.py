@@ -23,13 +23,12 @@ from benchmarks.anchors.published import PUBLISHED
 from benchmarks.anchors.sentences import SentenceCNN, number_words
 from benchmarks.anchors.table import lost, write_page
 from benchmarks.anchors.tabular import make_normal
-from benchmarks.anchors.words import WordLSTM, side_by_side
 from benchmarks.study.cells import Cell
 from benchmarks.study.study import Study, read_study
 
 STUDY = """
 tasks: {cora: {validations: 30}, california: {every: 1, validations: 20}, trec: {every: 1, validations: 20},
-  words: {every: 2, validations: 20, hidden: 4, tokens: 1500}}
+  words: {every: 2, validations: 20, units: 4, tokens: 1500}}
 methods: {published: , none: , default: , adaptive: , adaptive-0.1: {kind: adaptive_from, p: 0.1}}
 seeds: [0, 1]
 """
@@ -153,25 +152,6 @@ def test_a_grid_is_read_in_its_published_split_and_the_network_gives_a_logit_a_f
     grid = read_grid(tmp_path / "grid.npz", 0)
     assert grid["val"].tolist() == list(range(1, NODES, 3))
     assert DeepGCN(7, 3, 4, 0.2)(grid).shape == (NODES,)
-
-
-def test_a_batch_of_words_goes_on_where_the_one_before_ended() -> None:
-    text = torch.arange(20 * 35 * 3 + 40)
-    examples = side_by_side(text)
-    assert len(examples) == 60
-    for i in range(40):
-        assert examples.x[i + 20][0] == examples.x[i][-1] + 1 == examples.y[i][-1]
-    torch.testing.assert_close(examples.y, examples.x + 1)
-
-
-def test_the_states_of_words_go_on_until_they_are_forgotten() -> None:
-    torch.manual_seed(0)
-    network = WordLSTM(9, 4, 0.5, 0.5).eval()
-    words = torch.randint(9, (2, 6))
-    whole = network(words)
-    network.forget()
-    torch.testing.assert_close(torch.cat([network(words[:, :3]), network(words[:, 3:])], 1), whole)
-    assert not torch.equal(network(words), whole)
 
 
 def test_the_learning_rate_rises_and_then_falls_to_a_tenth() -> None:

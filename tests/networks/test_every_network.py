@@ -9,17 +9,19 @@ from torch import nn
 
 import adaptive_dropout as ad
 from adaptive_dropout.modules import Dropout
-from adaptive_dropout.networks import CNN, GPT, MLP
+from adaptive_dropout.networks import CNN, GPT, MLP, LSTMLanguageModel
 from adaptive_dropout.schedules import LinearSchedule
 
 IMAGES = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(1))
 TOKENS = torch.randint(10, (16, 8), generator=torch.Generator().manual_seed(1))
 BLOCK = ("attention.dropout", "residual_dropout1", "residual_dropout2")
 GPT_PLACES = ["embedding_dropout", *(f"blocks.{i}.{place}" for i in range(2) for place in BLOCK)]
+LSTM_PLACES = ["input_dropout", "hidden_dropouts.0", "output_dropout"]
 NETWORKS = {
     "mlp": (lambda **kw: MLP(64, 10, **kw), IMAGES, ["dropout1", "dropout2"]),
     "deep mlp": (lambda **kw: MLP(64, 10, hidden=[32, 16, 8], **kw), IMAGES, ["dropout1", "dropout2", "dropout3"]),
     "cnn": (lambda **kw: CNN(1, 10, image_size=8, **kw), IMAGES, ["dropout1", "dropout2", "dropout3"]),
+    "lstm": (lambda **kw: LSTMLanguageModel(10, 16, (12,), **kw), TOKENS, LSTM_PLACES),
     "gpt": (lambda **kw: GPT(10, context=8, channels=16, **kw), TOKENS, GPT_PLACES),
 }
 each_network = pytest.mark.parametrize(("build", "x", "places"), NETWORKS.values(), ids=NETWORKS.keys())

@@ -4,12 +4,14 @@ import pytest
 import torch
 
 import adaptive_dropout as ad
-from adaptive_dropout.signals.layers import gaussian_noise
+from adaptive_dropout.signals.layers import approximated, gaussian_noise, steered_layers
 
 N = 200_000
 
 
-@pytest.mark.parametrize("layer_class", [ad.Dropout, ad.AlphaDropout, ad.BernoulliDropout, ad.GaussianDropout])
+@pytest.mark.parametrize(
+    "layer_class", [ad.Dropout, ad.AlphaDropout, ad.BernoulliDropout, ad.GaussianDropout, ad.WeightDrop]
+)
 def test_gaussian_noise_has_the_mean_and_variance_of_the_layers_own(layer_class: type[ad.NoiseLayer]) -> None:
     layer, x = layer_class(0.3), torch.full((N,), 1.5, dtype=torch.float64)
     own, soft = layer.noise(x, torch.tensor(0.3)), gaussian_noise(layer, x, torch.tensor(0.3))
@@ -36,6 +38,30 @@ def test_channels_share_their_noise(layer: ad.NoiseLayer, shape: tuple[int, ...]
     y = gaussian_noise(layer, torch.ones(shape), torch.tensor(0.3)).flatten(2)
     assert torch.equal(y, y[..., :1].expand_as(y))
     assert len(y[..., 0].unique()) == 12
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_times_share_the_noise_of_their_sequence(batch_first: bool) -> None:
+    layer, p = ad.LockedDropout(0.3, batch_first=batch_first), torch.tensor(0.3)
+    y = gaussian_noise(layer, torch.ones(5, 6, 4), p).transpose(0, int(batch_first))
+    assert torch.equal(y, y[:1].expand_as(y))
+    assert len(y[0].unique()) == 4 * (5 if batch_first else 6)
+
+
+def test_words_share_their_noise_and_it_passes_a_gradient_to_p() -> None:
+    model = torch.nn.Sequential(ad.EmbeddingDropout(50_000, 2, p=0.3))
+    p, tokens = torch.tensor(0.3, requires_grad=True), torch.arange(50_000).repeat(2, 1)
+    torch.nn.init.ones_(model[0].weight)
+    with approximated(steered_layers(model), {"0": p}):
+        y = model(tokens)
+    assert torch.equal(y[0], y[1])
+    assert torch.equal(y[..., 0], y[..., 1])
+    drawn = y[0, :, 0].detach().double()
+    assert abs(drawn.mean() - 1) < 5 * drawn.std() / 50_000**0.5
+    assert abs(drawn.var() - 0.3 / 0.7) < 5 * (drawn - 1).square().std() / 50_000**0.5
+    (gradient,) = torch.autograd.grad(y.square().sum(), p)
+    assert gradient != 0
+    assert model(tokens).unique().numel() == 2, "its own noise is back"
 
 
 @pytest.mark.parametrize("layer", [ad.Dropout(0.3), ad.AlphaDropout(0.3), ad.Dropout2d(0.3)])
