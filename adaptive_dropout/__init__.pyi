@@ -71,6 +71,7 @@ from .modules import (
     EmbeddingDropout as EmbeddingDropout,
     FeatureAlphaDropout as FeatureAlphaDropout,
     GaussianDropout as GaussianDropout,
+    LayerDrop as LayerDrop,
     LockedDropout as LockedDropout,
     NoiseLayer as NoiseLayer,
     PatchDropout as PatchDropout,
@@ -87,6 +88,9 @@ from .modules import (
     VariationalLinear as VariationalLinear,
     WeightDrop as WeightDrop,
     WordDropout as WordDropout,
+    Zoneout as Zoneout,
+    ZoneoutGRU as ZoneoutGRU,
+    ZoneoutLSTM as ZoneoutLSTM,
 )
 from .noise.replica import (
     get_replica as get_replica,
@@ -134,6 +138,7 @@ from .schedules import (
     Schedule as Schedule,
     SequentialSchedule as SequentialSchedule,
     StepSchedule as StepSchedule,
+    progressive_layer_dropping as progressive_layer_dropping,
 )
 from .steering import (
     ControlLoop as ControlLoop,

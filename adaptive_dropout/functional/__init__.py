@@ -46,6 +46,7 @@ from adaptive_dropout.functional.recurrent import embedding_dropout, locked_drop
 from adaptive_dropout.functional.removal import remove_words
 from adaptive_dropout.functional.shake_drop import shake_drop
 from adaptive_dropout.functional.structured import patch_dropout, word_dropout
+from adaptive_dropout.functional.zoneout import zoneout
 
 __all__ = [
     "KeptGraph",
@@ -87,4 +88,5 @@ __all__ = [
     "symmetric_kl",
     "weight_drop",
     "word_dropout",
+    "zoneout",
 ]

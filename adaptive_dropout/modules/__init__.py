@@ -4,8 +4,11 @@ Dropout, Dropout1d to Dropout3d, AlphaDropout and FeatureAlphaDropout replace to
 GaussianDropout multiplies by Gaussian noise, DropPath drops whole examples at the end of a residual branch,
 WordDropout and PatchDropout drop whole words and patches. For recurrent networks, LockedDropout has one mask for all
 times of a sequence, ``WeightDrop.on(lstm, "weight_hh_l0")`` drops parameters of any module while it runs, and
-EmbeddingDropout is an embedding that drops words of its vocabulary. DropEdge and DropNode say which
-edges and nodes of a graph take part in a step.
+EmbeddingDropout is an embedding that drops words of its vocabulary. ZoneoutLSTM and ZoneoutGRU replace torch's layers:
+their units keep their previous value, and units of the candidate can be dropped; Zoneout does it in a loop of your own.
+LayerDrop holds a list of layers and skips each for a whole batch, which saves its time;
+`schedules.progressive_layer_dropping` lets p grow with time and depth. DropEdge and DropNode say which edges and nodes
+of a graph take part in a step.
 In attention, DropKey hides keys before the softmax and DropHead drops whole heads after it; neither ever drops all.
 
 These layers learn:
@@ -56,6 +59,7 @@ from adaptive_dropout.modules.dropout import (
 from adaptive_dropout.modules.embedding_dropout import EmbeddingDropout
 from adaptive_dropout.modules.gaussian import GaussianDropout
 from adaptive_dropout.modules.graphs import DropEdge, DropNode
+from adaptive_dropout.modules.layer_drop import LayerDrop
 from adaptive_dropout.modules.locked_dropout import LockedDropout
 from adaptive_dropout.modules.patch_dropout import PatchDropout
 from adaptive_dropout.modules.shake_drop import ShakeDrop
@@ -64,6 +68,8 @@ from adaptive_dropout.modules.standout import Standout
 from adaptive_dropout.modules.variational import VariationalDropout, VariationalLinear
 from adaptive_dropout.modules.weight_drop import WeightDrop
 from adaptive_dropout.modules.word_dropout import WordDropout
+from adaptive_dropout.modules.zoneout import Zoneout
+from adaptive_dropout.modules.zoneout_rnn import ZoneoutGRU, ZoneoutLSTM
 
 __all__ = [
     "AlphaDropout",
@@ -90,6 +96,7 @@ __all__ = [
     "EmbeddingDropout",
     "FeatureAlphaDropout",
     "GaussianDropout",
+    "LayerDrop",
     "LockedDropout",
     "NoiseLayer",
     "PatchDropout",
@@ -106,4 +113,7 @@ __all__ = [
     "VariationalLinear",
     "WeightDrop",
     "WordDropout",
+    "Zoneout",
+    "ZoneoutGRU",
+    "ZoneoutLSTM",
 ]

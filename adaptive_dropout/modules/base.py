@@ -137,7 +137,7 @@ def rate_of(p: float | Schedule | Rate, kind: type, learnable: bool = False) -> 
     return rate
 
 
-def record_call(layer: nn.Module, input: Proxy, *others: Any) -> Any:
+def record_call(layer: nn.Module, input: Proxy, *others: Any, **named: Any) -> Any:
     """Record one call of ``layer`` in the graph of `torch.fx`, as for torch's own layers; nothing inside is recorded.
 
     The graph holds the layer itself, so that it follows its rate and its training mode.
@@ -146,4 +146,4 @@ def record_call(layer: nn.Module, input: Proxy, *others: Any) -> Any:
         The stand-in for the layer's output.
     """
     path = input.tracer.path_of_module(layer)  # type: ignore[attr-defined]  # every tracer of modules has it
-    return input.tracer.create_proxy("call_module", path, (input, *others), {})
+    return input.tracer.create_proxy("call_module", path, (input, *others), named)

@@ -5,12 +5,13 @@ A horizon is an ``int`` of optimizer steps or a ``float`` in (0, 1], a fraction 
 
 Constant, Linear, Cosine, Exponential, Step and Cyclic schedules are shapes. CurriculumSchedule is of Morerio et al.
 (2017), AnnealedSchedule of Rennie et al. (2014), EarlySchedule and LateSchedule of Liu et al. (2023).
-SequentialSchedule puts schedules one after another.
+SequentialSchedule puts schedules one after another. progressive_layer_dropping makes one for each layer of a network.
 """
 
 from __future__ import annotations
 
 from adaptive_dropout.schedules.base import Schedule
+from adaptive_dropout.schedules.depth import progressive_layer_dropping
 from adaptive_dropout.schedules.piecewise import SequentialSchedule, StepSchedule
 from adaptive_dropout.schedules.published import (
     AnnealedSchedule,
@@ -39,4 +40,5 @@ __all__ = [
     "Schedule",
     "SequentialSchedule",
     "StepSchedule",
+    "progressive_layer_dropping",
 ]

@@ -26,6 +26,7 @@ from adaptive_dropout.functional import (
     gaussian_dropout,
     patch_dropout,
     remove_words,
+    zoneout,
 )
 from adaptive_dropout.functional.inputs import another
 from adaptive_dropout.noise import backend
@@ -46,6 +47,7 @@ GIVEN: dict[str, Callable[..., Tensor]] = {
     ),
     "patch_dropout": lambda x, p, **key: patch_dropout(x, p, 2, **key),
     "remove_words": lambda x, p, **key: remove_words(x.flatten(2), p, torch.ones(x.shape[:2]) > 0, **key)[0],
+    "zoneout": lambda x, p, **key: zoneout(x, torch.zeros_like(x), p, **key),
 }
 
 
