@@ -13,6 +13,7 @@ import adaptive_dropout as ad
 from benchmarks.anchors.cells import AnchorRow
 from benchmarks.study.cells import Cell
 from benchmarks.study.study import Study, read_study
+from benchmarks.words import speed
 from benchmarks.words.experiment import WORDS
 from benchmarks.words.methods import METHODS, Trio
 from benchmarks.words.table import write_page
@@ -111,6 +112,30 @@ def test_what_loses_stands_first_and_what_is_missing_is_said(study: Study, tmp_p
 def test_a_rate_out_of_range_is_named() -> None:
     with pytest.raises(ValueError, match=r"p has to be in \[0, 1\), but got 1\.0"):
         METHODS["between"](p=1.0)
+
+
+def test_plain_forms_draw_the_same_kind_of_noise_as_ours() -> None:
+    x, tokens = torch.ones(5, 4, 50), torch.arange(40).repeat(2, 1)
+    for layer in (speed.PlainLocked(), ad.LockedDropout(speed.P)):
+        y = layer(x)
+        assert torch.equal(y, y[:1].expand_as(y))
+        assert len(y.unique()) == 2
+    for embedding in (speed.PlainEmbedding(40, 3), ad.EmbeddingDropout(40, 3, p=speed.P)):
+        y = embedding(tokens)
+        assert torch.equal(y[0], y[1])
+        assert 0 < (y == 0).all(-1).sum() < 80
+    for lstm in (make(6) for name, make in speed.NOISES["weight drop"].items() if name != speed.WITHOUT):
+        outputs = [out[0] if isinstance(out, tuple) else out for out in (lstm(torch.ones(5, 2, 6)) for _ in range(2))]
+        assert not torch.equal(*outputs)
+
+
+@pytest.mark.slow
+def test_a_run_of_the_speed_of_the_trio_gives_a_ratio_for_each_noise(tmp_path: Path, monkeypatch: Any) -> None:
+    given = ["speed", "--widths", "8", "--seconds", "0", "--out", str(tmp_path / "speed.csv")]
+    monkeypatch.setattr("sys.argv", given)
+    speed.main()
+    page = (tmp_path / "speed.md").read_text()
+    assert all(f"| {noise} | 8 |" in page for noise in speed.NOISES)
 
 
 @pytest.mark.slow
