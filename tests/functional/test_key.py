@@ -52,8 +52,8 @@ GIVEN: dict[str, Callable[..., Tensor]] = {
 
 
 def takes_key(name: str) -> bool:
-    parameter = inspect.signature(getattr(functional, name)).parameters.get("key")
-    return parameter is not None and parameter.default is None
+    parameters = inspect.signature(getattr(functional, name)).parameters
+    return "key" in parameters and parameters["key"].default is None and (name in GIVEN or [*parameters][1] == "p")
 
 
 NAMES = sorted(name for name in functional.__all__ if takes_key(name))
