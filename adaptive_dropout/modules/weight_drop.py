@@ -68,6 +68,7 @@ class WeightDrop(NoiseLayer):
             raise ValueError(f"{sorted(twice)} of {type(module).__name__} would be dropped twice")
         drop = cls(p)
         drop.names = tuple(found)
+        drop.to(getattr(module, found[0]).device)
         module.add_module(slot, drop.train(module.training))
         module.register_forward_pre_hook(_Enter(slot))
         module.register_forward_hook(_Leave(slot), always_call=True)

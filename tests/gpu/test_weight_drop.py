@@ -55,9 +55,18 @@ def test_parameters_stay_in_their_piece_of_memory(device: torch.device) -> None:
 
 
 def test_bfloat16_and_autocast_pass(device: torch.device) -> None:
-    module = ad.WeightDrop.on(nn.LSTM(32, 48).to(device), "weight_hh_l0", p=0.5)
+    said = []
     x = torch.randn(7, 5, 32, device=device)
-    with torch.autocast("cuda", torch.bfloat16):
-        module(x)[0].float().sum().backward()
-    assert module.weight_hh_l0.grad.isfinite().all()
-    assert module.bfloat16()(x.bfloat16())[0].isfinite().all()
+    for module in (nn.LSTM(32, 48).to(device), ad.WeightDrop.on(nn.LSTM(32, 48).to(device), "weight_hh_l0", p=0.5)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with torch.autocast("cuda", torch.bfloat16):
+                module(x)[0].float().sum().backward()
+            assert module.weight_hh_l0.grad.isfinite().all()
+            assert module.bfloat16()(x.bfloat16())[0].isfinite().all()
+        said.append({str(warning.message) for warning in caught})
+    assert said[1] <= said[0]
+
+
+def test_the_rate_lies_where_the_weights_do(device: torch.device) -> None:
+    assert ad.WeightDrop.on(nn.LSTM(3, 4).to(device), "weight_hh_l0").weight_drop.rate.value.device.type == "cuda"

@@ -127,6 +127,20 @@ def test_a_layer_is_one_launch_and_at_most_two_operations_each_way(name: str, la
     assert len(operations) <= 2, operations
 
 
+@pytest.mark.parametrize("kind", [ad.Dropout, ad.Dropout2d, ad.GaussianDropout])
+def test_a_layer_that_was_not_moved_gives_the_kernel_a_p_of_the_device(
+    kind: type[ad.NoiseLayer], launches: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adaptive_dropout.noise.cuda import launch
+
+    given: list[Tensor] = []
+    monkeypatch.setattr(launch, "launch", lambda kernel, chunks, arrays, pointers, *_: given.append(pointers[-1]))
+    with torch.device("cpu"):
+        layer = kind(0.3)
+    layer(an_input())
+    assert [pointer.device.type for pointer in given] == ["cuda"]
+
+
 def test_bias_and_relu_are_in_the_launch(launches: list[str]) -> None:
     x, bias, p = torch.empty(64, 32, device="cuda", requires_grad=True), *torch.empty(2, 32, device="cuda")
     p = torch.full((), 0.3, device="cuda")
@@ -209,6 +223,7 @@ def no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
     zero = torch.zeros((), dtype=torch.int64)
     monkeypatch.setattr(launch, "_zero", lambda device: zero)
     monkeypatch.setattr(launch, "KEPT", {})
+    monkeypatch.setattr(launch, "beside", lambda held, x: held)  # what is read from an `OnDevice` says it is not there
     monkeypatch.setattr(backend, "PLAIN", backend.PLAIN | {OnDevice})
     monkeypatch.setattr(backend, "KERNELS", {"cpu": backend.Kernels("cpu"), "cuda": backend.Kernels("cuda")})
     pretend_generator(monkeypatch)

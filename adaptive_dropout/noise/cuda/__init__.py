@@ -116,6 +116,7 @@ def _read(x, key, settings):
         columns = held.numel()
     else:
         held, law, columns = settings, GIVEN, settings.shape[1]
+    held = launch.beside(held, x)
     size = x.numel()
     drawn, key = (key, 0) if isinstance(key, torch.Tensor) else (None, key)
     return (drawn, held), (key, size, columns), (law, columns == 1, not size & 15, _work(x))

@@ -16,12 +16,17 @@ from triton.runtime import driver
 
 from adaptive_dropout.noise.loading import NotReadyError
 
-__all__ = ["OPTIONS", "launch"]
+__all__ = ["OPTIONS", "beside", "launch"]
 
 OPTIONS = {"num_warps": 2, "enable_fp_fusion": False}
 
 KEPT = {}
 """The compiled kernels, by name, device, arrays and constants; None for those that Triton has to start itself."""
+
+
+def beside(held, x):
+    """Return ``held`` on the device of ``x``: a layer need not have been moved there, as torch's need not be."""
+    return held if held.is_cuda or not x.is_cuda else held.to(x.device, non_blocking=True)
 
 
 def launch(kernel, programs, arrays, pointers, numbers, constants):
