@@ -41,6 +41,9 @@ Several processes: Lightning seeds them alike, so by default the n-th example of
 torch's layers. With `MaskPerReplica` each data-parallel process draws masks of its own.
 
 Beside the run, the copy of the module that is measured may write no file and open no connection.
+
+`RDrop` and `MultiSampleDropout` run each training step again with other masks, in any LightningModule that optimizes
+automatically: what the step draws, counts, collects and logs happens once.
 """
 
 from adaptive_dropout.callbacks.adaptive import AdaptiveDropout
@@ -50,8 +53,10 @@ from adaptive_dropout.callbacks.learned_monitor import LearnedRateMonitor
 from adaptive_dropout.callbacks.mask_per_replica import MaskPerReplica
 from adaptive_dropout.callbacks.mc_dropout import MCDropoutPredictor
 from adaptive_dropout.callbacks.monitor import DropoutRateMonitor
+from adaptive_dropout.callbacks.multi_sample import MultiSampleDropout
 from adaptive_dropout.callbacks.penalties import L1Penalty, L2Penalty, MaxNorm, RatePenalty
 from adaptive_dropout.callbacks.progress import DropoutProgressBar
+from adaptive_dropout.callbacks.r_drop import RDrop
 from adaptive_dropout.callbacks.scheduler import DropoutRateScheduler
 
 __all__ = [
@@ -67,5 +72,7 @@ __all__ = [
     "MCDropoutPredictor",
     "MaskPerReplica",
     "MaxNorm",
+    "MultiSampleDropout",
+    "RDrop",
     "RatePenalty",
 ]

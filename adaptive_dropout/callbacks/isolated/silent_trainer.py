@@ -13,7 +13,7 @@ import lightning.pytorch as L
 
 from adaptive_dropout.callbacks.isolated.copying import Memo, copy_data_module, copy_module, copy_optimizers
 
-__all__ = ["silent_trainer"]
+__all__ = ["silent_loggers", "silent_trainer"]
 
 PACKAGES = ("lightning.pytorch.", "pytorch_lightning.")
 
@@ -26,8 +26,7 @@ def silent_trainer(trainer: L.Trainer, pl_module: L.LightningModule, moments: bo
     """
     run: Any = trainer
     ours: Any = copy.copy(trainer)
-    silent = _find_class(run, "loggers.logger", "DummyLogger")
-    memo: Memo = {id(trainer): ours} | {id(logger): silent() for logger in run.loggers}
+    memo: Memo = {id(trainer): ours} | dict(zip(map(id, run.loggers), silent_loggers(trainer), strict=True))
     ours.datamodule = None if run.datamodule is None else copy_data_module(run.datamodule, memo)
     module = copy_module(pl_module, memo)
     ours.callbacks = []
@@ -54,6 +53,12 @@ def silent_trainer(trainer: L.Trainer, pl_module: L.LightningModule, moments: bo
     module.trainer = ours
     _reset_metrics(run, memo)
     return ours  # type: ignore[no-any-return]
+
+
+def silent_loggers(trainer: L.Trainer) -> list[Any]:
+    """Return a logger that does nothing for each of those of ``trainer``."""
+    silent = _find_class(trainer, "loggers.logger", "DummyLogger")
+    return [silent() for _ in trainer.loggers]
 
 
 def _reset_metrics(run: Any, memo: Memo) -> None:
