@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -89,7 +90,8 @@ def _drop_blocks(x: Tensor, p: float | Tensor, block_size: int, shared: bool, ke
     places = [size - block + 1 for size, block in zip(sizes, blocks, strict=True)]
     begins = dropout(maps.new_ones(*maps.shape[:2], *places), g, key=key) == 0
     loses = dropout(maps, used, key=another(key)) == 0
-    lost = _grow(begins & loses, sizes, blocks)
+    compiling = torch.compiler.is_compiling()
+    lost = _grow_reference(begins & loses, blocks) if compiling else _grow(begins & loses, sizes, blocks)
     return (x * torch.where(lost, 0.0, scale)).to(x.dtype)
 
 
@@ -107,19 +109,39 @@ def _rates(
 def _grow(seeds: Tensor, sizes: tuple[int, ...], blocks: tuple[int, ...]) -> Tensor:
     """Return where a block lies that begins at one of ``seeds``: (batch, channels, *sizes), bool.
 
-    A block grows by shifted copies of its first pixel, then of two, of four, along one dimension after the other. They
-    are shifts of the whole memory: behind the seeds of each row and each map lie zeros, as many as a block is long, so
-    that nothing gets from one row or map into the next. For blocks of 7 it is six passes over a byte a pixel;
-    max-pooling with a window of 7 x 7, the usual way, took 20 to 80 times as long on a CPU.
+    It does what `_grow_reference` does by shifts of the whole memory: behind the seeds of each row and each map lie
+    zeros, as many as a block is long, so that nothing gets from one row or map into the next. For blocks of 7 it is six
+    passes over a byte a pixel. Max-pooling with a window of 7 x 7, the usual way, took 20 to 80 times as long on a CPU.
     """
     edges = [edge for block in reversed(blocks) for edge in (0, block - 1)]
     grown = F.pad(seeds.to(torch.uint8), edges)
     shape, strides = grown.shape, [math.prod(sizes[dim + 1 :]) for dim in range(len(sizes))]
     flat = F.pad(grown.flatten(), (sum((b - 1) * stride for b, stride in zip(blocks, strides, strict=True)), 0))
     for block, stride in zip(blocks, strides, strict=True):
-        length = 1
-        while length < block:
-            step = min(length, block - length) * stride
-            flat = torch.maximum(flat[step:], flat[:-step])
-            length += step // stride
+        for step in _steps(block):
+            flat = torch.maximum(flat[step * stride :], flat[: -step * stride])
     return flat.reshape(shape).bool()
+
+
+def _grow_reference(seeds: Tensor, blocks: tuple[int, ...]) -> Tensor:
+    """Return the same: a block grows by shifted copies of its first pixel, then of two, of four, along each dimension.
+
+    Compiled code takes this form: it is fused anyway, and with sizes that are symbols the compiler took two minutes to
+    think about lengths of the whole memory.
+    """
+    grown = seeds.to(torch.uint8)
+    for dim, block in enumerate(blocks, start=-len(blocks)):
+        grown = F.pad(grown, [0, 0] * (-1 - dim) + [block - 1, block - 1])
+        for step in _steps(block):
+            length = grown.shape[dim] - step
+            grown = torch.maximum(grown.narrow(dim, step, length), grown.narrow(dim, 0, length))
+    return grown.bool()
+
+
+def _steps(block: int) -> Iterator[int]:
+    """Yield by how much copies are shifted until one pixel has become ``block`` of them."""
+    length = 1
+    while length < block:
+        step = min(length, block - length)
+        yield step
+        length += step

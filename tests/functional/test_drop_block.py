@@ -11,7 +11,7 @@ from torch.nn import functional as tf
 import adaptive_dropout as ad
 from adaptive_dropout.functional import drop_block1d, drop_block2d, drop_block3d
 from adaptive_dropout.functional.block_seeds import loss_of, seed_rate, seed_rate_of
-from adaptive_dropout.functional.drop_block import _grow
+from adaptive_dropout.functional.drop_block import _grow, _grow_reference
 
 PS = [0.0, 0.001, 0.1, 0.5, 0.9, 1.0]
 # Sizes of a map, block size: as small as one pixel, odd, even, not square, smaller than a block, and as in ResNets.
@@ -70,6 +70,7 @@ def test_blocks_grow_to_what_a_loop_would_write(sizes: tuple[int, ...], block: t
     for image, channel, *corner in seeds.nonzero().tolist():
         expected[image, channel][tuple(slice(at, at + each) for at, each in zip(corner, block, strict=True))] = True
     assert torch.equal(_grow(seeds, sizes, block), expected)
+    assert torch.equal(_grow_reference(seeds, block), expected)
 
 
 def test_the_rest_is_scaled_so_that_the_mean_over_a_map_stays() -> None:
