@@ -94,7 +94,7 @@ class Response:
             layer.__dict__.pop("noise", None)
 
     def draw(self, batch_size: int) -> None:
-        """Draw the rates of ``batch_size`` examples, for all layers and forward passes until the next `draw`."""
+        """Draw the rates of ``batch_size`` examples, for all layers and forward passes until the next `learn`."""
         self._changes = STD * torch.randn(batch_size, len(self._columns), dtype=torch.float32, device=self._device)
 
     def parameters(self) -> list[Tensor]:
@@ -102,9 +102,14 @@ class Response:
         return [tensor for pair in self._learned.values() for tensor in pair]
 
     def learn(self) -> None:
-        """Take one step along the gradients that the training loss left in A and C, then clear these gradients."""
+        """Take one step along the gradients that the training loss left in A and C, then clear these gradients.
+
+        Until the next `draw` the layers have their own noise: whoever measures the training loss in between does so at
+        the rates themselves, on any number of examples.
+        """
         self._adam.step()
         self._adam.zero_grad()
+        self._changes = None
 
     def signal(self, validation_loss: Callable[[], Tensor], model: nn.Module | None = None) -> dict[str, float]:
         """Return, by the name of each rate, the derivative of the validation loss by its logit through the response.

@@ -4,53 +4,27 @@ from __future__ import annotations
 
 import functools
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import nn
 
-import adaptive_dropout as ad
-from adaptive_dropout.checks import check_p
 from adaptive_dropout.plots.look import SIZE, finish, legend_below, looks
+from benchmarks.placement.places import ALL, PlacedRow, after, each, train_placed
+from benchmarks.placement.rules import RULES
 from benchmarks.report.markdown import show, table
 from benchmarks.report.page import Page, Rows, by_method, list_missing, write_page
 from benchmarks.study.command import Experiment
 from benchmarks.study.statistics import paired_difference, summarize
 from benchmarks.study.study import Kinds, Study
 from benchmarks.supervised.image_task import IMAGE_TASKS
-from benchmarks.supervised.method import Method, none
-from benchmarks.supervised.training import TrainedRow, train
+from benchmarks.supervised.method import none
+from benchmarks.supervised.training import TrainedRow
 
 __all__ = ["ALL", "CUSTOMARY", "METHODS", "PAGE", "PLACEMENT", "TASKS", "choose", "find_sweeps", "sweeps_figure"]
 
-PLACES = {"input": "dropout0", "conv1": "dropout1", "conv2": "dropout2", "dense": "dropout3"}
-"""The layer of the network by the name of the place."""
-
-ALL = " ".join(PLACES)
-"""Every place, as a study writes several of them."""
-
-
-def after(places: str = "dense", p: float = 0.3) -> Method:
-    """Bernoulli masks with a fixed ``p`` on the output of each of ``places``, words of `PLACES`."""
-    named = places.split()
-    if unknown := [name for name in named if name not in PLACES]:
-        raise ValueError(f"no place {unknown[0]!r}; there are {', '.join(PLACES)}")
-    if not named:
-        raise ValueError(f"places has to name at least one of {', '.join(PLACES)}, but is empty")
-    rates = dict.fromkeys((PLACES[name] for name in named), check_p(p))
-    return Method(functools.partial(ad.Dropout, 0.0), change=functools.partial(_placed, rates))
-
-
-def _placed(rates: dict[str, float], network: nn.Module) -> nn.Module:
-    placed = nn.Sequential(OrderedDict([("dropout0", ad.Dropout(0.0)), *network.named_children()]))
-    ad.set_rates(placed, rates)
-    return placed
-
-
-METHODS: Kinds = {"none": none, "after": after}
+METHODS: Kinds = {"none": none, "after": after, "each": each, **RULES}
 """Every kind of method by its name."""
 
 
@@ -152,5 +126,7 @@ def _curves(axes: Axes, by_place: Mapping[str, Sweep], value: Callable[[TrainedR
 PAGE = Page("placement", "Where dropout belongs, and how much of it", _INTRODUCTION, _tables, sweeps_figure)
 """The report on this question."""
 
-PLACEMENT = Experiment(Path(__file__).parent, TASKS, METHODS, TrainedRow, train, functools.partial(write_page, PAGE))
+PLACEMENT = Experiment(
+    Path(__file__).parent, TASKS, METHODS, PlacedRow, train_placed, functools.partial(write_page, PAGE)
+)
 """The question and its studies."""

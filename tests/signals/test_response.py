@@ -56,6 +56,20 @@ def test_the_signal_is_the_derivative_of_the_validation_loss_through_the_respons
     assert all(measured.values())
 
 
+def test_after_a_lesson_the_layers_have_their_own_noise_for_any_number_of_examples() -> None:
+    response = Response(model := net())
+    response.install()
+    response.draw(16)
+    model(torch.randn(16, 4)).sum().backward()
+    response.learn()
+    torch.manual_seed(3)
+    after = model(x := torch.randn(5, 4))
+    response.remove()
+    torch.manual_seed(3)
+    assert torch.randn(5, 4).equal(x)
+    assert model(x).equal(after)
+
+
 @pytest.mark.parametrize("layer", [ad.Dropout(0.3), ad.AlphaDropout(0.3)])
 def test_each_example_is_dropped_at_its_own_rate(layer: ad.NoiseLayer) -> None:
     n, x = 20_000, torch.full((8, 20_000), 2.0)
