@@ -76,26 +76,33 @@ class DeltaMeter(ResponseMeter):
         self.share = share
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
-        """Begin with no response; the layers keep their own noise."""
+        """Begin with no response; the layers keep their own noise, and the weights get their part of each batch."""
         check_differentiable(trainer, pl_module, "response")
         self._names = list(ad.get_rates(pl_module))
         self._response = DeltaResponse(pl_module)
+        self._model, step = pl_module, pl_module.training_step
+
+        def step_on_part(batch: Any, batch_idx: int) -> Any:
+            size = len(batch[0])
+            return step(tuple(part[: max(1, round(self.share * size))] for part in batch), batch_idx)
+
+        vars(pl_module)["training_step"] = step_on_part
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
-        """Measure, if this batch is one to measure on; teach the response; leave the weights their part of ``batch``.
-
-        ``batch`` is a list of x and y, which is changed in place.
-        """
+        """Measure, if this batch is one to measure on, and teach the response; ``batch`` is x and y."""
         assert isinstance(self._response, DeltaResponse)
         self._window.measure(trainer, batch, lambda _, val: self._measure(trainer, pl_module, val))
-        x, y = batch
-        taught = x[len(x) // 2 :]
         model: Any = pl_module
-        self._response.teach(lambda: model(taught), len(taught), lambda output: model.loss(output, y[len(x) // 2 :]))
-        batch[:] = [part[: max(1, round(self.share * len(x)))] for part in batch]
+        x, y = (part[len(part) // 2 :] for part in batch)
+        self._response.teach(lambda: model(x), len(x), lambda output: model.loss(output, y))
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
         """The weights have learned; the response has before."""
+
+    def on_fit_end(self) -> None:
+        """Give the module its own step back."""
+        vars(self._model).pop("training_step", None)
+        super().on_fit_end()
 
 
 class DeltaControl(DropoutRateControl):
