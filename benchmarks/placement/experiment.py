@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from adaptive_dropout.plots.look import SIZE, finish, legend_below, looks
 from benchmarks.placement.places import ALL, PlacedRow, after, each, train_placed
 from benchmarks.placement.rules import RULES
+from benchmarks.placement.rules_table import has_rules, rules_table
 from benchmarks.report.markdown import show, table
 from benchmarks.report.page import Page, Rows, by_method, list_missing, write_page
 from benchmarks.study.command import Experiment
@@ -70,7 +71,10 @@ def _tables(study: Study, rows: Rows) -> str:
     sections = []
     for task in study.tasks:
         found = by_method(rows, task.name)
-        if by_place := find_sweeps(study, found):
+        if has_rules(study):
+            lines = rules_table(study, found)  # type: ignore[arg-type]  # every row is a PlacedRow
+            sections += ["\n".join([f"### {study.name}: {task.name}\n", *lines])] if lines else []
+        elif by_place := find_sweeps(study, found):
             lines = [*_choices(by_place, _find_none(study, found)), "", *_losses(by_place), *list_missing(study, found)]
             sections.append("\n".join([f"### {study.name}: {task.name}\n", *lines]))
     return "\n\n".join(sections)
@@ -99,7 +103,7 @@ def _loss(sweep: Sweep, p: float) -> str:
 
 def sweeps_figure(study: Study, methods: Mapping[str, Sequence[TrainedRow]], title: str) -> dict[str, Figure]:
     """Return test NLL and test error over p, a line a place, with standard errors; none without a sweep."""
-    by_place = find_sweeps(study, methods)
+    by_place = {} if has_rules(study) else find_sweeps(study, methods)
     if not by_place:
         return {}
     figure = Figure(figsize=(1.7 * SIZE[0], 1.2 * SIZE[1]), layout="constrained")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,13 @@ import adaptive_dropout as ad
 from adaptive_dropout.networks import CNN
 from adaptive_dropout.processes import one_quiet_thread
 from benchmarks.placement.delta import DeltaControl, DeltaResponse
-from benchmarks.placement.experiment import PLACEMENT
-from benchmarks.placement.places import each, train_placed
+from benchmarks.placement.experiment import PAGE, PLACEMENT
+from benchmarks.placement.places import ALL, PlacedRow, each, train_placed
 from benchmarks.placement.rules import RULES
-from tests.benchmarks.digits_task import DIGITS_CNN, cell
+from benchmarks.placement.rules_table import separation
+from benchmarks.report.page import write_page
+from benchmarks.study.study import Choice, Study
+from tests.benchmarks.digits_task import DIGITS_CNN, cell, row
 
 # Torch's own forward derivatives script some functions when they are used first.
 pytestmark = [
@@ -128,5 +131,44 @@ def test_fixed_rates_are_known_too(tmp_path: Path) -> None:
     assert row.best_rates == row.last_rates == pytest.approx((0, 0, 0.7, 0.4))
 
 
-def test_the_committed_rows_can_be_read() -> None:
-    assert {file.stem for file in PLACEMENT.folder.glob("*.yaml")} >= {"mnist-small", "rules"}
+def test_the_table_compares_with_the_best_fixed_rates_and_the_default(tmp_path: Path) -> None:
+    uniform = [Choice(f"all {p}", "after", {"places": ALL, "p": p}) for p in (0.1, 0.2)]
+    dense, default, delta = (
+        Choice("dense", "after", {"places": "dense", "p": 0.4}),
+        Choice("default", "default", {}),
+        Choice("delta", "delta", {}),
+    )
+    task = Choice("digits", "d", {})
+    study = Study("some", (task,), (*uniform, dense, default, delta), (0, 1))
+    rows = [
+        PlacedRow(**asdict(row(method, seed, (val,), test + seed / 10, task.content)), best_rates=p, last_rates=p)
+        for method, val, test, p in (
+            (uniform[0], 1.0, 3.0, (0.1,) * 4),
+            (uniform[1], 2.0, 2.0, (0.2,) * 4),
+            (dense, 1.0, 1.0, (0.0, 0.0, 0.0, 0.4)),
+            (default, 1.0, 1.5, (0.2,) * 4),
+            (delta, 1.0, 1.25, (0.2, 0.2, 0.5, 0.5)),
+        )
+        for seed in (0, 1)
+    ]  # fmt: skip
+    write_page(PAGE, [study], rows, tmp_path)
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    begin = lines.index("### some: digits") + 6
+    header, _, *body = lines[begin : begin + 7]
+    names = ["method", "seeds", "test NLL", "minus all 0.1", "minus dense", "minus default"]
+    assert header.strip("| ").split(" | ") == [*names, "input", "conv1", "conv2", "dense", "apart"]
+    assert [line.split(" | ")[0] for line in body] == ["| all 0.1", "| all 0.2", "| default", "| delta", "| dense"]
+    assert (
+        "| -1.7500 (0.0000) | +0.2500 (0.0000) | -0.2500 (0.0000) | 0.20 | 0.20 | 0.50 | 0.50 | +1.4 (0.0) |" in body[3]
+    )
+    assert separation(rows[-1]) == pytest.approx(1.386294)  # ln 4
+    assert list(tmp_path.glob("*.png")) == []
+
+
+def test_the_committed_studies_are_the_sweep_and_the_rules() -> None:
+    kinds = {
+        file.stem: {each.kind for each in PLACEMENT.study(str(file)).methods}
+        for file in PLACEMENT.folder.glob("*.yaml")
+    }
+    assert kinds["mnist-small"] == {"none", "after"}
+    assert kinds["rules"] == {"none", "after", "each", *RULES}
