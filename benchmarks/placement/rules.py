@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import DropoutRateControl
+from adaptive_dropout.controllers import Clip
 from benchmarks.placement.delta import DeltaControl
 from benchmarks.placement.places import PLACES, place
 from benchmarks.study.study import Kinds
@@ -39,10 +40,23 @@ def delta(start: float = 0.2, share: float = 0.5) -> Method:
     return _steered(lambda: DeltaControl(controller, share), start)
 
 
+def bounded_delta(start: float = 0.2, share: float = 1.0, low: float = 0.05) -> Method:
+    """`delta` whose rates stay above ``low``: at the floor of .001 another half a logit makes no difference to learn."""
+    controller = ad.RewindController(Clip(ad.ResponseController(), low=low))
+    DeltaControl(controller, share)  # raises if it is out of range
+    return _steered(lambda: DeltaControl(controller, share), start)
+
+
 def _steered(control: Callable[[], DropoutRateControl], start: float) -> Method:
     rates = dict.fromkeys(PLACES, start)
     return Method(functools.partial(ad.Dropout, start), lambda: [control()], functools.partial(place, rates))
 
 
-RULES: Kinds = {"default": default, "response": response, "hypergradient": hypergradient, "delta": delta}
+RULES: Kinds = {
+    "default": default,
+    "response": response,
+    "hypergradient": hypergradient,
+    "delta": delta,
+    "bounded-delta": bounded_delta,
+}
 """Every rule by its name."""
