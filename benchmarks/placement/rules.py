@@ -41,7 +41,7 @@ def delta(start: float = 0.2, share: float = 0.5) -> Method:
 
 
 def bounded_delta(start: float = 0.2, share: float = 1.0, low: float = 0.05) -> Method:
-    """`delta` whose rates stay above ``low``: at the floor of .001 another half a logit makes no difference to learn."""
+    """`delta` whose rates stay above ``low``: at .001 half a logit more makes no difference to learn."""
     controller = ad.RewindController(Clip(ad.ResponseController(), low=low))
     DeltaControl(controller, share)  # raises if it is out of range
     return _steered(lambda: DeltaControl(controller, share), start)
