@@ -71,7 +71,7 @@ def test_a_lesson_is_on_the_output_plus_the_first_order_of_the_response() -> Non
     plain = outputs(model, 0.0)
     # Twice as much response adds twice as much.
     assert torch.allclose(outputs(model, 2.0) - plain, 2 * (outputs(model, 1.0) - plain), atol=1e-6)
-    # A small one adds what it does as a whole; the rest is of second order: .001 of it here, .003 at three times as much.
+    # A small one adds what it does as a whole; the rest is of second order, .001 of it here.
     added, exact = outputs(model, 1e-2) - plain, whole(model, 1e-2) - whole(model, 0.0)
     assert torch.allclose(plain, whole(model, 0.0), atol=1e-6)
     assert (added - exact).norm() < 0.01 * exact.norm()
