@@ -115,18 +115,17 @@ class LayerDrop(nn.Module):
         """Return for each layer 0 or 1 / (1 - p); numbers, unless the noise of ``x`` is recorded or transformed."""
         rates = self.rates
         if on_kernels(x):
-            known = [rate.p for rate in dict.fromkeys(rates)]
+            known = [rate.p for rate in rates]
             if not any(known):
                 return [1.0] * len(rates)
             key = draw_common_key(x)
             if isinstance(key, int):
-                p = torch.tensor(known, device="cpu").expand(len(rates))
-                drawn = mask(torch.ones(len(rates), device="cpu"), BERNOULLI.table(p), key)
-                return drawn.tolist()
+                p = torch.tensor(known, device="cpu")
+                return mask(torch.ones_like(p), BERNOULLI.table(p), key).tolist()
         else:
             key = draw_common_key(x)
         p = torch.stack([rate.read() for rate in rates])
-        return mask(torch.ones(len(rates), device=x.device), BERNOULLI.table(p), key).unbind()
+        return mask(torch.ones_like(p), BERNOULLI.table(p), key).unbind()
 
     def __len__(self) -> int:
         return sum(not isinstance(module, Rate) for module in self._modules.values())

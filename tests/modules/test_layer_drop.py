@@ -53,6 +53,13 @@ def test_each_layer_can_have_its_own_p() -> None:
     assert drop(torch.zeros(())).item() == 3
 
 
+def test_some_layers_can_share_a_rate() -> None:
+    late = ad.SettableRate(1.0)
+    drop = ad.LayerDrop([AddOne() for _ in range(4)], [0.0, 0.0, late, late])
+    assert drop(torch.zeros(())).item() == 2
+    assert list(ad.get_rates(drop)) == ["rate0", "rate1", "rate2"]
+
+
 def test_a_layer_is_skipped_for_the_whole_batch_and_takes_no_time() -> None:
     drop, calls = ad.LayerDrop(residuals(), 0.5), 0
 
