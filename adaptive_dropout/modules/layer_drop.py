@@ -120,7 +120,7 @@ class LayerDrop(nn.Module):
                 return [1.0] * len(rates)
             key = draw_common_key(x)
             if isinstance(key, int):
-                p = torch.tensor(known, device="cpu")
+                p = torch.tensor(known, dtype=torch.float32, device="cpu")
                 return mask(torch.ones_like(p), BERNOULLI.table(p), key).tolist()
         else:
             key = draw_common_key(x)
