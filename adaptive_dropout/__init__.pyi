@@ -84,6 +84,8 @@ from .modules import (
     SparseLayer as SparseLayer,
     SparseLinear as SparseLinear,
     Standout as Standout,
+    TargetedDropout as TargetedDropout,
+    TargetedUnitDropout as TargetedUnitDropout,
     VariationalDropout as VariationalDropout,
     VariationalLinear as VariationalLinear,
     WeightDrop as WeightDrop,
@@ -113,6 +115,7 @@ from .pruning import (
 from .rates import (
     AttributeRate as AttributeRate,
     EffectiveRate as EffectiveRate,
+    FixedRate as FixedRate,
     LearnedRate as LearnedRate,
     LearnedVariance as LearnedVariance,
     Rate as Rate,

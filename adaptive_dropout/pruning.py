@@ -1,24 +1,29 @@
-"""What sparse layers have dropped: `sparsity` reports it for a model, `prune` puts ordinary layers in their place."""
+"""What a model can do without: `sparsity` reports it, `prune` leaves ordinary layers with zeros.
+
+Two things know it: sparse layers, by the noise that each weight has learned to bear, and `TargetedDropout`, by size.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
-from adaptive_dropout.modules import SparseLayer
+from adaptive_dropout.modules import SparseLayer, TargetedDropout
 
 __all__ = ["SparseRow", "Sparsity", "prune", "sparsity"]
 
 
 class SparseRow(NamedTuple):
-    """One sparse layer.
+    """One sparse layer, or one weight with targeted dropout.
 
     Args:
-        name: in the model; empty for the model itself.
-        kind: its class.
+        name: in the model; empty for the model itself. A weight that is not called "weight" has its own name behind it.
+        kind: the class of the sparse layer, or of the targeted dropout.
         weights: how many it has, without biases.
-        kept: how many are not 0 in eval mode.
+        kept: how many `prune` leaves other than 0; a sparse layer has as many in eval mode.
         p: the mean drop probability of its weights.
     """
 
@@ -30,7 +35,7 @@ class SparseRow(NamedTuple):
 
 
 class Sparsity(tuple[SparseRow, ...]):
-    """The sparse layers of a model; ``print`` shows them as a table with their sum."""
+    """What is sparse in a model; ``print`` shows them as a table with their sum."""
 
     __slots__ = ()
 
@@ -41,7 +46,7 @@ class Sparsity(tuple[SparseRow, ...]):
 
     @property
     def kept(self) -> int:
-        """How many of these weights are not 0 in eval mode."""
+        """How many of these weights `prune` leaves other than 0."""
         return sum(row.kept for row in self)
 
     @property
@@ -65,10 +70,10 @@ class Sparsity(tuple[SparseRow, ...]):
 
 
 def sparsity(model: nn.Module) -> Sparsity:
-    """Return a row for each sparse layer of ``model``.
+    """Return a row for each sparse layer of ``model``, and for each weight with targeted dropout.
 
     Raises:
-        ValueError: the model has no sparse layer.
+        ValueError: the model has neither.
     """
     _check_sparse(model)
     rows = []
@@ -76,14 +81,18 @@ def sparsity(model: nn.Module) -> Sparsity:
         if isinstance(layer, SparseLayer):
             kept = int((layer.used_weight() != 0).sum())
             rows.append(SparseRow(name, type(layer).__name__, layer.weight.numel(), kept, layer.p))
+        for drop in _targeted(layer):
+            rows += _rows(name, layer, drop)
     return Sparsity(rows)
 
 
 def prune(model: nn.Module) -> nn.Module:
     """Replace the sparse layers of ``model`` by ordinary ones, with zeros for the weights that are dropped.
 
-    In eval mode the model gives what it gave before, and its ``state_dict`` has the keys of a model without this
-    library. A layer that is used in several places stays one layer.
+    In eval mode the model gives what it gave before. Of `TargetedDropout` the targeted weights become 0, in the
+    parameters themselves, and the layer is taken out; eval mode gives what it gave before only if the layer ``prunes``.
+    Afterwards the ``state_dict`` has the keys of a model without this library. A layer that is used in several places
+    stays one layer.
 
     >>> from adaptive_dropout import SparseLinear
     >>> model = prune(nn.Sequential(SparseLinear(8, 4)))
@@ -94,9 +103,11 @@ def prune(model: nn.Module) -> nn.Module:
         ``model`` itself, changed in place; if it is a sparse layer, the ordinary one.
 
     Raises:
-        ValueError: the model has no sparse layer.
+        ValueError: the model has neither.
     """
     _check_sparse(model)
+    for module in list(model.modules()):
+        _zero_targeted(module)
     if isinstance(model, SparseLayer):
         return model.to_dense()
     made: dict[SparseLayer, nn.Module] = {}
@@ -109,11 +120,36 @@ def prune(model: nn.Module) -> nn.Module:
     return model
 
 
+def _zero_targeted(module: nn.Module) -> None:
+    found = _targeted(module)
+    with torch.no_grad():
+        for drop in found:
+            for name in drop.names:
+                weight = module._parameters[name]
+                assert weight is not None
+                weight.masked_fill_(drop.targeted(weight), 0)
+    if found:
+        TargetedDropout.off(module)
+
+
+def _rows(path: str, module: nn.Module, drop: TargetedDropout) -> Iterator[SparseRow]:
+    for name in drop.names:
+        weight = module._parameters[name]
+        assert weight is not None
+        shown = path if name == "weight" else f"{path}.{name}".removeprefix(".")
+        kept = int((drop.pruned(weight) != 0).sum())
+        yield SparseRow(shown, type(drop).__name__, weight.numel(), kept, drop.p * drop.fraction.p)
+
+
+def _targeted(module: nn.Module) -> list[TargetedDropout]:
+    return [child for child in module.children() if isinstance(child, TargetedDropout) and child.names]
+
+
 def _check_sparse(model: nn.Module) -> None:
-    if not any(isinstance(layer, SparseLayer) for layer in model.modules()):
+    if not any(isinstance(layer, SparseLayer) or _targeted(layer) for layer in model.modules()):
         raise ValueError(
-            f"{type(model).__name__} has no sparse layer; make one, as in SparseLinear(784, 300), or "
-            "SparseLinear.from_dense(layer)"
+            f"{type(model).__name__} has no sparse layer and no targeted dropout; make one, as in SparseLinear(784, "
+            '300), SparseLinear.from_dense(layer), or TargetedDropout.on(layer, "weight")'
         )
 
 

@@ -44,7 +44,7 @@ def seen(layer: ad.NoiseLayer, y: Tensor) -> Tensor:
 
 def check_layer(layer_class: type[ad.NoiseLayer]) -> None:
     """Raise unless layers of this class behave as every dropout layer does."""
-    layer = layer_class(ad.SettableRate(0.4))
+    layer = _whole(layer_class(ad.SettableRate(0.4)))
     x = input_for(layer)
     for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
         before = x.to(dtype)
@@ -75,6 +75,13 @@ def check_layer(layer_class: type[ad.NoiseLayer]) -> None:
     check_rates(layer_class)
     if layer_class.learnable:
         _check_learning(layer_class, x)
+
+
+def _whole(layer: ad.NoiseLayer) -> ad.NoiseLayer:
+    """Return ``layer``, acting on all of its input: targeted dropout leaves the larger weights alone."""
+    if isinstance(layer, ad.TargetedDropout):
+        layer.fraction.p = 1.0
+    return layer
 
 
 def check_rates(layer_class: Callable[..., ad.Rated]) -> None:
@@ -109,7 +116,7 @@ def _check_learning(layer_class: type[ad.NoiseLayer], x: Tensor) -> None:
 
 def check_one_graph(layer_class: type[ad.NoiseLayer]) -> None:
     """Raise unless 20 changes of p need one compiled graph, with no break in it, and the noise follows p."""
-    layer = layer_class(ad.SettableRate(0.5))
+    layer = _whole(layer_class(ad.SettableRate(0.5)))
     x = input_for(layer)
     graphs = 0
 
@@ -126,7 +133,7 @@ def check_one_graph(layer_class: type[ad.NoiseLayer]) -> None:
         spreads.append((seen(layer, compiled(x)) - seen(layer, x)).abs().mean().item())
     assert graphs == 1
     assert spreads[0] == 0, "p = 0 is not what the compiled layer used"
-    assert spreads[-1] > spreads[2] > 0, "the noise does not follow p"
+    assert spreads[-1] > spreads[10] > 0, "the noise does not follow p"
 
 
 def check_schedule(schedule: ad.Schedule) -> None:

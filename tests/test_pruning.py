@@ -62,5 +62,70 @@ def test_a_sparse_layer_by_itself_is_pruned_too() -> None:
 
 @pytest.mark.parametrize("function", [ad.sparsity, ad.prune])
 def test_a_model_without_a_sparse_layer_is_told_so(function: object) -> None:
-    with pytest.raises(ValueError, match=r"Linear has no sparse layer; make one, as in SparseLinear\(784, 300\)"):
+    with pytest.raises(ValueError, match="Linear has no sparse layer and no targeted dropout; make one"):
         function(nn.Linear(2, 2))  # type: ignore[operator]
+
+
+def targeted() -> nn.Sequential:
+    """A layer of 8 weights, 3 of each 4 targeted, one of 4 units, 2 of them targeted, and an LSTM."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        ad.TargetedDropout.on(nn.Linear(4, 2), "weight", p=0.5, fraction=0.75),
+        ad.TargetedUnitDropout.on(nn.Conv1d(2, 4, 3), "weight", p=0.5, fraction=0.5),
+        ad.TargetedDropout.on(nn.LSTM(3, 5), "weight_hh_l0", p=0.1, fraction=0.4),
+    )
+
+
+def test_rows_of_targeted_dropout_say_what_pruning_would_leave() -> None:
+    rows = ad.sparsity(targeted())
+    assert [row[:4] for row in rows] == [
+        ("0", "TargetedDropout", 8, 2),
+        ("1", "TargetedUnitDropout", 24, 12),
+        ("2.weight_hh_l0", "TargetedDropout", 100, 60),
+    ]
+    assert [row.p for row in rows] == pytest.approx([0.375, 0.25, 0.04])
+    alone = ad.TargetedDropout.on(nn.LSTM(3, 5), "weight_hh_l0")
+    assert ad.sparsity(alone)[0].name == "weight_hh_l0"
+
+
+def test_pruning_zeroes_what_is_targeted_and_leaves_plain_layers_and_keys() -> None:
+    model = targeted()
+    parameters = dict(model.named_parameters())
+    names = ("0.weight", "1.weight", "2.weight_hh_l0")
+    wanted = {name: row.kept for name, row in zip(names, ad.sparsity(model), strict=True)}
+    before = {name: weight.detach().clone() for name, weight in parameters.items()}
+    assert ad.prune(model) is model
+    assert [len(list(layer.children())) for layer in model] == [0, 0, 0]
+    assert not any(layer._forward_hooks or layer._forward_pre_hooks for layer in model)
+    assert ad.get_rates(model) == {}
+    for name, weight in model.named_parameters():
+        assert weight is parameters[name]
+        assert int((weight != 0).sum()) == wanted.get(name, weight.numel())
+        assert torch.equal(weight[weight != 0], before[name][weight != 0])
+    smallest = before["0.weight"].abs().argsort(1)[:, :3]
+    assert not model[0].weight.gather(1, smallest).any()
+
+
+def test_a_model_that_prunes_in_eval_mode_gives_the_same_once_pruned() -> None:
+    model = targeted()[:2].eval()
+    x = torch.randn(5, 4, 4)
+    model = nn.Sequential(model[0], nn.Unflatten(1, (2, 2)), nn.Flatten(2), model[1]).eval()
+    full = model(x)
+    for layer in model.modules():
+        if isinstance(layer, ad.TargetedDropout):
+            layer.prunes = True
+    pruned = model(x)
+    assert not torch.equal(full, pruned)
+    ad.prune(model)
+    assert torch.equal(model(x), pruned)
+
+
+def test_a_layer_used_twice_is_pruned_once_and_other_dropout_of_it_stays() -> None:
+    layer = ad.TargetedDropout.on(nn.Bilinear(4, 4, 4), "weight", fraction=0.5)
+    ad.WeightDrop.on(layer, "bias", p=0.1)
+    model = nn.ModuleList([layer, layer])
+    ad.prune(model)
+    assert int((layer.weight == 0).sum()) == 32
+    assert ad.get_rates(layer) == {"weight_drop": 0.1}
+    with pytest.raises(ValueError, match="no sparse layer and no targeted dropout"):
+        ad.prune(model)

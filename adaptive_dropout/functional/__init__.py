@@ -46,6 +46,7 @@ from adaptive_dropout.functional.recurrent import embedding_dropout, locked_drop
 from adaptive_dropout.functional.removal import remove_words
 from adaptive_dropout.functional.shake_drop import shake_drop
 from adaptive_dropout.functional.structured import patch_dropout, word_dropout
+from adaptive_dropout.functional.targeted import targeted_dropout, targeted_unit_dropout
 from adaptive_dropout.functional.zoneout import zoneout
 
 __all__ = [
@@ -86,6 +87,8 @@ __all__ = [
     "shake_drop",
     "symmetric_bernoulli_kl",
     "symmetric_kl",
+    "targeted_dropout",
+    "targeted_unit_dropout",
     "weight_drop",
     "word_dropout",
     "zoneout",

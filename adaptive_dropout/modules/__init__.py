@@ -10,6 +10,7 @@ LayerDrop holds a list of layers and skips each for a whole batch, which saves i
 `schedules.progressive_layer_dropping` lets p grow with time and depth. DropEdge and DropNode say which edges and nodes
 of a graph take part in a step.
 In attention, DropKey hides keys before the softmax and DropHead drops whole heads after it; neither ever drops all.
+TargetedDropout and TargetedUnitDropout drop the smallest weights and units of a module, which then can be pruned.
 
 These layers learn:
 
@@ -65,6 +66,7 @@ from adaptive_dropout.modules.patch_dropout import PatchDropout
 from adaptive_dropout.modules.shake_drop import ShakeDrop
 from adaptive_dropout.modules.sparse import SparseConv1d, SparseConv2d, SparseConv3d, SparseLayer, SparseLinear
 from adaptive_dropout.modules.standout import Standout
+from adaptive_dropout.modules.targeted_dropout import TargetedDropout, TargetedUnitDropout
 from adaptive_dropout.modules.variational import VariationalDropout, VariationalLinear
 from adaptive_dropout.modules.weight_drop import WeightDrop
 from adaptive_dropout.modules.word_dropout import WordDropout
@@ -109,6 +111,8 @@ __all__ = [
     "SparseLayer",
     "SparseLinear",
     "Standout",
+    "TargetedDropout",
+    "TargetedUnitDropout",
     "VariationalDropout",
     "VariationalLinear",
     "WeightDrop",

@@ -19,7 +19,7 @@ from adaptive_dropout.modules.base import NoiseLayer
 from adaptive_dropout.rates import Rate
 from adaptive_dropout.schedules import Schedule
 
-__all__ = ["WeightDrop"]
+__all__ = ["WeightDrop", "find_parameters"]
 
 
 class WeightDrop(NoiseLayer):
@@ -60,7 +60,7 @@ class WeightDrop(NoiseLayer):
             KeyError: a name or pattern is that of no parameter of ``module`` itself.
             ValueError: no name is given, ``slot`` is taken, or a parameter is dropped already.
         """
-        found = _find(module, names)
+        found = find_parameters(module, names)
         if hasattr(module, slot):
             raise ValueError(f"{type(module).__name__} already has {slot!r}; WeightDrop.off takes a WeightDrop out")
         twice = {name for drop in _drops(module) for name in drop.names} & set(found)
@@ -74,16 +74,16 @@ class WeightDrop(NoiseLayer):
         module.register_forward_hook(_Leave(slot), always_call=True)
         return module
 
-    @staticmethod
-    def off(module: nn.Module) -> nn.Module:
-        """Take every `WeightDrop` out of ``module`` itself, and return it as it was.
+    @classmethod
+    def off(cls, module: nn.Module) -> nn.Module:
+        """Take every layer of this class out of ``module`` itself, and return it as it was.
 
         Raises:
             ValueError: there is none.
         """
-        slots = [slot for slot, child in module._modules.items() if isinstance(child, WeightDrop)]
+        slots = [slot for slot, child in module._modules.items() if isinstance(child, cls)]
         if not slots:
-            raise ValueError(f"{type(module).__name__} has no WeightDrop of its own to take out")
+            raise ValueError(f"{type(module).__name__} has no {cls.__name__} of its own to take out")
         for slot in slots:
             del module._modules[slot]
         for hooks in (module._forward_pre_hooks, module._forward_hooks):
@@ -92,6 +92,11 @@ class WeightDrop(NoiseLayer):
                     del hooks[key]
                     module._forward_hooks_always_called.pop(key, None)
         return module
+
+    @property
+    def acts(self) -> bool:
+        """Whether the module sees other weights than its parameters now: in training mode."""
+        return self.training
 
     def noise(self, x: Tensor, p: Tensor) -> Tensor:
         """Return `functional.weight_drop` of ``x``."""
@@ -115,7 +120,7 @@ class _Enter(_OfSlot):
 
     def __call__(self, module: nn.Module, inputs: Any) -> None:
         layer = self.layer(module)
-        if not layer.training:
+        if not layer.acts:
             return
         if isinstance(module, nn.RNNBase):
             module._update_flat_weights()  # what its forward would do first, with parameters that were replaced
@@ -142,7 +147,7 @@ class _Leave(_OfSlot):
             vars(module).pop(name, None)
 
 
-def _find(module: nn.Module, names: Sequence[str]) -> list[str]:
+def find_parameters(module: nn.Module, names: Sequence[str]) -> list[str]:
     """Return the parameters that the names and patterns mean, each once."""
     known = [name for name, weight in module._parameters.items() if weight is not None]
     if not names:

@@ -4,6 +4,7 @@
 - `ScheduledRate`, made from a schedule: written by its schedule, at the step that it is given; not in the
   ``state_dict``.
 - `LearnedRate`: written by the optimizer; its parameter ``logit`` is in the ``state_dict``.
+- `FixedRate`: written by the user alone, no controller steers it; not in the ``state_dict``.
 - `AttributeRate`, made by `adaptive_dropout.convert` from a number in a module: as a `SettableRate`.
 
 A rate stays float32 when the model is cast, follows it between devices, and may be shared by several layers.
@@ -12,7 +13,7 @@ Checkpoints load strictly with and without this library.
 
 from adaptive_dropout.rates.attribute import AttributeRate
 from adaptive_dropout.rates.effective import EffectiveRate
-from adaptive_dropout.rates.kinds import LearnedRate, Rate, ScheduledRate, SettableRate
+from adaptive_dropout.rates.kinds import FixedRate, LearnedRate, Rate, ScheduledRate, SettableRate
 from adaptive_dropout.rates.model import (
     get_rates,
     named_rates,
@@ -26,6 +27,7 @@ from adaptive_dropout.rates.variance import LearnedVariance
 __all__ = [
     "AttributeRate",
     "EffectiveRate",
+    "FixedRate",
     "LearnedRate",
     "LearnedVariance",
     "Rate",

@@ -18,7 +18,7 @@ from adaptive_dropout.checks import check_p
 from adaptive_dropout.probability import logit
 from adaptive_dropout.schedules import Schedule
 
-__all__ = ["LearnedRate", "Rate", "ScheduledRate", "SettableRate", "StoredRate"]
+__all__ = ["FixedRate", "LearnedRate", "Rate", "ScheduledRate", "SettableRate", "StoredRate"]
 
 
 class Rate(nn.Module, ABC):
@@ -147,6 +147,21 @@ class SettableRate(StoredRate):
 
     def _write(self, p: float) -> None:
         self.set(p)
+
+
+class FixedRate(StoredRate):
+    """A rate that stays where the user puts it: controllers leave it alone, and ``p`` can be assigned.
+
+    >>> rate = FixedRate(0.5)
+    >>> rate.p = 0.2
+    >>> rate.p
+    0.2
+    """
+
+    writer = "the user alone"
+
+    def _write(self, p: float) -> None:
+        self._store(check_p(p))
 
 
 class ScheduledRate(StoredRate):

@@ -75,7 +75,8 @@ CASES = {
     "ConcreteDropout3d": ((1000, N // 1000, 1, 1, 1), concrete(2 / 3)),
 }
 
-ELSEWHERE = {"DropHead", "DropKey"}  # one always stays: tests/functional/test_attention_noise.py
+# One always stays: tests/functional/test_attention_noise.py. Most always stay: test_targeted_dropout.py.
+ELSEWHERE = {"DropHead", "DropKey", "TargetedDropout", "TargetedUnitDropout"}
 
 
 def test_every_layer_has_its_closed_form_here() -> None:

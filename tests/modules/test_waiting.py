@@ -23,6 +23,8 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
     "PatchDropout": lambda: ad.PatchDropout(0.2, patch=2),
     "SparseLinear": lambda: ad.SparseLinear(4, 4),
     "Standout": lambda: ad.Standout(nn.Linear(4, 4), nn.ReLU()),
+    "TargetedDropout": lambda: ad.TargetedDropout.on(nn.Linear(4, 4), "weight", p=0.2),
+    "TargetedUnitDropout": lambda: ad.TargetedUnitDropout.on(nn.Linear(4, 4), "weight", p=0.2),
     "VariationalDropout": lambda: ad.VariationalDropout(0.1, units=4),
     "VariationalDropout of a set rate": lambda: ad.VariationalDropout(ad.SettableRate(0.1)),
     "VariationalLinear": lambda: ad.VariationalLinear(4, 4),
