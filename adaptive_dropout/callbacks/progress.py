@@ -13,6 +13,7 @@ from adaptive_dropout.callbacks.monitor import DropoutRateMonitor
 from adaptive_dropout.callbacks.packages import RichProgressBar, callbacks_of
 from adaptive_dropout.callbacks.trainer import steps_done
 from adaptive_dropout.controllers import State
+from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["DropoutProgressBar"]
 
@@ -71,7 +72,7 @@ class DropoutProgressBar(RichProgressBar):
         self._states[control.state_key] = now
         self._decision = _describe(before, now)
         if (now.rewind or now.restart) and self.progress is not None and self.is_enabled:
-            self.progress.console.print(f"step {step}: {now.reason}", markup=False, highlight=False)
+            self.progress.console.print(f"step {step}: {shown(now.reason)}", markup=False, highlight=False)
 
 
 def _describe(before: State, now: State) -> str:

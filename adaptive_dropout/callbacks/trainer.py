@@ -119,7 +119,8 @@ def best_checkpoint(trainer: L.Trainer) -> Path | None:
     """Return the best checkpoint of the run, or None where none was kept."""
     checkpoint = trainer.checkpoint_callback
     path = checkpoint.best_model_path if isinstance(checkpoint, both(ModelCheckpoint)) else ""
-    return Path(path) if path else None
+    # A resumed run has the path from the checkpoint, whoever wrote it; an address would be fetched and unpickled.
+    return Path(path) if path and Path(path).is_file() else None
 
 
 def logs_now(trainer: L.Trainer) -> bool:

@@ -1,6 +1,28 @@
 """The command line. ``--help`` and ``--version`` answer at once; the commands import what they need.
 
 An error is one line on standard error and exit code 2; ``--debug`` shows its traceback.
+
+Files of others are data. Nothing that they name is imported or run, and their text is shown as text:
+
+=================================  ====================================================================================
+what someone else wrote            what is done with it
+=================================  ====================================================================================
+controller, state, rates in a run  rebuilt if the rule is this library's own; another only if ``--controller`` names it
+numbers in a run or a checkpoint   checked: rates in [0, 1], steps from 0, NaN in signals only, 8 MB a line, 50 levels
+names and reasons                  control characters and changes of direction are spelled out, long text is cut, markup
+                                   is text in terminals, HTML, figures and W&B
+an error that quotes a file        is searched for the names of classes that are loaded already
+``config.yaml`` beside a run       safe YAML of at most 1 MB, in words
+checkpoints, snapshots             ``weights_only``; the model is the one of the user's configuration
+npz, CSV, text, images             no pickles; an image is one of six formats by its content, never PostScript
+files called like a class          are files; only ``--config`` names configurations
+modules in the current folder      not imported by ``adaptive-dropout``; for ``python -m`` see ``__main__``
+matplotlibrc, .numba_config.yaml   those of the current folder are not followed
+devices and pipes in a run folder  are no runs
+=================================  ====================================================================================
+
+A configuration that the user names with ``--config`` is the user's own choice: each ``class_path`` in it is imported.
+So are ``PYTHONPATH``, and what W&B does in a folder: it reads ``wandb/settings`` there and asks git.
 """
 
 from __future__ import annotations
@@ -12,6 +34,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 
 from adaptive_dropout import __version__
+from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["main"]
 
@@ -83,15 +106,26 @@ def _silence() -> Iterator[None]:
 
 
 def _run(command: str, arguments: Sequence[str]) -> None:
-    if command in OTHERS:  # each is a function in a module of the same name
-        module = importlib.import_module(f"adaptive_dropout.cli.{command}")
-        getattr(module, command)(arguments)
-    else:
-        from adaptive_dropout.cli.run import run
+    _ignore_numba_and_backend_of_the_folder()
+    name = command if command in OTHERS else "run"  # each is a function in a module of the same name
+    module = importlib.import_module(f"adaptive_dropout.cli.{name}")
+    _ignore_matplotlibrc_of_the_folder()
+    getattr(module, name)(*([] if command in OTHERS else [command]), arguments)
 
-        run(command, arguments)
+
+def _ignore_numba_and_backend_of_the_folder() -> None:
+    # Both read a file of settings in the current folder, and would unpickle or import what it names: a cache of
+    # compiled functions in .numba_config.yaml, a module for windows in matplotlibrc. The environment comes first.
+    os.environ.setdefault("NUMBA_CACHE_DIR", "")
+    os.environ.setdefault("MPLBACKEND", "agg")
+
+
+def _ignore_matplotlibrc_of_the_folder() -> None:
+    # It could set text by TeX, which can read files.
+    if "matplotlib" in sys.modules and os.path.exists("matplotlibrc"):
+        sys.modules["matplotlib"].rcdefaults()
 
 
 def _fail(message: str) -> int:
-    print(f"adaptive-dropout: error: {message}", file=sys.stderr)
+    print(f"adaptive-dropout: error: {shown(message, longest=2000)}", file=sys.stderr)
     return 2

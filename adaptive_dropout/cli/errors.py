@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 import re
+import sys
 from collections.abc import Iterator
 
 __all__ = ["one_line"]
@@ -48,6 +48,10 @@ def _names_that_exist(text: str) -> str:
     if not classes:
         return ""
     module, _, name = classes[-1].rpartition(".")
-    names = [n for n in inspect.signature(getattr(importlib.import_module(module), name)).parameters if n != "self"]
+    # Nothing is imported here: the text may come from a file. What jsonargparse refused an option of is loaded already.
+    kind = getattr(sys.modules.get(module), name, None)
+    if not isinstance(kind, type):
+        return ""
+    names = [n for n in inspect.signature(kind).parameters if n != "self"]
     close = difflib.get_close_matches(option, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; {name} takes {', '.join(names)}"

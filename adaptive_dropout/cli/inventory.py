@@ -13,6 +13,7 @@ from rich.table import Table
 from torch import nn
 
 from adaptive_dropout.cli.setup import command_parser
+from adaptive_dropout.cli.terminal import cells
 from adaptive_dropout.conversion import inventory as inventory_of
 
 __all__ = ["inventory"]
@@ -32,7 +33,7 @@ def inventory(arguments: Sequence[str]) -> None:
     for name, *_ in zip(*rows.cells(), strict=True):
         table.add_column(name, overflow="fold")
     for row in rows.cells()[1:]:
-        table.add_row(*row)
+        table.add_row(*cells(*row))
     missed = len(rows.unreachable())
     traced = (
         f"one forward on {tuple(shape)} was watched" if shape else "give --shape to look for dropout in the code too"

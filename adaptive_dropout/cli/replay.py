@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -13,7 +12,9 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from adaptive_dropout.cli.setup import command_parser
+from adaptive_dropout.cli.errors import one_line
+from adaptive_dropout.cli.setup import command_parser, only_names
+from adaptive_dropout.cli.terminal import cells, warn
 from adaptive_dropout.controllers import Controller, State, controller_from_dict
 from adaptive_dropout.controllers.serialization import public_controllers
 from adaptive_dropout.plots import run_figure
@@ -32,15 +33,19 @@ def replay(arguments: Sequence[str]) -> None:
     parser = _parser()
     given = parser.parse_args(list(arguments))
     run = _read(given.run)
-    controller = parser.instantiate(given).controller or controller_from_dict(run.controller)
-    states = replayed(run, controller)
+    named = parser.instantiate(given).controller
+    try:
+        controller = named or controller_from_dict(run.controller)
+        states = replayed(run, controller)
+    except Exception as error:  # settings, a state or signals that no run could have written
+        raise ValueError(f"{given.run}: {one_line(error)}") from error
     name = type(controller).__name__
     Console().print(_table(run, states, name), _outcome(run, states, name), sep="\n")
     decided = list(zip(run.decisions, states[1:], strict=True))
     rewinds, restarts = ([d.step for d, s in decided if getattr(s, flag)] for flag in ("rewind", "restart"))
     title = f"rates of the run, and of {name} on its signals"
     run_figure(_both(run, states, name), title, rewinds, restarts).savefig(given.output, dpi=150)
-    Console().print(f"figure  {given.output}", soft_wrap=True, highlight=False)
+    print(f"figure  {given.output}")
 
 
 def _parser() -> ArgumentParser:
@@ -52,7 +57,7 @@ def _parser() -> ArgumentParser:
         Controller, "controller", required=False, help="the rule; that of the run if left out. --controller.KEY sets it"
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("replay.png"), help="the figure; replay.png")
-    return parser
+    return only_names(parser)
 
 
 def _check_controller_name(arguments: Sequence[str]) -> None:
@@ -67,7 +72,7 @@ def _read(name: str) -> Run:
         warnings.simplefilter("always", UserWarning)
         run = read_run(name)
     for warning in caught:
-        print(f"adaptive-dropout: warning: {warning.message}", file=sys.stderr)
+        warn(warning.message)
     return run
 
 
@@ -79,7 +84,7 @@ def _table(run: Run, states: Sequence[State], name: str) -> Table:
     for decision, state in zip(run.decisions, states[1:], strict=True):
         losses = (f"{decision.signals[n]:.4f}" if n in decision.signals else "" for n in ("val_loss", "train_loss"))
         rates = (f"{_mean(rates):.3f}" for rates in (decision.after, state.rates))
-        table.add_row(str(decision.step), *losses, *rates, state.reason)
+        table.add_row(*cells(str(decision.step), *losses, *rates, state.reason))
     return table
 
 

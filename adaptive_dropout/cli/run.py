@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 from adaptive_dropout.callbacks import DropoutProgressBar, DropoutRateMonitor
 from adaptive_dropout.callbacks.trainer import run_dir
-from adaptive_dropout.cli.setup import STRICT, check_sizes, given, lightning_settings, quieten, setting
+from adaptive_dropout.cli.setup import STRICT, check_sizes, given, lightning_settings, only_names, quieten, setting
 from adaptive_dropout.cli.summary import show_summary
 from adaptive_dropout.controllers import Controller, controller_to_dict
 from adaptive_dropout.rates import named_rates
@@ -67,6 +67,13 @@ def _spell_out(value: Any) -> Any:
 
 class DropoutCLI(LightningCLI):
     """LightningCLI that keeps the best checkpoint, records the rates, and sums the run up after ``fit``."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Take names for names, whatever files there are."""
+        super().parse_arguments(only_names(parser), args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration as the user wrote it; Lightning would import the model that a checkpoint names."""
 
     def before_instantiate_classes(self) -> None:
         """Spell out defaults that are objects, because neither a file nor a logger can hold them."""

@@ -10,9 +10,11 @@ import sys
 import warnings
 from contextlib import AbstractContextManager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jsonargparse import ArgumentParser
+
+P = TypeVar("P", bound=ArgumentParser)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
     from lightning.pytorch.cli import LightningCLI
 
-__all__ = ["STRICT", "check_sizes", "command_parser", "given", "lightning_settings", "quieten", "setting"]
+__all__ = ["STRICT", "check_sizes", "command_parser", "given", "lightning_settings", "only_names", "quieten", "setting"]
 
 # Read-only, to be copied: Lightning writes into the settings of a subcommand's parser.
 STRICT: Mapping[str, Any] = MappingProxyType({"exit_on_error": False, "allow_abbrev": False})
@@ -39,6 +41,22 @@ SIZES = {
 def command_parser(command: str, does: str, **more: Any) -> ArgumentParser:
     """Return a parser for ``adaptive-dropout command``, for the commands that Lightning does not parse."""
     return ArgumentParser(f"adaptive-dropout {command}", description=does, **STRICT, **more)
+
+
+def only_names(parser: P) -> P:
+    """Let ``parser`` read files where ``--config`` names them only; return it.
+
+    Left to itself jsonargparse takes the name of a class, there or in a configuration, for a file of that name if the
+    current folder has one, and reads which class to import from it.
+    """
+    action: Any
+    for action in parser._actions:
+        if hasattr(action, "_enable_path"):
+            action._enable_path = False
+            action.sub_add_kwargs["sub_configs"] = False
+        for part in action.choices.values() if isinstance(action.choices, dict) else ():
+            only_names(part)
+    return parser
 
 
 def quieten() -> None:

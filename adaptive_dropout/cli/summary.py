@@ -11,6 +11,7 @@ from rich.table import Table
 from adaptive_dropout.callbacks import DropoutRateControl, DropoutRateMonitor
 from adaptive_dropout.callbacks.packages import callbacks_of
 from adaptive_dropout.callbacks.trainer import best_checkpoint, log_numbers, run_dir
+from adaptive_dropout.cli.terminal import cells
 from adaptive_dropout.plots import run_figure
 from adaptive_dropout.tracking import History, WandbLogger, names
 from adaptive_dropout.tracking.run import Run
@@ -42,7 +43,7 @@ def show_summary(trainer: L.Trainer, model: L.LightningModule, data: L.Lightning
     console.print(*tables, sep="\n")
     width = max(map(len, places))
     for what, where in places.items():
-        console.print(f"{what:{width}}  {where}", soft_wrap=True, highlight=False)
+        console.print(f"{what:{width}}  {where}", soft_wrap=True, highlight=False, markup=False)
 
 
 def evaluate(
@@ -82,7 +83,7 @@ def _metrics_table(val: dict[str, float], test: dict[str, float]) -> Table:
     table.add_column("validation", justify="right")
     table.add_column("test", justify="right")
     for name in dict.fromkeys([*val, *test]):
-        table.add_row(name, *(f"{metrics[name]:.4f}" if name in metrics else "" for metrics in (val, test)))
+        table.add_row(*cells(name, *(f"{metrics[name]:.4f}" if name in metrics else "" for metrics in (val, test))))
     return table
 
 
@@ -91,5 +92,5 @@ def _rates_table(history: History) -> Table:
     for column in ("start", "end", "min", "max"):
         table.add_column(column, justify="right")
     for name, summary in history.summary().items():
-        table.add_row(name, *(f"{p:.3f}" for p in summary))
+        table.add_row(*cells(name, *(f"{p:.3f}" for p in summary)))
     return table

@@ -24,6 +24,10 @@ __all__ = ["ImageFolder"]
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
+# What the suffixes that torchvision lists stand for. Left to itself Pillow goes by the content, and a .jpg that holds
+# PostScript would be given to Ghostscript to run.
+_FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
+
 
 class ImageFolder(L.LightningDataModule):
     """Images under ``train/<class>/`` and ``val/<class>/``, and under ``test/<class>/`` if there is such a folder.
@@ -118,7 +122,14 @@ class ImageFolder(L.LightningDataModule):
         scaled = [*square, v2.ToDtype(torch.float32, scale=True)]
         augmented = scaled if transform is None else [*scaled, transform]
         steps = v2.Compose([*augmented, v2.Normalize(_MEAN, _STD)])
-        return torchvision("datasets").ImageFolder(self.root / name, transform=steps)
+        return torchvision("datasets").ImageFolder(self.root / name, transform=steps, loader=_open)
+
+
+def _open(path: str) -> Any:
+    from PIL import Image
+
+    with Image.open(path, formats=_FORMATS) as image:
+        return image.convert("RGB")
 
 
 def _same_classes(root: Path) -> list[str]:

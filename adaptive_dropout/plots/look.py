@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from adaptive_dropout.tracking.shown import shown
+
 __all__ = [
     "COLOURS",
     "LEGIBLE",
@@ -45,14 +47,12 @@ def looks() -> Iterator[dict[str, Any]]:
 
 
 def plain(name: str, longest: int = 32) -> str:
-    """Return ``name`` escaped for matplotlib, without its middle if it is longer than ``longest``.
+    """Return ``name`` escaped for matplotlib, as `shown` has it: at most ``longest`` characters of it.
 
     >>> plain("encoder.layers.11.attention.dropout", longest=20)
     'encoder.l…on.dropout'
     """
-    if len(name) > longest:
-        head = (longest - 1) // 2
-        name = f"{name[:head]}…{name[head + 1 - longest :]}"
+    name = shown(name, longest)
     # Two dollar signs would begin mathematics, and the legend leaves out labels that begin with an underscore.
     return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
 

@@ -17,6 +17,7 @@ from adaptive_dropout.rates import SettableRate, get_rates, named_rates, set_rat
 from adaptive_dropout.steering.rewinder import Rewinder
 from adaptive_dropout.tracking.decisions import FILE, Decision, DecisionsFile
 from adaptive_dropout.tracking.run import Run
+from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["ControlLoop"]
 
@@ -173,7 +174,8 @@ class ControlLoop:
         self.run = Run.from_dict(saved["run"])
         if saved["controller"] != (present := controller_to_dict(self.controller)):
             self._warn(
-                f"the run goes on with another controller than the checkpoint's: {_describe_changes(saved, present)}"
+                "the run goes on with another controller than the checkpoint's: "
+                + shown(_describe_changes(saved, present), longest=1000)
             )
             self._for_next_decision["controller"] = present
         try:

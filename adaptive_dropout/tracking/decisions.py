@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from adaptive_dropout.tracking.lines import check_kinds, check_rates, check_signals, check_step, parse, read_lines
+
 __all__ = ["FILE", "Decision", "DecisionsFile"]
 
 FILE = "decisions.jsonl"
+KINDS = {"improved": bool, "rewind": bool, "restart": bool, "reason": str, "forgot": bool, "controller": Mapping}
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,13 @@ class Decision:
         """Return the decision that `to_dict` stored.
 
         Raises:
-            TypeError, ValueError, KeyError: ``entries`` is not a decision.
+            TypeError, ValueError, KeyError: ``entries`` is not a decision, or a number in it is out of its range.
         """
+        check_step(entries["step"])
+        check_kinds(entries, KINDS)
+        check_signals(entries["signals"])
+        for when in ("before", "after"):
+            check_rates(entries[when], when)
         signals = {name: float(v) if isinstance(v, str) else v for name, v in entries["signals"].items()}
         return cls(**{**entries, "signals": signals})
 
@@ -121,11 +129,10 @@ class DecisionsFile:
 
 
 def _id_of(path: Path) -> str | None:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        try:
-            header = json.loads(file.readline())
-        except ValueError:
-            return None
+    try:
+        header = parse(next(read_lines(path), "")) if path.is_file() else None
+    except ValueError:
+        return None
     found = header.get("id") if isinstance(header, dict) else None
     return str(found)
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from adaptive_dropout.tracking.lines import check_rates, check_signals, check_step
+
 __all__ = ["History", "Point", "RateSummary"]
 
 
@@ -68,5 +70,15 @@ class History:
         return {"points": [asdict(point) for point in self.points]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from the history that `state_dict` returned."""
-        self.points = [Point(**point) for point in state["points"]]
+        """Go on from the history that `state_dict` returned.
+
+        Raises:
+            TypeError, ValueError: it holds something else, or a number in it is out of its range.
+        """
+        points = [Point(**point) for point in state["points"]]
+        for point in points:
+            losses = {"train_loss": point.train_loss, "val_loss": point.val_loss}
+            check_step(point.step)
+            check_rates(point.rates, "rates")
+            check_signals({name: loss for name, loss in losses.items() if loss is not None})
+        self.points = points

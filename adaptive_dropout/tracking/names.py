@@ -30,6 +30,8 @@ ALPHA = "dropout_alpha"  # p / (1 - p) of learned rates
 SPARSITY = "dropout_sparsity"  # the part of the weights that a sparse layer drops
 CONTROL = "dropout_control"
 
+LONGEST = 200  # characters of a name in a metric
+
 # In W&B only.
 AXIS = "trainer/global_step"  # Lightning's name for the steps of the horizontal axis
 CONFIG = "dropout_control"  # controller, monitor and initial rates
@@ -75,10 +77,13 @@ def decision_metrics(state: State, signals: Mapping[str, float], logged: Contain
 
 
 def metric_keys(prefix: str, names: Iterable[str]) -> dict[str, str]:
-    """Return ``{name: "<prefix>/<name>"}`` with all but letters, digits, underscores and slashes replaced."""
+    """Return ``{name: "<prefix>/<name>"}`` with all but letters, digits, underscores and slashes replaced.
+
+    Of a longer name the first `LONGEST` characters are kept.
+    """
     keys: dict[str, str] = {}
     for name in names:
-        plain = "".join(c if c.isascii() and (c.isalnum() or c in "_/") else "_" for c in name)
+        plain = "".join(c if c.isascii() and (c.isalnum() or c in "_/") else "_" for c in name[:LONGEST])
         key, number = f"{prefix}/{plain}", 2
         while key in keys.values():
             key, number = f"{prefix}/{plain}_{number}", number + 1

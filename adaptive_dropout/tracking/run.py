@@ -18,8 +18,11 @@ from adaptive_dropout.controllers import (
 from adaptive_dropout.controllers.base import NO_DECISION, update_safely
 from adaptive_dropout.tracking.decisions import Decision
 from adaptive_dropout.tracking.history import History, Point
+from adaptive_dropout.tracking.lines import check_kinds, check_rates, check_step, parse
 
 __all__ = ["Run", "replay"]
+
+KINDS = {"id": str, "controller": Mapping, "monitor": str, "state": Mapping}
 
 
 @dataclass
@@ -57,17 +60,20 @@ class Run:
         """Return the run that `to_dict` stored.
 
         Raises:
-            TypeError, ValueError, KeyError: ``entries`` is not a run.
+            TypeError, ValueError, KeyError: ``entries`` is not a run, or a number in it is out of its range.
         """
-        return cls(**{**entries, "decisions": [Decision.from_dict(decision) for decision in entries["decisions"]]})
+        run = cls._from_header({name: value for name, value in entries.items() if name != "decisions"})
+        for decision in entries["decisions"]:
+            run._append(decision)
+        return run
 
     def lines(self) -> list[str]:
         """Return the header and each decision as one line of JSON."""
         return [json.dumps(self.header(), allow_nan=False), *(decision.to_line() for decision in self.decisions)]
 
     @classmethod
-    def from_lines(cls, lines: Iterable[str]) -> tuple[Run, int | None]:
-        """Return the run up to the first broken line, and the number of that line, from 1 on; None if all are whole.
+    def from_lines(cls, lines: Iterable[str]) -> tuple[Run, str | None]:
+        """Return the run up to the first broken line, and which that is and why; None if all are whole.
 
         A second header, where the run was resumed, replaces all before it.
 
@@ -75,25 +81,44 @@ class Run:
             ValueError: the first line is not a header.
         """
         run: Run | None = None
-        number = 0
+        number, why = 0, "it is empty"
         try:
             for line in lines:
                 number += 1
-                entries = json.loads(line)
+                entries = parse(line)
+                if not isinstance(entries, dict):
+                    raise TypeError("it is not a mapping")
                 if run is None or "id" in entries:
-                    run = cls(**entries)
+                    run = cls._from_header(entries)
                 else:
-                    run.decisions.append(Decision.from_dict(entries))
-        except (ValueError, TypeError, KeyError):
+                    run._append(entries)
+        except (ValueError, TypeError, KeyError) as error:
+            why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             if run is not None:
-                return run, number
+                return run, f"line {number} ({why})"
         if run is None:
-            raise ValueError("it does not begin with the controller, as a record of decisions does")
+            raise ValueError(f"it does not begin with the controller, as a record of decisions does ({why})")
         return run, None
+
+    @classmethod
+    def _from_header(cls, entries: Mapping[str, Any]) -> Run:
+        if "decisions" in entries:
+            raise ValueError("its header holds decisions")
+        run = cls(**entries)
+        check_kinds(entries, KINDS)
+        check_rates(run.rates, "rates")
+        check_step(run.step)
+        return run
+
+    def _append(self, entries: Mapping[str, Any]) -> None:
+        decision = Decision.from_dict(entries)
+        if not self.rates.keys() == decision.before.keys() == decision.after.keys():
+            raise ValueError(f"it has other rates than the {len(self.rates)} that the run began with")
+        self.decisions.append(decision)
 
     def best(self) -> Decision | None:
         """Return the first decision with the lowest finite validation loss; ``before`` are the rates of its weights."""
-        seen = [d for d in self.decisions if math.isfinite(d.signals["val_loss"])]
+        seen = [d for d in self.decisions if math.isfinite(d.signals.get("val_loss", math.nan))]
         return min(seen, key=lambda decision: decision.signals["val_loss"], default=None)
 
     def rewinds(self) -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 from adaptive_dropout.tracking.decisions import Decision
 from adaptive_dropout.tracking.names import RATE, SUMMARY, metric_keys
 from adaptive_dropout.tracking.run import Run
+from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["decisions_table", "run_summary"]
 
@@ -44,6 +45,7 @@ def decisions_table(run: Run) -> tuple[list[str], list[list[Any]]]:
     names = {name for decision in run.decisions for name in decision.signals} - {*fixed, RATE}
     signals = sorted(name for name in names if not name.startswith(f"{RATE}/"))  # the rates have columns of their own
     columns = [*fixed, *signals, *(f"{when}/{name}" for name in run.rates for when in ("before", "after"))]
+    columns = [shown(column) for column in columns]
     return columns, [_row(decision, signals, list(run.rates)) for decision in run.decisions]
 
 
@@ -51,5 +53,6 @@ def _row(decision: Decision, signals: list[str], names: list[str]) -> list[Any]:
     flags = [getattr(decision, flag) for flag in FLAGS]
     rates = [rates[name] for name in names for rates in (decision.before, decision.after)]
     return [
-        decision.step, decision.reason, *flags, decision.gap, *(decision.signals.get(name) for name in signals), *rates
+        decision.step, shown(decision.reason), *flags, decision.gap,
+        *(decision.signals.get(name) for name in signals), *rates,
     ]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from adaptive_dropout.cli.report.page import page
 from adaptive_dropout.cli.report.reported import Reported
 from adaptive_dropout.cli.setup import command_parser
+from adaptive_dropout.cli.terminal import warn
 from adaptive_dropout.tracking import read_run
 
 __all__ = ["report"]
@@ -45,7 +45,7 @@ def _read(where: str, name: str) -> Reported:
         run = read_run(where)
     notes = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
     for note in notes:
-        print(f"adaptive-dropout: warning: {note}", file=sys.stderr)
+        warn(note)
     return Reported.of(name, run, Path(where), notes)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from adaptive_dropout.cli.report.markup import image, number, paragraph, table
-from adaptive_dropout.cli.report.reported import Reported, in_words
+from adaptive_dropout.cli.report.reported import Reported
 from adaptive_dropout.cli.report.section import spread
+from adaptive_dropout.cli.report.words import in_words
 from adaptive_dropout.plots import comparison_figure, grid_figure
 
 __all__ = ["comparison"]

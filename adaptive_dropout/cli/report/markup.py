@@ -10,17 +10,24 @@ from html import escape
 import matplotlib
 from matplotlib.figure import Figure
 
-__all__ = ["facts", "image", "number", "paragraph", "table"]
+from adaptive_dropout.tracking.shown import shown
+
+__all__ = ["escaped", "facts", "image", "number", "paragraph", "table"]
+
+
+def escaped(text: str, longest: int = 300) -> str:
+    """Return ``text`` as HTML that shows it, at most ``longest`` characters of it."""
+    return escape(shown(text, longest))
 
 
 def paragraph(text: str, kind: str = "") -> str:
     """Return ``text`` as a paragraph of the style ``kind``."""
-    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+    return f'<p class="{kind}">{escaped(text)}</p>' if kind else f"<p>{escaped(text)}</p>"
 
 
 def facts(values: Mapping[str, str]) -> str:
     """Return ``{name: value}`` as a list of terms."""
-    return "<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in values.items()) + "</dl>"
+    return "<dl>" + "".join(f"<dt>{escaped(k)}</dt><dd>{escaped(v, 2000)}</dd>" for k, v in values.items()) + "</dl>"
 
 
 def table(
@@ -30,12 +37,12 @@ def table(
 
     With ``links`` the name of each row leads to the part of the page that is called so.
     """
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    top = "".join(f'<th scope="col">{escaped(cell)}</th>' for cell in head)
     body = ""
     for place, (name, *cells) in enumerate(rows):
         kind = ' class="marked"' if place in marked else ""
-        title = f'<a href="#{links[place]}">{escape(name)}</a>' if links else escape(name)
-        body += f'<tr{kind}><th scope="row">{title}</th>' + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>"
+        title = f'<a href="#{links[place]}">{escaped(name)}</a>' if links else escaped(name)
+        body += f'<tr{kind}><th scope="row">{title}</th>' + "".join(f"<td>{escaped(c)}</td>" for c in cells) + "</tr>"
     return f'<div class="box" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
@@ -46,7 +53,7 @@ def image(figure: Figure, shows: str) -> str:
     with matplotlib.rc_context({"svg.hashsalt": "adaptive_dropout", "svg.fonttype": "path"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     data = base64.b64encode(file.getvalue()).decode()
-    return f'<figure><img alt="{escape(shows)}" src="data:image/svg+xml;base64,{data}"></figure>'
+    return f'<figure><img alt="{escaped(shows)}" src="data:image/svg+xml;base64,{data}"></figure>'
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from importlib.resources import files
 
 from adaptive_dropout import __version__
 from adaptive_dropout.cli.report.comparison import comparison
+from adaptive_dropout.cli.report.markup import escaped
 from adaptive_dropout.cli.report.reported import Reported
 from adaptive_dropout.cli.report.section import section
 
@@ -45,4 +45,4 @@ def page(runs: Sequence[Reported]) -> str:
         sections.insert(0, comparison(runs, anchors))
     title = f"Dropout rates of {runs[0].name}" if len(runs) == 1 else f"Dropout rates of {len(runs)} runs"
     style = (files(__package__) / "style.css").read_text(encoding="utf-8")
-    return PAGE.format(title=escape(title), style=style, sections="\n".join(sections), version=__version__)
+    return PAGE.format(title=escaped(title), style=style, sections="\n".join(sections), version=__version__)

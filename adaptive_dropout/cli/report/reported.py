@@ -9,9 +9,12 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from adaptive_dropout.cli.report.words import in_words
 from adaptive_dropout.tracking import History, Run
 
 __all__ = ["Reported"]
+
+LARGEST = 2**20  # bytes; a configuration of fit has a few thousand
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,9 @@ class Reported:
     def of(cls, name: str, run: Run, where: Path, notes: list[str]) -> Reported:
         """Return ``run`` with the configuration that lies in the folder ``where``, or beside the file."""
         file = (where if where.is_dir() else where.parent) / "config.yaml"
-        try:
-            config = yaml.safe_load(file.read_text(encoding="utf-8")) if where.exists() and file.exists() else {}
-        except (OSError, ValueError, yaml.YAMLError):
-            config = None
+        config: Any = {}
+        if where.exists() and file.exists():
+            config = _read(file)
         if not isinstance(config, dict):
             config, notes = {}, [*notes, f"{file} cannot be read: the model and the data are not known"]
         return cls(name, run, config, tuple(notes))
@@ -77,29 +79,18 @@ class Reported:
     def facts(self) -> dict[str, str]:
         """Return the model, the data and the rule in words."""
         model = self.config.get("model")
-        settings = dict(model.get("init_args") or {}) if isinstance(model, dict) else {}
+        given = model.get("init_args") if isinstance(model, dict) else None
+        settings = dict(given) if isinstance(given, dict) else {}
         network = settings.pop("network", None)
         task = {**model, "init_args": settings} if isinstance(model, dict) else None
         said = {"network": network, "task": task, "data": self.config.get("data"), "controller": self.run.controller}
         return {what: in_words(which) for what, which in said.items() if which} | {"monitor": self.run.monitor}
 
 
-def in_words(configured: object) -> str:
-    """Return ``{"class_path": ..., "init_args": {...}}`` as one would write it, such as ``Digits(n_train=500)``.
-
-    Settings that are None or False are left out, and so are the modules of classes.
-
-    >>> in_words({"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1, "fused": None, "betas": [0.9, 0.99]}})
-    'Adam(lr=0.1, betas=[0.9, 0.99])'
-    """
-    if isinstance(configured, list):
-        return f"[{', '.join(map(in_words, configured))}]"
-    if not isinstance(configured, Mapping):
-        return str(configured)
-    if "class_path" not in configured:
-        return ", ".join(f"{name}: {in_words(value)}" for name, value in configured.items())
-    settings = configured.get("init_args") or {}
-    words = ", ".join(
-        f"{name}={in_words(value)}" for name, value in settings.items() if value is not None and value is not False
-    )
-    return f"{str(configured['class_path']).rpartition('.')[2]}({words})"
+def _read(file: Path) -> Any:
+    """Return what ``file`` holds, None where it is no regular file of YAML or larger than any configuration."""
+    try:
+        small = file.is_file() and file.stat().st_size <= LARGEST
+        return yaml.safe_load(file.read_text(encoding="utf-8")) if small else None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 
-from adaptive_dropout.cli.report.markup import facts, image, number, paragraph, table
+from adaptive_dropout.cli.report.markup import escaped, facts, image, number, paragraph, table
 from adaptive_dropout.cli.report.reported import Reported
 from adaptive_dropout.plots import heat_map_figure, losses_figure, rates_figure
 from adaptive_dropout.plots.look import LEGIBLE
@@ -19,7 +18,7 @@ def section(reported: Reported, anchor: str) -> str:
     parts = [paragraph(note, "note") for note in reported.notes]
     parts += [facts(_summary(reported) | reported.facts()), _figures(reported)]
     parts += ["<h3>Rates</h3>", _rates(reported), "<h3>Decisions</h3>", _decisions(reported)]
-    return f'<section id="{anchor}"><h2>{escape(reported.name)}</h2>{"".join(parts)}</section>'
+    return f'<section id="{anchor}"><h2>{escaped(reported.name)}</h2>{"".join(parts)}</section>'
 
 
 def _summary(reported: Reported) -> dict[str, str]:

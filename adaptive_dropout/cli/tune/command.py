@@ -53,7 +53,7 @@ def tune(arguments: Sequence[str]) -> None:
     losses = {p: [loss for fold in range(folds) if (loss := trials.get(p, fold)) is not None] for p in rates}
     choice = choose(losses)
     console.print(_table(choice, folds), *_describe(choice), sep="\n", soft_wrap=True, highlight=False)
-    console.print(f"runs  {trials.folder}", soft_wrap=True, highlight=False)
+    console.print(f"runs  {trials.folder}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _train(arguments: Sequence[str], folds: int, run: tuple[int, float]) -> Any:

@@ -13,7 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from adaptive_dropout.callbacks import DropoutRateControl
 from adaptive_dropout.callbacks.packages import callbacks_of
-from adaptive_dropout.cli.setup import STRICT, check_sizes, given, lightning_settings, setting
+from adaptive_dropout.cli.setup import STRICT, check_sizes, given, lightning_settings, only_names, setting
 from adaptive_dropout.data import TensorDataModule
 from adaptive_dropout.rates import Rate, SettableRate, named_rates, set_rates
 
@@ -74,6 +74,10 @@ class Trial(LightningCLI):
         parser.add_argument("--rates", type=float, nargs="+", default=_RATES, help="drop probabilities to choose from")
         parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each in a process with one thread")
         parser.add_argument("--output", type=Path, default=Path("runs/tune"), help="folder of the results")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Take names for names, whatever files there are."""
+        super().parse_arguments(only_names(parser), args)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Make the trainer without loggers, checkpoints and progress bars."""

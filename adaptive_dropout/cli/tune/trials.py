@@ -29,9 +29,18 @@ class Trials:
         _write(file, config)
 
     def get(self, p: float, fold: int) -> float | None:
-        """Return the validation loss of a run; None if it has not been trained."""
+        """Return the validation loss of a run; None if it has not been trained.
+
+        Raises:
+            ValueError: the file of the run holds something else.
+        """
         file = self._file(p, fold)
-        return float(json.loads(file.read_text())["val_loss"]) if file.exists() else None
+        if not file.exists():
+            return None
+        try:
+            return float(json.loads(file.read_text())["val_loss"])
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            raise ValueError(f"{file} holds no validation loss; delete it to train that run anew") from None
 
     def put(self, p: float, fold: int, val_loss: float) -> None:
         """Store the validation loss of a run."""

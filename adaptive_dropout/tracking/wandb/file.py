@@ -42,9 +42,17 @@ def history_values(file: Path, key: str) -> Iterator[str]:
         complete |= message.HasField("exit")
         for item in message.history.item:
             if key in (item.key, "/".join(item.nested_key)):
-                yield str(json.loads(item.value_json))
+                yield _text(item.value_json)
     if not complete:
         warnings.warn(f"{file} is not complete: the run was killed, or it has not ended", stacklevel=2)
+
+
+def _text(value_json: str) -> str:
+    try:
+        value = json.loads(value_json)
+    except (ValueError, RecursionError):
+        value = None
+    return value if isinstance(value, str) else "null"  # a broken line
 
 
 def _record_type() -> Any:
@@ -64,7 +72,7 @@ def _records(file: Path) -> Iterator[bytes]:
         raise ValueError(f"{str(file)!r} is not a run file of W&B")
     if len(data) >= HEAD and data[HEAD - 1] != VERSION:
         raise ValueError(f"{str(file)!r} has version {data[HEAD - 1]} of W&B's format; only {VERSION} can be read")
-    place, parts = HEAD, b""
+    place, parts = HEAD, bytearray()
     while place + HEAD <= len(data):
         left = BLOCK - place % BLOCK
         if left < HEAD:
@@ -74,7 +82,9 @@ def _records(file: Path) -> Iterator[bytes]:
         piece = data[place + HEAD : place + HEAD + length]
         if kind not in (WHOLE, FIRST, MIDDLE, LAST) or len(piece) < length:
             return
-        parts = piece if kind in (WHOLE, FIRST) else parts + piece
+        if kind in (WHOLE, FIRST):
+            parts = bytearray()
+        parts += piece
         if kind in (WHOLE, LAST):
-            yield parts
+            yield bytes(parts)
         place += HEAD + length

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from adaptive_dropout.tracking.decisions import FILE
+from adaptive_dropout.tracking.lines import read_lines
 from adaptive_dropout.tracking.names import TRACE
 from adaptive_dropout.tracking.run import Run
 from adaptive_dropout.tracking.wandb.file import history_values
@@ -29,35 +30,35 @@ def read_run(run: str | Path) -> Run:
     path = Path(run)
     if path.exists():
         file = _file_in(path) if path.is_dir() else path
-        values = history_values(file, TRACE) if file.suffix == ".wandb" else _lines(file)
+        lines: Iterable[str] = _split(history_values(file, TRACE)) if file.suffix == ".wandb" else read_lines(file)
     elif str(run).count("/") == 2 and "" not in str(run).split("/"):
-        values = server_values(str(run), TRACE)
+        lines = _split(server_values(str(run), TRACE))
     else:
         raise FileNotFoundError(
             f"no run at {str(run)!r}; give the folder of a run, its {FILE}, a .wandb file, or entity/project/run"
         )
-    return _run_of(str(run), [line for value in values for line in value.splitlines()])
+    return _run_of(str(run), lines)
 
 
-def _run_of(name: str, lines: Sequence[str]) -> Run:
+def _run_of(name: str, lines: Iterable[str]) -> Run:
     try:
         run, broken = Run.from_lines(lines)
     except ValueError as error:
         raise ValueError(f"{name!r} holds no decisions of this library: {error}") from error
     if broken is not None:
         decisions = len(run.decisions)
-        warnings.warn(f"{name} is broken in line {broken}; the {decisions} decisions before it were read", stacklevel=3)
+        warnings.warn(f"{name} is broken in {broken}; the {decisions} decisions before it were read", stacklevel=3)
     return run
 
 
 def _file_in(folder: Path) -> Path:
     own = folder / FILE
-    found = [own] if own.exists() else sorted(folder.glob("run-*.wandb"))
+    # Regular files only: someone else's folder may hold a link to a device, which has no end.
+    found = [own] if own.is_file() else sorted(file for file in folder.glob("run-*.wandb") if file.is_file())
     if not found:
         raise FileNotFoundError(f"no run in {str(folder)!r}: it has neither {FILE} nor a run-*.wandb")
     return found[-1]
 
 
-def _lines(file: Path) -> Iterator[str]:
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        yield from lines
+def _split(values: Iterable[str]) -> list[str]:
+    return [line for value in values for line in value.splitlines()]
