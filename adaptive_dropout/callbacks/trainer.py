@@ -119,8 +119,8 @@ def best_checkpoint(trainer: L.Trainer) -> Path | None:
     """Return the best checkpoint of the run, or None where none was kept."""
     checkpoint = trainer.checkpoint_callback
     path = checkpoint.best_model_path if isinstance(checkpoint, both(ModelCheckpoint)) else ""
-    # A resumed run has the path from the checkpoint, whoever wrote it; an address would be fetched and unpickled.
-    return Path(path) if path and Path(path).is_file() else None
+    # A resumed run has the path from the checkpoint, whoever wrote it; Lightning would fetch and unpickle an address.
+    return Path(path) if path and not path.startswith("http") else None
 
 
 def logs_now(trainer: L.Trainer) -> bool:

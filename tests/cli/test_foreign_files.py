@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 
 import adaptive_dropout as ad
+from adaptive_dropout.callbacks.trainer import best_checkpoint
 from adaptive_dropout.cli import main
 from adaptive_dropout.cli.errors import one_line
 from adaptive_dropout.cli.report.reported import Reported
@@ -169,6 +171,12 @@ def checkpoint_of(**changed: Any) -> Callable[[], object]:
     return attempt
 
 
+def address() -> None:
+    saved = ModelCheckpoint()
+    saved.best_model_path = "https://127.0.0.1/x.ckpt"  # as a checkpoint can say
+    assert best_checkpoint(type("Trainer", (), {"checkpoint_callback": saved})) is None  # type: ignore[arg-type]
+
+
 def uploaded() -> None:
     torch.save({"callbacks": {"a": {"decisions": [Touch()]}}}, "best.ckpt")
     with pytest.warns(UserWarning, match="is not a checkpoint"):
@@ -237,6 +245,7 @@ WAYS: dict[str, Callable[[], object]] = {
     "snapshot: pickle from before the run": stale_snapshot,
     "snapshot: pickle put there while it runs": exchanged_snapshot,
     "checkpoint: controller": checkpoint_of(controller=EVIL),
+    "checkpoint: address as the best checkpoint": address,
     "checkpoint: pickle among decisions": uploaded,
     "tune: pickled result": trial,
 }
