@@ -82,10 +82,14 @@ def _table(run: Run, states: Sequence[State], name: str) -> Table:
         table.add_column(column, justify="right")
     table.add_column(f"reason of {name}")
     for decision, state in zip(run.decisions, states[1:], strict=True):
-        losses = (f"{decision.signals[n]:.4f}" if n in decision.signals else "" for n in ("val_loss", "train_loss"))
+        losses = (_loss(decision.signals[n]) if n in decision.signals else "" for n in ("val_loss", "train_loss"))
         rates = (f"{_mean(rates):.3f}" for rates in (decision.after, state.rates))
         table.add_row(*cells(str(decision.step), *losses, *rates, state.reason))
     return table
+
+
+def _loss(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"
 
 
 def _outcome(run: Run, states: Sequence[State], name: str) -> str:

@@ -22,6 +22,7 @@ from adaptive_dropout.tracking.lines import check_kinds, check_rates, check_step
 
 __all__ = ["Run", "replay"]
 
+DRAWN = 1e100  # a loss above it has diverged, whether or not a float holds it; axes would overflow
 KINDS = {"id": str, "controller": Mapping, "monitor": str, "state": Mapping}
 
 
@@ -138,7 +139,7 @@ class Run:
         history = History([Point(self.step, self.rates)])
         for decision in self.decisions:
             losses = {name: decision.signals.get(name, math.nan) for name in ("train_loss", "val_loss")}
-            known = {name: loss for name, loss in losses.items() if math.isfinite(loss)}
+            known = {name: loss for name, loss in losses.items() if abs(loss) < DRAWN}
             history.add(Point(decision.step, decision.after, **known))
         return history
 

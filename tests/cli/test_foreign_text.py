@@ -116,6 +116,13 @@ def test_figures_draw_every_name(tmp_path: Path) -> None:
     assert all(text.isprintable() and len(text) < 200 for text in texts)
 
 
+def test_losses_that_no_axis_holds_are_left_out_of_the_figures() -> None:
+    run = foreign_run()
+    for decision, loss in zip(run.decisions, (1e308, -1e308, 1.0, 5e-324), strict=False):
+        decision.signals.update(val_loss=loss, train_loss=-loss)  # type: ignore[attr-defined]
+    assert [loss for _, _, loss in run.history().losses()] == [1.0, 5e-324, *[1.0] * (len(run.decisions) - 4)]
+
+
 def test_names_in_wandb_are_short_and_plain() -> None:
     keys = rate_keys(FOREIGN.values())
     assert len(set(keys.values())) == len(FOREIGN)
