@@ -2,7 +2,7 @@
 
 A loop over times multiplies the state by the same weight at each of them, and its backward pass would add up as many
 gradients of the size of the weight. Here the weight takes no part in the graph of the loop; its gradient is computed
-once, from the gradients of all results: a step with 650 units and 35 times took 386 ms in place of 644.
+once, from the gradients of all results: an LSTM with 650 units and 35 times took 514 ms in place of 732.
 """
 
 from __future__ import annotations

@@ -71,19 +71,20 @@ def write_lines(rows: Sequence[dict[str, str]]) -> Iterator[str]:
     for device in dict.fromkeys(row["device"] for row in rows):
         of_device = [row for row in rows if row["device"] == device]
         last = [row for row in of_device if row["started"] == of_device[-1]["started"]]
-        place = last[0]
+        place, clock = last[0], "the wall clock" if device == "cuda" else "process time"
         yield from ("", f"## {device}", "")
         yield (
             f"{place['machine']}; threads: {place['threads']}; {place['versions']}; commit {place['commit']}; "
-            f"{place['started']}. Rounds in random order."
+            f"{place['started']}. Rounds in random order, by {clock}."
         )
         yield from ("", "### A training step of transformer blocks, slowest first", "")
         yield from _layers([row for row in last if row["what"] == "layers"])
-        yield from ("", "### Forward and backward pass of a recurrent layer: medians, ms", "")
+        yield from ("", "### Forward and backward pass of a recurrent layer: medians in ms, slowest first", "")
         yield from _loops([row for row in last if row["what"] != "layers"])
 
 
 def _layers(rows: list[dict[str, str]]) -> Iterator[str]:
+    yield from (f"{rows[0]['rounds']} steps of each, blocks drawn anew for each.", "")
     whole = next(float(row["mean_ms"]) for row in rows if row["contender"] == "all blocks")
     body = []
     for row in sorted(rows, key=lambda row: -float(row["mean_ms"])):
@@ -102,6 +103,7 @@ def _loops(rows: list[dict[str, str]]) -> Iterator[str]:
             ours = float(found["ours"])
             against = (float(found[name]) / ours for name in ("torch's, without zoneout", "a loop over torch's cell"))
             body.append([f"{kind}, {times} x {batch} x {units}", *found.values(), *(f"{r:.2f}" for r in against)])
+    body.sort(key=lambda cells: float(cells[-2]))
     heads = (*KINDS["LSTM"], "ours is as fast as torch's, times", "as the loop, times")
     yield from table(("times x batch x units", *heads), body)
 
