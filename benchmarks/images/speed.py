@@ -18,7 +18,8 @@ from torch import Tensor, nn
 import adaptive_dropout as ad
 from benchmarks.images.network import Block, NoNoise
 from benchmarks.images.noises import inside_drop_block
-from benchmarks.report.markdown import show_places, table
+from benchmarks.images.table import list_places
+from benchmarks.report.markdown import table
 from benchmarks.speed.timing import Call, Clock, cpu_clock, interleaved
 from benchmarks.study.place import Place, here
 from benchmarks.study.rows import append, read
@@ -121,7 +122,7 @@ def _page(rows: Sequence[Row]) -> Iterator[str]:
         header,
         ((r.device, r.what, r.shape, f"{r.p:g}", f"{r.ours:.2f}", f"{r.other:.2f}", f"{r.ratio:.3f}") for r in ordered),
     )
-    yield "\n" + show_places(list(last.values()))
+    yield "\n" + list_places(list(last.values()))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report.markdown import show, show_places, table
+from benchmarks.report.markdown import show, table
 from benchmarks.study.statistics import paired_difference, summarize
 
-__all__ = ["write_table"]
+__all__ = ["list_places", "write_table"]
 
 HEADER = (
     "method",
@@ -37,7 +37,14 @@ def write_table(rows: Sequence[Any], file: Path) -> None:
     parts = [INTRODUCTION]
     for (size, settings, device), found in groups.items():
         parts += [f"## {size}, {device}", f"`{settings}`", "\n".join(_lines(list(found.values())))]
-    file.write_text("\n\n".join([*parts, show_places(rows)]) + "\n")
+    file.write_text("\n\n".join([*parts, list_places(rows)]) + "\n")
+
+
+def list_places(rows: Sequence[Any]) -> str:
+    """Return the machines and versions with which ``rows`` were run, and how busy the machines were at the start."""
+    loads = [float(row.machine.rpartition("load ")[2]) for row in rows]
+    places = sorted({f"{row.versions}; {row.machine.rpartition(', load')[0]}" for row in rows})
+    return f"Run with {'; '.join(places)}; one thread a run; loads of {min(loads):g} to {max(loads):g}."
 
 
 def _lines(rows: Sequence[Any]) -> list[str]:

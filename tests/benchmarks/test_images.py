@@ -58,7 +58,7 @@ def test_a_run_gives_its_numbers(method: str) -> None:
 
 
 def test_the_table_has_losing_rows_first_with_paired_differences(tmp_path: Path) -> None:
-    place = dict.fromkeys(("started", "commit", "machine", "versions", "allocator"), "-")
+    place = dict.fromkeys(("started", "commit", "versions", "allocator"), "-") | {"machine": "one, 2 cores, load 0.5"}
     run = Row(**place, device="cpu", threads=1, size="small", settings="-", method="none", seed=0, test_accuracy=0.5,
               test_loss=1.5, train_loss=1.2, lost=0.0, seconds=3.0)  # fmt: skip
     worse = [replace(run, method="ShakeDrop", seed=seed, test_accuracy=0.4 + 0.01 * seed) for seed in (0, 1)]
@@ -66,3 +66,4 @@ def test_the_table_has_losing_rows_first_with_paired_differences(tmp_path: Path)
     lines = [line for line in (tmp_path / "table.md").read_text().splitlines() if line.startswith("|")]
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| ShakeDrop", "| none"]
     assert "-9.50 (0.50)" in lines[2]
+    assert "one, 2 cores; one thread a run; loads of 0.5 to 0.5." in (tmp_path / "table.md").read_text()
