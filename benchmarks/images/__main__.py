@@ -26,7 +26,7 @@ __all__ = ["SIZES", "Row", "main"]
 RESULTS = Path(__file__).with_name("results.csv")
 SIZES = {
     "small": Size(blocks=1, width=8, n_train=3_000, n_test=2_000, epochs=8, batch=50, lr=0.1),
-    "full": Size(blocks=3, width=32, n_train=50_000, n_test=10_000, epochs=15, batch=256, lr=0.2),
+    "full": Size(blocks=3, width=32, n_train=50_000, n_test=10_000, epochs=15, batch=512, lr=0.3),
 }
 
 
