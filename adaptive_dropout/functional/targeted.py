@@ -7,12 +7,12 @@ from torch import Tensor
 
 from adaptive_dropout.functional.bernoulli import dropout
 from adaptive_dropout.functional.inputs import as_number, as_p, check_input, is_known_zero
-from adaptive_dropout.noise.settings import work_dtype
+from adaptive_dropout.noise.settings import Key, work_dtype
 
 __all__ = ["smallest_units", "smallest_weights", "targeted_dropout", "targeted_unit_dropout"]
 
 
-def targeted_dropout(weight: Tensor, p: float | Tensor, fraction: float | Tensor) -> Tensor:
+def targeted_dropout(weight: Tensor, p: float | Tensor, fraction: float | Tensor, key: Key | None = None) -> Tensor:
     """Zero each of the smallest weights of a unit with probability ``p``; the others stay, and nothing is rescaled.
 
     A fraction of p ``fraction`` of all weights is lost in the mean. At p = 0 or fraction = 0 it is the identity; at
@@ -23,6 +23,7 @@ def targeted_dropout(weight: Tensor, p: float | Tensor, fraction: float | Tensor
         p: in [0, 1].
         fraction: which part of a unit's weights may be lost, in [0, 1]; a number or 0-dim. Of n weights they are
             ``fraction`` n, rounded.
+        key: as in `dropout`.
 
     Raises:
         RuntimeError: ``weight`` has fewer than two dimensions, or is not floating point.
@@ -32,11 +33,13 @@ def targeted_dropout(weight: Tensor, p: float | Tensor, fraction: float | Tensor
     """
     if _is_identity(weight, p, fraction):
         return weight
-    lost = dropout(torch.ones_like(weight, dtype=work_dtype(weight)), p) == 0
+    lost = dropout(torch.ones_like(weight, dtype=work_dtype(weight)), p, key=key) == 0
     return torch.where(lost & smallest_weights(weight, fraction), 0, weight)
 
 
-def targeted_unit_dropout(weight: Tensor, p: float | Tensor, fraction: float | Tensor) -> Tensor:
+def targeted_unit_dropout(
+    weight: Tensor, p: float | Tensor, fraction: float | Tensor, key: Key | None = None
+) -> Tensor:
     """Zero each of the smallest units with probability ``p``, with all of its weights; otherwise as `targeted_dropout`.
 
     Units are compared by the Euclidean norm of their weights.
@@ -44,7 +47,7 @@ def targeted_unit_dropout(weight: Tensor, p: float | Tensor, fraction: float | T
     if _is_identity(weight, p, fraction):
         return weight
     shape = (len(weight), *[1] * (weight.dim() - 1))
-    lost = dropout(weight.new_ones(shape, dtype=work_dtype(weight)), p) == 0
+    lost = dropout(weight.new_ones(shape, dtype=work_dtype(weight)), p, key=key) == 0
     return torch.where(lost & smallest_units(weight, fraction), 0, weight)
 
 

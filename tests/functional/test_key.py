@@ -26,6 +26,8 @@ from adaptive_dropout.functional import (
     gaussian_dropout,
     patch_dropout,
     remove_words,
+    targeted_dropout,
+    targeted_unit_dropout,
     zoneout,
 )
 from adaptive_dropout.functional.inputs import another
@@ -47,6 +49,8 @@ GIVEN: dict[str, Callable[..., Tensor]] = {
     ),
     "patch_dropout": lambda x, p, **key: patch_dropout(x, p, 2, **key),
     "remove_words": lambda x, p, **key: remove_words(x.flatten(2), p, torch.ones(x.shape[:2]) > 0, **key)[0],
+    "targeted_dropout": lambda x, p, **key: targeted_dropout(x, p, 0.5, **key),
+    "targeted_unit_dropout": lambda x, p, **key: targeted_unit_dropout(x, p, 0.5, **key),
     "zoneout": lambda x, p, **key: zoneout(x, torch.zeros_like(x), p, **key),
 }
 
