@@ -133,7 +133,8 @@ def check_one_graph(layer_class: type[ad.NoiseLayer]) -> None:
         spreads.append((seen(layer, compiled(x)) - seen(layer, x)).abs().mean().item())
     assert graphs == 1
     assert spreads[0] == 0, "p = 0 is not what the compiled layer used"
-    assert spreads[-1] > spreads[10] > 0, "the noise does not follow p"
+    # A layer that drops whole channels of a small input may lose all of them at once, or none.
+    assert max(spreads[10:]) > max(spreads[1:4]), "the noise does not follow p"
 
 
 def check_schedule(schedule: ad.Schedule) -> None:

@@ -132,7 +132,7 @@ def test_a_score_that_rises_is_not_taken_for_a_loss(name: str, tmp_path: Path) -
 
 
 def test_a_score_that_rises_slowly_is_not_taken_for_a_loss_that_noise_swamps(tmp_path: Path) -> None:
-    module, own = Scored("val_acc"), AdaptiveDropout(monitor="val_acc")
+    module, own = Scored("val_acc"), AdaptiveDropout(monitor="val_acc", start=0.2)
     module.lr = 0.008
     steered(module, own, default_root_dir=tmp_path)
     assert own.run is not None
