@@ -107,6 +107,7 @@ def test_an_error_and_a_warning_are_one_line_each(capsys: pytest.CaptureFixture[
         assert max(map(len, said.splitlines())) < 2100
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_figures_draw_every_name(tmp_path: Path) -> None:
     run = foreign_run()

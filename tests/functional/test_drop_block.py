@@ -158,6 +158,7 @@ def test_pieces_and_cubes_take_the_share_too(call: Callable[..., Tensor], sizes:
     assert abs(share.mean() - 0.3).item() < 5 * (share.std() / len(share) ** 0.5).item()
 
 
+@pytest.mark.slow
 def test_compiled_code_draws_the_blocks_of_eager_code_and_follows_p(short_noise: None) -> None:
     layer, x = ad.DropBlock2d(0.2, block_size=3), torch.randn(8, 4, 9, 7)
     torch._dynamo.reset()

@@ -149,6 +149,7 @@ def test_hypergradients_and_responses_reach_its_rate() -> None:
     assert set(response.signal(loss)) == {"drop_path"}
 
 
+@pytest.mark.slow
 def test_compiled_code_is_one_graph_with_the_same_mask(short_noise: None) -> None:
     block, x, graphs = Block(), torch.randn(30, 5), []
     torch._dynamo.reset()

@@ -127,7 +127,8 @@ def test_gradients_for_each_example_of_a_network_with_two_layers() -> None:
     torch.testing.assert_close(together, torch.stack(alone))
 
 
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 @pytest.mark.usefixtures("short_noise")
 def test_compiled_code_has_the_mask_of_the_key_in_one_graph(backend: str) -> None:
     graphs: list[Any] = []

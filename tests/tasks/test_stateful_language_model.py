@@ -77,6 +77,7 @@ def test_a_step_that_runs_twice_starts_twice_from_the_same_state() -> None:
     assert not torch.equal(task(x), task.network(x))
 
 
+@pytest.mark.slow
 def test_hypergradients_steer_its_rates_apart_by_kind(tmp_path: Path) -> None:
     task = StatefulLanguageModel(network())
     apart = AdaptiveDropout(ad.RewindController(ad.HypergradientController()))
