@@ -1,0 +1,1 @@
+"""Deep graph convolutions with and without `DropEdge`, beside the published accuracy."""
