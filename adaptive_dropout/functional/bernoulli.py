@@ -73,7 +73,9 @@ def dropout(
     Source: Srivastava et al. (2014), section 4, in the inverted form, which leaves evaluation unchanged.
     """
     check_input(x)
-    number, key = as_number(p), as_given(key, x)
+    number = as_number(p)
+    if key is not None:
+        key = as_given(key, x)
     if is_known_zero(p, number):
         return x
     if noise_shape is None:
@@ -133,7 +135,9 @@ def alpha_dropout(
     Source: Klambauer et al. (2017), "Alpha Dropout" in section 2.
     """
     check_input(x)
-    number, key = as_number(p), as_given(key, x)
+    number = as_number(p)
+    if key is not None:
+        key = as_given(key, x)
     if is_known_zero(p, number):
         return x
     shared = 1 if noise_shape is None else _count_shared(x, p, noise_shape)

@@ -116,7 +116,8 @@ def _read(x, key, settings):
         columns = held.numel()
     else:
         held, law, columns = settings, GIVEN, settings.shape[1]
-    held = launch.beside(held, x)
+    if not held.is_cuda:
+        held = launch.beside(held, x)
     size = x.numel()
     drawn, key = (key, 0) if isinstance(key, torch.Tensor) else (None, key)
     return (drawn, held), (key, size, columns), (law, columns == 1, not size & 15, _work(x))

@@ -26,7 +26,7 @@ KEPT = {}
 
 def beside(held, x):
     """Return ``held`` on the device of ``x``: a layer need not have been moved there, as torch's need not be."""
-    return held if held.is_cuda or not x.is_cuda else held.to(x.device, non_blocking=True)
+    return held if not x.is_cuda else held.to(x.device, non_blocking=True)
 
 
 def launch(kernel, programs, arrays, pointers, numbers, constants):
