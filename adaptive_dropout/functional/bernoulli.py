@@ -16,7 +16,7 @@ from torch import Tensor
 from adaptive_dropout.functional.inputs import as_given, as_number, as_p, channel_shape, check_input, is_known_zero
 from adaptive_dropout.noise.backend import kernels_for, on_kernels, readable
 from adaptive_dropout.noise.keys import draw_key, draw_plainly
-from adaptive_dropout.noise.mask import SMALL, mask, mask_drawn, mask_small
+from adaptive_dropout.noise.mask import SMALL, mask, mask_by_kernel, mask_drawn, mask_small
 from adaptive_dropout.noise.philox import LEVELS
 from adaptive_dropout.noise.replica import get_replica
 from adaptive_dropout.noise.settings import (
@@ -24,6 +24,7 @@ from adaptive_dropout.noise.settings import (
     BERNOULLI,
     Key,
     Law,
+    OfP,
     Settings,
     read_by_kernel,
     threshold,
@@ -82,7 +83,7 @@ def dropout(
         return _drop(x, p, number, inplace, key)
     shared = _count_shared(x, p, noise_shape)
     if shared is not None:
-        return mask(x, *draw(x, p, number, key=key), inplace, shared)
+        return mask_by_kernel(x, *draw(x, p, number, key=key), inplace, shared)
     y = (x * _drop(x.new_ones(noise_shape, dtype=work_dtype(x)), p, number, key=key)).to(x.dtype)
     return x.copy_(y) if inplace else y
 
@@ -142,7 +143,7 @@ def alpha_dropout(
         return x
     shared = 1 if noise_shape is None else _count_shared(x, p, noise_shape)
     if shared is not None:
-        return mask(x, *draw(x, p, number, ALPHA, key), inplace, shared)
+        return _mask(x, *draw(x, p, number, ALPHA, key), inplace, shared)
     ones = x.new_ones(noise_shape or x.shape, dtype=work_dtype(x))
     settings, key = draw(ones, p, number, ALPHA, key)
     y = (x * mask(ones, without_shifts(settings), key) + mask(0 * ones, settings, key)).to(x.dtype)
@@ -188,8 +189,14 @@ def _drop(x: Tensor, p: float | Tensor, number: float | None, inplace: bool = Fa
             key = draw_key(x) if key is None else key
             y = mask_small(x, *_threshold_and_scale(number), key)
     if y is None:
-        return mask(x, *draw(x, p, number, key=key), inplace)
+        return _mask(x, *draw(x, p, number, key=key), inplace)
     return x.copy_(y) if inplace else y
+
+
+def _mask(x: Tensor, settings: Settings, key: Key, inplace: bool, shared: int = 1) -> Tensor:
+    """Return `mask` of ``x``; settings that `draw` made for a kernel say that one may read ``x``."""
+    of_kernel = isinstance(settings, OfP)
+    return (mask_by_kernel if of_kernel else mask)(x, settings, key, inplace, shared)
 
 
 def _threshold_and_scale(p: float) -> tuple[int, float]:

@@ -8,8 +8,8 @@ from adaptive_dropout.functional.bernoulli import draw
 from adaptive_dropout.functional.inputs import as_given, as_number, as_p, check_input, is_known_zero
 from adaptive_dropout.noise.backend import in_dual_level
 from adaptive_dropout.noise.keys import draw_key
-from adaptive_dropout.noise.normal import gaussian, gaussian_of_p
-from adaptive_dropout.noise.settings import GAUSSIAN, Key
+from adaptive_dropout.noise.normal import gaussian, gaussian_by_kernel, gaussian_of_p
+from adaptive_dropout.noise.settings import GAUSSIAN, Key, OfP
 
 __all__ = ["gaussian_dropout"]
 
@@ -34,9 +34,13 @@ def gaussian_dropout(x: Tensor, p: float | Tensor, key: Key | None = None) -> Te
     Source: Srivastava et al. (2014), section 10; Kingma et al. (2015) call the variance alpha.
     """
     check_input(x)
-    number, key = as_number(p), as_given(key, x)
+    number = as_number(p)
+    if key is not None:
+        key = as_given(key, x)
     if is_known_zero(p, number):
         return x
     if (isinstance(p, Tensor) and p.requires_grad) or in_dual_level():
         return gaussian_of_p(x, as_p(p, x), draw_key(x) if key is None else key)
-    return gaussian(x, *draw(x, p, number, GAUSSIAN, key))
+    settings, key = draw(x, p, number, GAUSSIAN, key)
+    of_kernel = isinstance(settings, OfP)  # which says that a kernel may read x
+    return (gaussian_by_kernel if of_kernel else gaussian)(x, settings, key)

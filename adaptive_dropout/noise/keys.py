@@ -6,6 +6,7 @@ generator, and the number of the process's replica, are all that it depends on.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -126,7 +127,7 @@ def mix(seed: int, offset: int) -> int:
     Source: Steele, Lea and Flood (2014), "Fast splittable pseudorandom number generators": SplitMix64, applied to the
     seed and again to its result plus the offset.
     """
-    key = _split_mix(_split_mix(seed) + offset)
+    key = _split_mix(_mixed_seed(seed) + offset)
     return key - (key >> 63 << 64)
 
 
@@ -145,3 +146,6 @@ def _split_mix(state: int) -> int:
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & BITS_64
     z = (z ^ z >> 27) * 0x94D049BB133111EB & BITS_64
     return z ^ z >> 31
+
+
+_mixed_seed = lru_cache(maxsize=8)(_split_mix)  # the seed stays, and only the offset moves

@@ -16,7 +16,7 @@ from adaptive_dropout.noise.backend import differentiating, on_kernels, run, run
 from adaptive_dropout.noise.philox import KEYS, LEVELS, halves
 from adaptive_dropout.noise.settings import Key, Settings, as_drawn, as_tensors, without_shifts
 
-__all__ = ["SMALL", "mask", "mask_drawn", "mask_reference", "mask_small"]
+__all__ = ["SMALL", "mask", "mask_by_kernel", "mask_drawn", "mask_reference", "mask_small"]
 
 SMALL = 2048
 
@@ -32,8 +32,13 @@ def mask(x: Tensor, settings: Settings, key: Key, inplace: bool = False, shared:
     if not on_kernels(x):
         y = mask_reference(x, settings, key, shared)
         return x.copy_(y) if inplace else y
+    return mask_by_kernel(x, settings, key, inplace, shared)
+
+
+def mask_by_kernel(x: Tensor, settings: Settings, key: Key, inplace: bool = False, shared: int = 1) -> Tensor:
+    """Return the same for an ``x`` of which `on_kernels` is known to be true."""
     if inplace or differentiating(x):
-        y = _Mask.apply(x, settings, key, inplace, shared)
+        y: Tensor = _Mask.apply(x, settings, key, inplace, shared)
         return y
     return _run(x, settings, key, inplace, shared)
 

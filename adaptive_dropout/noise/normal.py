@@ -23,7 +23,16 @@ from adaptive_dropout.noise.backend import (
 from adaptive_dropout.noise.philox import lanes_in_order, word_blocks
 from adaptive_dropout.noise.settings import GAUSSIAN, Key, OfP, Settings, as_drawn, as_tensors, rounded_sqrt, work_dtype
 
-__all__ = ["ALONE", "box_muller", "gaussian", "gaussian_learned", "gaussian_of_p", "gaussian_reference", "normals"]
+__all__ = [
+    "ALONE",
+    "box_muller",
+    "gaussian",
+    "gaussian_by_kernel",
+    "gaussian_learned",
+    "gaussian_of_p",
+    "gaussian_reference",
+    "normals",
+]
 
 # Polynomials instead of library functions, whose last bits differ between backends. They are fitted to minimise the
 # largest relative error: sin (1.5e-6) and cos (1.2e-5) of an angle in [-pi/4, pi/4], counted in steps of pi/2048, and
@@ -43,6 +52,11 @@ def gaussian(x: Tensor, settings: Settings, key: Key) -> Tensor:
     """
     if not on_kernels(x):
         return gaussian_reference(x, settings, key)
+    return gaussian_by_kernel(x, settings, key)
+
+
+def gaussian_by_kernel(x: Tensor, settings: Settings, key: Key) -> Tensor:
+    """Return the same for an ``x`` of which `on_kernels` is known to be true."""
     if differentiating(x):
         y: Tensor = _Gaussian.apply(x, settings, key)
         return y
