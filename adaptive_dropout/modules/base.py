@@ -70,12 +70,7 @@ class NoiseLayer(Rated, ABC):
     learned rate.
 
     Args:
-        p: a drop probability in [0, 1], which makes a `SettableRate`; a schedule; or a rate, which several layers may
-            share.
-
-    Raises:
-        TypeError: ``p`` is none of these, or a `LearnedRate` where the noise passes no gradient.
-        ValueError: ``p`` is NaN or outside [0, 1].
+        p: as in `Rated`, as are the errors.
     """
 
     @abstractmethod

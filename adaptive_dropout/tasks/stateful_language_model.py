@@ -27,8 +27,7 @@ class StatefulLanguageModel(LanguageModel):
 
     Args:
         network: has ``step(tokens, state)``, which returns logits and the state after them, as `LSTMLanguageModel` has.
-        optimizer: makes the optimizer from parameter groups.
-        lr_scheduler: makes a scheduler from the optimizer, stepped once an epoch; None keeps the learning rate.
+        optimizer, lr_scheduler: as in `Task`.
 
     Raises:
         TypeError: ``network`` has no ``step``.
