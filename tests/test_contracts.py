@@ -48,6 +48,7 @@ def test_layer_keeps_the_contract(layer_class: type[ad.NoiseLayer]) -> None:
     check_layer(layer_class)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer_class", exported(ad.NoiseLayer))
 def test_twenty_changes_of_p_are_one_graph(layer_class: type[ad.NoiseLayer], short_noise: None) -> None:
     check_one_graph(layer_class)

@@ -18,6 +18,8 @@ from benchmarks.many.__main__ import main, plan
 from benchmarks.many.simulate import Planned, is_simulated, simulate
 from benchmarks.study.rows import read
 
+pytestmark = pytest.mark.slow
+
 
 def small(features: int, outputs: int, dropout: DropoutFactory) -> torch.nn.Module:
     return MLP(features, outputs, (16, 16), dropout)

@@ -124,6 +124,7 @@ def test_the_generator_passes() -> None:
     assert judge([row.p for row in measure(PHILOX, 0, LENGTH, LENGTH)]).passed
 
 
+@pytest.mark.slow
 def test_lanes_are_those_of_the_counters_in_order() -> None:
     by_name = {stream.name: stream for stream in streams(PHILOX, 3, LENGTH)}
     key = int(PHILOX.key(3))
@@ -192,6 +193,7 @@ def test_the_table_says_failed_and_what_failed_most() -> None:
     assert text[text.index("## The most extreme") + 4] == "| worst | serial | low bits | 4 | 1e-09 | 2e-09 |"
 
 
+@pytest.mark.slow
 def test_the_committed_results_passed_and_are_those_of_this_generator() -> None:
     rows = read(RESULTS, Row)
     assert judge([row.p for row in rows]).passed

@@ -100,6 +100,7 @@ def calls_per_step(callback: L.Callback, layers: int, folder: Path) -> float:
     return calls / (STEPS - FIRST)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:this run validates:UserWarning")
 @pytest.mark.parametrize("make", STEERED.values(), ids=STEERED)
 def test_a_step_takes_few_calls_whatever_the_number_of_layers(make: Callable[[], L.Callback], tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def test_predictions_of_any_module_come_with_uncertainty() -> None:
     assert "predict_step" not in vars(model)
 
 
+@pytest.mark.slow
 def test_the_test_loss_is_that_of_the_mean_prediction() -> None:
     model, data = Mine(), loader(LABELS)
     (metrics,) = trainer(MCDropoutPredictor(400, uncertainty=ad.class_uncertainty, network="net")).test(

@@ -23,7 +23,7 @@ from tests.callbacks.toy import Memory
 
 pl = pytest.importorskip("pytorch_lightning")
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*does not have many workers.*")]
 
 PLATEAU = ad.PlateauController(patience=1)
 

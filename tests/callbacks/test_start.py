@@ -48,6 +48,7 @@ def fit_with(
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
+@pytest.mark.slow
 def test_models_built_with_any_rates_run_alike(tmp_path: Path) -> None:
     found = [fit(new_model(p), tmp_path / str(p), AdaptiveDropout(), epochs=8) for p in (0.0, 0.1, 0.5, 0.8)]
     assert all(metrics == found[0] for metrics in found)

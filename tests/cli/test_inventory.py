@@ -34,6 +34,7 @@ def test_it_shows_the_rates_of_a_class_and_with_a_shape_those_in_its_code(capsys
     assert "1 can be moved, 1 cannot; one forward on (2, 3) was watched" in shown
 
 
+@pytest.mark.slow
 def test_it_builds_a_model_of_timm(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("timm")
     assert main(["inventory", "--model", "timm:test_vit"]) == 0

@@ -12,6 +12,8 @@ from adaptive_dropout.cli import main
 from tests.cli.commands import error_of
 from tests.tracking.test_run import recorded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

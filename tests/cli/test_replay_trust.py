@@ -75,6 +75,7 @@ def test_a_class_that_the_user_names_is_replayed(
     monkeypatch.delitem(sys.modules, "mine")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "named", "complaint"),
     [

@@ -12,6 +12,8 @@ from adaptive_dropout.cli import main
 from tests.cli.commands import error_of
 from tests.cli.runs import recorded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

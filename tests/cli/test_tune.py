@@ -20,6 +20,8 @@ from adaptive_dropout.cli.tune.choice import Score, choose
 from adaptive_dropout.cli.tune.trial import Trial
 from tests.cli.commands import CPU, ONE_THREAD, config, error_of
 
+pytestmark = pytest.mark.slow
+
 TINY = [
     *config("data/digits", "dropout/standard", "trainer/quick"),
     *("--data.init_args.n_train", "50", "--model.init_args.network.init_args.hidden", "[8]"),

@@ -17,6 +17,8 @@ import adaptive_dropout as ad
 from adaptive_dropout.conversion import attention
 from adaptive_dropout.rates.attribute import AttentionRate
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 TEXT = {"vocab_size": 30, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 

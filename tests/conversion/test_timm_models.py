@@ -10,6 +10,8 @@ import torch
 import adaptive_dropout as ad
 from tests.conversion.observed import Case, check_every_rate
 
+pytestmark = pytest.mark.slow
+
 timm = pytest.importorskip("timm")
 
 SMALL: dict[str, dict[str, Any]] = {

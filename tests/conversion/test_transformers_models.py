@@ -11,6 +11,8 @@ import torch
 import adaptive_dropout as ad
 from tests.conversion.observed import Case, Count, check_every_rate
 
+pytestmark = pytest.mark.slow
+
 hf = pytest.importorskip("transformers")
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

@@ -21,6 +21,7 @@ from tests.field.parts import BATCH, CLASSES, FEATURES, Plain, mlp, points
 from tests.field.runs import EPOCHS, SIGMAS, Spy, check_clean_loss, check_sane, in_batches, moments, run, signals_of
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings("ignore:this run validates"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),

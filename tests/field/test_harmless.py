@@ -23,6 +23,8 @@ from tests.field import (
 )
 from tests.field.harness import Kind, Measured, Told, differences, run
 
+pytestmark = pytest.mark.slow
+
 PARTS = (
     kinds_collecting, kinds_metrics, kinds_transfer, kinds_state, kinds_optimizing, kinds_batches, kinds_outside
 )  # fmt: skip

@@ -22,6 +22,7 @@ from adaptive_dropout.callbacks import AdaptiveDropout
 from tests.field.parts import BATCH, CLASSES, FEATURES, Plain, mlp, points
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings("ignore:this run validates"),
     pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`"),

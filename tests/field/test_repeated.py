@@ -20,6 +20,8 @@ from adaptive_dropout.callbacks import MultiSampleDropout, RDrop
 from tests.field.harness import Kind, Told, differences, run
 from tests.field.test_harmless import KINDS
 
+pytestmark = pytest.mark.slow
+
 UNROUNDED = ("generators", "records", "files")
 ROUNDED = ("weights", "rows", "metrics", "held", "saved")
 # Weights that a step uses more than once: the gradients of both passes are added in an order with another last bit.

@@ -19,6 +19,7 @@ from adaptive_dropout.callbacks.meters.monitored import Monitored
 from tests.field.parts import CLASSES, FEATURES, Plain, points
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings("ignore:this run validates"),
 ]

@@ -74,6 +74,7 @@ def test_its_gradients_are_those_of_the_weights_that_stay() -> None:
     assert torch.autograd.gradcheck(attend, (q, k, v))
 
 
+@pytest.mark.slow
 def test_compiled_it_is_one_graph_whatever_p_is_and_draws_the_same(short_noise: None) -> None:
     graphs: list[Any] = []
     rate = ad.SettableRate(0.1)
@@ -100,6 +101,7 @@ def fused(monkeypatch: pytest.MonkeyPatch) -> None:
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fused")
 def test_where_it_is_fused_it_is_compiled_in_one_graph_while_its_rate_moves() -> None:
     rate, counter = ad.SettableRate(0.1), CompileCounterWithBackend("aot_eager")
@@ -115,6 +117,7 @@ def test_where_it_is_fused_it_is_compiled_in_one_graph_while_its_rate_moves() ->
     assert len(calls_of_the_operator(counter)) == 1  # a p that is a number may be part of the graph
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fused")
 def test_compiled_code_may_forbid_to_fuse() -> None:
     def attend(*x: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ def inputs(key_heads: int = 4, channels: int = 8, dtype: torch.dtype = torch.flo
     return [torch.randn(2, h, 6, c, dtype=dtype, requires_grad=True) for h, c in shapes]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # opcheck reads it
 @pytest.mark.parametrize("key_heads", [4, 2])
 @pytest.mark.parametrize("mask", [None, TRIL[None, None], torch.randn(1, 4, 6, 6, dtype=torch.float64)])
@@ -41,6 +42,7 @@ def test_it_is_registered_as_compilers_need_it(key_heads: int, mask: Tensor | No
     torch.library.opcheck(differentiable, (*given, *args[3:]), test_utils="test_aot_dispatch_static")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key_heads", [4, 2])
 def test_its_gradients_are_those_of_the_weights_that_stay(key_heads: int) -> None:
     mask = torch.randn(1, 4, 6, 6, dtype=torch.float64, requires_grad=True)

@@ -54,6 +54,7 @@ def test_a_number_and_a_tensor_of_the_same_p_draw_the_same_mask() -> None:
         assert torch.equal(results[0], results[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layer_class", [ad.Dropout, ad.Dropout2d, ad.AlphaDropout, ad.GaussianDropout, ad.ConcreteDropout]
 )

@@ -77,6 +77,7 @@ def test_first_second_and_forward_derivatives_are_right(kl: Callable[[Tensor], T
     assert gradgradcheck(kl, ln_alpha)
 
 
+@pytest.mark.slow
 @every_kl
 def test_the_divergence_works_under_vmap_and_compile(kl: Callable[[Tensor], Tensor]) -> None:
     ln_alpha = -torch.rand(4, 3)

@@ -11,7 +11,7 @@ from adaptive_dropout.functional import bias_relu_dropout
 from tests.noise.cases import KEY, PAIRS, p_shapes
 
 # Of torch itself, the first time that it differentiates forwards.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*is deprecated")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*torch.jit.script.*is deprecated")]
 
 every_noise = pytest.mark.parametrize("name", PAIRS)
 learned = pytest.mark.parametrize("name", [name for name in PAIRS if "mask" not in name])

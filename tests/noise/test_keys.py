@@ -127,6 +127,7 @@ def test_a_cuda_device_s_key_is_a_number_from_the_host_unless_a_graph_is_capture
     assert [generator.offset for generator in generators] == [0, 4]
 
 
+@pytest.mark.slow
 @backends
 @pytest.mark.usefixtures("short_noise")
 def test_all_layers_draw_the_masks_of_eager_code_when_compiled(backend: str) -> None:
