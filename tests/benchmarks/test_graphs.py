@@ -95,6 +95,7 @@ def test_the_task_has_the_layers_and_the_rates_that_were_asked_for(folder: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*many workers")
 @pytest.mark.parametrize("method", ["with", "steered"])
 def test_a_run_learns_and_says_where_its_rates_ended(folder: Path, study: Study, method: str) -> None:
     chosen = next(each for each in study.methods if each.name == method)
