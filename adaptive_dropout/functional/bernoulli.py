@@ -16,7 +16,7 @@ from torch import Tensor
 from adaptive_dropout.functional.inputs import as_given, as_number, as_p, channel_shape, check_input, is_known_zero
 from adaptive_dropout.noise.backend import kernels_for, on_kernels, readable
 from adaptive_dropout.noise.keys import draw_key, draw_plainly
-from adaptive_dropout.noise.mask import SMALL, mask, mask_by_kernel, mask_drawn, mask_small
+from adaptive_dropout.noise.mask import SMALL, SMALL_SHARED, mask, mask_by_kernel, mask_drawn, mask_small
 from adaptive_dropout.noise.philox import LEVELS
 from adaptive_dropout.noise.replica import get_replica
 from adaptive_dropout.noise.settings import (
@@ -84,7 +84,12 @@ def dropout(
     shared = _count_shared(x, p, noise_shape)
     if shared is not None:
         return mask_by_kernel(x, *draw(x, p, number, key=key), inplace, shared)
-    y = (x * _drop(x.new_ones(noise_shape, dtype=work_dtype(x)), p, number, key=key)).to(x.dtype)
+    y = None
+    if number is not None and readable(x) and kernels_for(x) and 0 < math.prod(noise_shape) <= SMALL_SHARED:
+        key = draw_key(x) if key is None else key
+        y = mask_small(x, *_threshold_and_scale(number), key, noise_shape)
+    if y is None:
+        y = (x * _drop(x.new_ones(noise_shape, dtype=work_dtype(x)), p, number, key=key)).to(x.dtype)
     return x.copy_(y) if inplace else y
 
 

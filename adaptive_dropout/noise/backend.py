@@ -158,10 +158,12 @@ def differentiate(
     return tuple(next(found) if needs else None for needs in needed)
 
 
-def run_values(name: str, x: Tensor, key: int, dropped: int, scale: float) -> Tensor | None:
-    """Return the number that the kernel ``name`` writes for each element of a small ``x``; None if it cannot run."""
+def run_values(
+    name: str, shape: tuple[int, ...], dtype: torch.dtype, key: int, dropped: int, scale: float
+) -> Tensor | None:
+    """Return the numbers that the kernel ``name`` writes for few elements of ``dtype``; None if it cannot run."""
     # numpy's array and not torch's: a microsecond less, of fifteen.
-    values = np.empty(x.shape, np.float64 if x.dtype == torch.float64 else np.float32)
+    values = np.empty(shape, np.float64 if dtype == torch.float64 else np.float32)
     flat = values.reshape(-1)
     called = KERNELS["cpu"].call(name, (flat, key, dropped, scale))
     return torch.from_numpy(values) if called else None

@@ -16,9 +16,11 @@ from adaptive_dropout.noise.backend import differentiating, on_kernels, run, run
 from adaptive_dropout.noise.philox import KEYS, LEVELS, halves
 from adaptive_dropout.noise.settings import Key, Settings, as_drawn, as_tensors, without_shifts
 
-__all__ = ["SMALL", "mask", "mask_by_kernel", "mask_drawn", "mask_reference", "mask_small"]
+__all__ = ["SMALL", "SMALL_SHARED", "mask", "mask_by_kernel", "mask_drawn", "mask_reference", "mask_small"]
 
 SMALL = 2048
+SMALL_SHARED = 1 << 15
+"""Elements of a mask that several elements of x share; making it alone is then faster than multiplying ones by it."""
 
 
 def mask(x: Tensor, settings: Settings, key: Key, inplace: bool = False, shared: int = 1) -> Tensor:
@@ -43,12 +45,15 @@ def mask_by_kernel(x: Tensor, settings: Settings, key: Key, inplace: bool = Fals
     return _run(x, settings, key, inplace, shared)
 
 
-def mask_small(x: Tensor, dropped: int, scale: float, key: Key) -> Tensor | None:
-    """Return the same, without shifts, for an ``x`` on the CPU of 1 to `SMALL` elements; None if no kernel can run.
+def mask_small(
+    x: Tensor, dropped: int, scale: float, key: Key, noise_shape: tuple[int, ...] | None = None
+) -> Tensor | None:
+    """Return the same, without shifts, for an ``x`` on the CPU of few elements; None if no kernel can run.
 
-    The multiplication is torch's and saves its factor, which for so few elements is faster than a `Function`.
+    The multiplication is torch's and saves its factor, which for so few elements is faster than a `Function`. A mask of
+    ``noise_shape`` broadcasts over ``x``. It has 1 to `SMALL` elements, or to `SMALL_SHARED` where they are shared.
     """
-    values = run_values("mask_values", x, int(key), dropped, scale)
+    values = run_values("mask_values", noise_shape or x.shape, x.dtype, int(key), dropped, scale)
     if values is None:
         return None
     y = x * values
