@@ -184,7 +184,7 @@ class DropoutRateControl(RateCallback):
         if self.monitored.sign != sign:  # the monitored loss was found to be a score
             self._started_loop.forget()
         state = self._started_loop.decide(signals)
-        log_decision(trainer, self._started_loop.run, state, signals)
+        log_decision(trainer, self._started_loop.last_line, state, signals)
         self._measurement.on_decision(state)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

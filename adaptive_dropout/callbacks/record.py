@@ -56,15 +56,15 @@ def begin_logs(trainer: L.Trainer, run: Run) -> None:
         begin_wandb(logger.experiment, run)
 
 
-def log_decision(trainer: L.Trainer, run: Run, state: State, signals: Mapping[str, float]) -> None:
-    """Log the ``state`` that ``signals`` led to; W&B also gets the line of the decision and a histogram of rates."""
+def log_decision(trainer: L.Trainer, line: str, state: State, signals: Mapping[str, float]) -> None:
+    """Log the ``state`` that ``signals`` led to; W&B also gets the decision's ``line`` and a histogram of rates."""
     # LightningModule.log is refused here; global_step would put the point one to the right of the training step's.
     step = logging_step(trainer)
     numbers = decision_metrics(state, signals, trainer.callback_metrics)
     for logger in trainer.loggers:
         media: dict[str, Any] = {}
         if isinstance(logger, both(WandbLogger)):
-            media = decision_media(state.rates, run.decisions[-1].to_line())
+            media = decision_media(state.rates, line)
         logger.log_metrics(numbers | media, step=step)
 
 

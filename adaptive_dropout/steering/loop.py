@@ -16,6 +16,7 @@ from adaptive_dropout.controllers.base import NO_DECISION, check_controller, upd
 from adaptive_dropout.rates import SettableRate, get_rates, named_rates, set_rates
 from adaptive_dropout.steering.rewinder import Rewinder
 from adaptive_dropout.tracking.decisions import FILE, Decision, DecisionsFile
+from adaptive_dropout.tracking.packed import PackedDecisions
 from adaptive_dropout.tracking.run import Run
 from adaptive_dropout.tracking.shown import shown
 
@@ -29,7 +30,8 @@ class ControlLoop:
     training ends. The loop keeps the best weights, goes back to them when the controller says so, and sets the rates.
     It measures nothing: the caller gives it the signals. The callbacks for Lightning and for transformers use it too.
 
-    ``state`` is the last decision and the memory of the controller, and ``run`` holds all decisions so far.
+    ``state`` is the last decision and the memory of the controller, ``run`` holds all decisions so far, and
+    ``last_line`` is the last one as `record_in` writes it.
 
     >>> from adaptive_dropout import Dropout, PlateauController
     >>> model = nn.Sequential(nn.Linear(4, 4), Dropout(0.3))
@@ -77,7 +79,11 @@ class ControlLoop:
         if not any(rate.found for _, rate in named_rates(model, SettableRate)):
             rates = controller.starting_rates(rates, passes)
         self.state = controller.init(rates)
-        self.run = Run(uuid.uuid4().hex, controller_to_dict(controller), "val_loss", rates, state_to_dict(self.state))
+        self.run = Run(
+            uuid.uuid4().hex, controller_to_dict(controller), "val_loss", rates, state_to_dict(self.state),
+            decisions=PackedDecisions(rates),
+        )  # fmt: skip
+        self.last_line = ""
         self._rewinder: Rewinder | None = None
         if "snapshot" in controller.needs():
             rewound = nn.ModuleList([model, *averages]) if averages else model
@@ -190,16 +196,18 @@ class ControlLoop:
 
     def _write(self, before: State, signals: Mapping[str, float]) -> None:
         now = self.state
+        numbers = {name: v if type(v) in (int, float) else float(v) for name, v in signals.items()}
         decision = Decision(
-            int(signals["step"]), dict(signals), before.rates, now.rates,
+            int(signals["step"]), numbers, before.rates, now.rates,
             now.improved, now.rewind, now.restart, now.reason, **self._for_next_decision,
         )  # fmt: skip
         self._for_next_decision = {}
-        self.run.decisions.append(decision)
+        assert isinstance(self.run.decisions, PackedDecisions)
+        self.last_line = self.run.decisions.append(decision)
         if self._file is None:
             return
         try:
-            self._file.add(decision.to_line())
+            self._file.add(self.last_line)
         except OSError as error:
             self._warn_of_file(error)
             self.close()

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from adaptive_dropout.tracking.lines import check_kinds, check_rates, check_signals, check_step, parse, read_lines
+from adaptive_dropout.tracking.compact import compact, expand
+from adaptive_dropout.tracking.lines import check_kinds, check_signals, check_step, parse, read_lines
 
 __all__ = ["FILE", "Decision", "DecisionsFile"]
 
@@ -53,19 +54,30 @@ class Decision:
         losses = [self.signals.get(name) for name in ("val_loss", "train_loss")]
         return None if None in losses else losses[0] - losses[1]  # type: ignore[operator]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the decision in JSON types; NaN and infinity, which JSON lacks, are text."""
-        signals = {name: v if math.isfinite(v) else str(v) for name, v in self.signals.items()}
-        rare = {name for name in ("controller", "forgot") if not getattr(self, name)}
-        return {name: value for name, value in vars(self).items() if name not in rare} | {"signals": signals}
+    def to_dict(self, known: Mapping[str, float]) -> dict[str, Any]:
+        """Return the decision in JSON types; NaN and infinity, which JSON lacks, are text.
 
-    def to_line(self) -> str:
+        ``before`` is left out where it is what was ``known``, the rates after the decision before, and ``after`` where
+        nothing moved; else they have the form of `compact`.
+        """
+        signals = {name: v if math.isfinite(v) else str(v) for name, v in self.signals.items()}
+        stored = {"before": compact(self.before, known), "after": compact(self.after, self.before)}
+        entries = vars(self) | stored | {"signals": signals}
+        rare = [name for name in ("before", "after", "controller") if entries[name] is None]
+        rare += [] if self.forgot else ["forgot"]
+        return {name: value for name, value in entries.items() if name not in rare}
+
+    def to_line(self, known: Mapping[str, float]) -> str:
         """Return `to_dict` as one line of JSON."""
-        return json.dumps(self.to_dict(), allow_nan=False)
+        return json.dumps(self.to_dict(known), allow_nan=False)
 
     @classmethod
-    def from_dict(cls, entries: Mapping[str, Any]) -> Decision:
-        """Return the decision that `to_dict` stored.
+    def from_dict(cls, entries: Mapping[str, Any], known: Mapping[str, float]) -> Decision:
+        """Return the decision that `to_dict` stored, or an earlier version with all rates by name.
+
+        Args:
+            entries: what was stored.
+            known: the rates after the decision before, or those that the run began with.
 
         Raises:
             TypeError, ValueError, KeyError: ``entries`` is not a decision, or a number in it is out of its range.
@@ -73,10 +85,10 @@ class Decision:
         check_step(entries["step"])
         check_kinds(entries, KINDS)
         check_signals(entries["signals"])
-        for when in ("before", "after"):
-            check_rates(entries[when], when)
         signals = {name: float(v) if isinstance(v, str) else v for name, v in entries["signals"].items()}
-        return cls(**{**entries, "signals": signals})
+        before = expand(entries.get("before"), known, "before")
+        after = expand(entries.get("after"), before, "after")
+        return cls(**{**entries, "signals": signals, "before": before, "after": after})
 
 
 class DecisionsFile:

@@ -13,7 +13,7 @@ from typing import Any
 from adaptive_dropout.checks import check_count, check_p
 from adaptive_dropout.tracking.shown import shown
 
-__all__ = ["check_kinds", "check_rates", "check_signals", "check_step", "parse", "read_lines"]
+__all__ = ["check_kinds", "check_p_of", "check_rates", "check_signals", "check_step", "parse", "read_lines"]
 
 LONGEST = 2**23
 """Characters in a line; a decision on ten thousand layers takes a fifth of it."""
@@ -67,7 +67,12 @@ def check_rates(rates: object, name: str) -> None:
     if not isinstance(rates, Mapping) or not rates:
         raise TypeError(f"{name} has to be a mapping with one rate at least, but got {shown(repr(rates), 80)}")
     for rate, p in rates.items():
-        check_p(_small(p), f"{name}[{shown(repr(rate), 80)}]")
+        check_p_of(p, f"{name}[{shown(repr(rate), 80)}]")
+
+
+def check_p_of(p: object, name: str) -> None:
+    """Raise where ``p`` is not a number in [0, 1]."""
+    check_p(_small(p), name)
 
 
 def check_signals(signals: object) -> None:

@@ -19,6 +19,7 @@ from adaptive_dropout.controllers.base import NO_DECISION, update_safely
 from adaptive_dropout.tracking.decisions import Decision
 from adaptive_dropout.tracking.history import History, Point
 from adaptive_dropout.tracking.lines import check_kinds, check_rates, check_step, parse
+from adaptive_dropout.tracking.packed import PackedDecisions
 
 __all__ = ["Run", "replay"]
 
@@ -38,6 +39,9 @@ class Run:
         state: the controller's state before the first decision, as `state_to_dict` returns it.
         step: optimizer steps done before the record began.
         decisions: all decisions so far.
+
+    ``rates`` at each decision are stored as far as they moved; with all rates, as earlier versions stored them, they
+    are read as well.
     """
 
     id: str
@@ -46,7 +50,7 @@ class Run:
     rates: Mapping[str, float]
     state: Mapping[str, Any]
     step: int = 0
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[Decision] | PackedDecisions = field(default_factory=list)
 
     def header(self) -> dict[str, Any]:
         """Return everything except the decisions, in JSON types."""
@@ -54,7 +58,7 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the run in JSON types."""
-        return self.header() | {"decisions": [decision.to_dict() for decision in self.decisions]}
+        return self.header() | {"decisions": _packed(self.rates, self.decisions).to_list()}
 
     @classmethod
     def from_dict(cls, entries: Mapping[str, Any]) -> Run:
@@ -64,13 +68,16 @@ class Run:
             TypeError, ValueError, KeyError: ``entries`` is not a run, or a number in it is out of its range.
         """
         run = cls._from_header({name: value for name, value in entries.items() if name != "decisions"})
-        for decision in entries["decisions"]:
-            run._append(decision)
+        run.decisions = PackedDecisions.from_list(run.rates, entries["decisions"])
         return run
 
     def lines(self) -> list[str]:
         """Return the header and each decision as one line of JSON."""
-        return [json.dumps(self.header(), allow_nan=False), *(decision.to_line() for decision in self.decisions)]
+        lines, known = [json.dumps(self.header(), allow_nan=False)], self.rates
+        for decision in self.decisions:
+            lines.append(decision.to_line(known))
+            known = decision.after
+        return lines
 
     @classmethod
     def from_lines(cls, lines: Iterable[str]) -> tuple[Run, str | None]:
@@ -112,10 +119,8 @@ class Run:
         return run
 
     def _append(self, entries: Mapping[str, Any]) -> None:
-        decision = Decision.from_dict(entries)
-        if not self.rates.keys() == decision.before.keys() == decision.after.keys():
-            raise ValueError(f"it has other rates than the {len(self.rates)} that the run began with")
-        self.decisions.append(decision)
+        known = self.decisions[-1].after if self.decisions else self.rates
+        self.decisions.append(Decision.from_dict(entries, known))
 
     def best(self) -> Decision | None:
         """Return the first decision with the lowest finite validation loss; ``before`` are the rates of its weights."""
@@ -142,6 +147,15 @@ class Run:
             known = {name: loss for name, loss in losses.items() if abs(loss) < DRAWN}
             history.add(Point(decision.step, decision.after, **known))
         return history
+
+
+def _packed(rates: Mapping[str, float], decisions: Iterable[Decision]) -> PackedDecisions:
+    if isinstance(decisions, PackedDecisions):
+        return decisions
+    packed = PackedDecisions(rates)
+    for decision in decisions:
+        packed.append(decision)
+    return packed
 
 
 def replay(run: Run, controller: Controller) -> list[State]:

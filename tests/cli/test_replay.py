@@ -86,6 +86,6 @@ def test_a_truncated_run_is_replayed_as_far_as_it_goes(capsys: pytest.CaptureFix
     assert main(["replay", "."]) == 0
     out, err = capsys.readouterr()
     assert "decides as the run did, 49 of 49 times" in out
-    assert err.startswith("adaptive-dropout: warning: . is broken in line 51 (Expecting ',' delimiter")
+    assert err.startswith("adaptive-dropout: warning: . is broken in line 51 (Unterminated string")
     assert err.endswith("); the 49 decisions before it were read\n")
     assert err.count("\n") == 1

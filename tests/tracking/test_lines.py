@@ -41,6 +41,11 @@ DECISIONS: dict[str, tuple[dict[str, Any], str]] = {
         {"before": RATES | {"a": None}},
         "before['a'] has to be a number between 0 and 1, but got None",
     ),
+    "one rate above 1": ({"after": 1.5}, "after has to be between 0 and 1, but got 1.5"),
+    "a rate in a list as text": ({"after": [0.1, "a"]}, "after['b.c'] has to be a number between 0 and 1, but got 'a'"),
+    "a list too short": ({"before": [0.1]}, "before has to have 2 rates, but has 1"),
+    "rates as text": ({"after": "no"}, "after has to be a number between 0 and 1, but got 'no'"),
+    "nothing moved, as a mapping": ({"after": {}}, "after has to be a mapping with one rate at least, but got {}"),
     "another rate": ({"after": RATES | {"c": 0.5}}, "it has other rates than the 2 that the run began with"),
     "step before 0": ({"step": -5}, "step has to be at least 0, but got -5"),
     "step as a flag": ({"step": True}, "step has to be a whole number, but got True"),
@@ -85,6 +90,7 @@ def test_a_decision_out_of_range_ends_the_run_before_it(case: str, tmp_path: Pat
 def test_a_checkpoint_is_checked_in_the_same_way() -> None:
     stored = recorded().to_dict()
     assert len(Run.from_dict(stored).decisions) == 200
+    stored["decisions"] = [json.loads(line) for line in recorded().lines()[1:]]
     stored["decisions"][7]["after"] = {"a": 2.0, "b.c": 0.1}
     with pytest.raises(ValueError, match=r"after\['a'\] has to be between 0 and 1, but got 2.0"):
         Run.from_dict(stored)

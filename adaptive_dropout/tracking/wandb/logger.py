@@ -13,6 +13,8 @@ from lightning.pytorch import loggers
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
+from adaptive_dropout.tracking.packed import PackedDecisions
+
 __all__ = ["WandbLogger"]
 
 MODES = ("online", "offline", "shared", "disabled", "dryrun", "run")
@@ -107,8 +109,8 @@ def _rates_in(checkpoint: str) -> dict[str, float]:
         # A resumed run names files that another process wrote: nothing in them may be executed.
         saved = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
         for run in _runs_in(saved.get("callbacks", {})):
-            for decision in run["decisions"][-1:]:
-                rates |= decision["before" if decision["step"] == saved["global_step"] else "after"]
+            for decision in PackedDecisions.from_list(run["rates"], run["decisions"][-1:])[-1:]:
+                rates |= decision.before if decision.step == saved["global_step"] else decision.after
     except Exception as error:  # whatever a foreign file holds, the run goes on
         rank_zero_warn(
             f"{checkpoint} holds more than tensors and plain values, or is not a checkpoint ({type(error).__name__}): "

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from adaptive_dropout.tracking import WandbLogger
+from adaptive_dropout.tracking.packed import PackedDecisions
 from adaptive_dropout.tracking.wandb import logger as wandb_logger
 
 
@@ -95,17 +96,21 @@ def saving(path: Path, **content: Any) -> ModelCheckpoint:
     return saved
 
 
-def decided(step: int) -> dict[str, Any]:
-    run = {"decisions": [{"step": 5, "before": {"a": 0.1}, "after": {"a": 0.2}}]}
+def decided(step: int, packed: bool = True) -> dict[str, Any]:
+    decision = {"step": 5, "signals": {}, "before": {"a": 0.1}, "after": {"a": 0.2}}
+    run: dict[str, Any] = {"rates": {"a": 0.3}, "decisions": [decision]}
+    if packed:
+        run["decisions"] = PackedDecisions.from_list(run["rates"], run["decisions"]).to_list()
     return {"callbacks": {"Control": {"loop": {"run": run}}, "Other": {"decisions": 3}}, "global_step": step}
 
 
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "of an earlier version"])
 @pytest.mark.parametrize(("step", "rates"), [(5, {"a": 0.1}), (8, {"a": 0.2})])
 def test_the_artifact_of_the_best_checkpoint_has_its_score_and_the_rates_it_was_trained_with(
-    step: int, rates: dict[str, float], tmp_path: Path
+    step: int, rates: dict[str, float], packed: bool, tmp_path: Path
 ) -> None:
     logger = WandbLogger(save_dir=str(tmp_path), log_model=True, experiment=Experiment())
-    logger.after_save_checkpoint(saving(tmp_path / "best.ckpt", **decided(step)))
+    logger.after_save_checkpoint(saving(tmp_path / "best.ckpt", **decided(step, packed)))
     assert logger.experiment.artifacts == []
     logger.finalize("success")
     ((artifact, aliases),) = logger.experiment.artifacts
