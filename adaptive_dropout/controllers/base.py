@@ -14,12 +14,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from adaptive_dropout.checks import check_p
 
 __all__ = [
     "NO_DECISION",
+    "BrokenSignalError",
     "Controller",
     "State",
     "check_change",
@@ -27,7 +28,9 @@ __all__ = [
     "check_logits_per_run",
     "check_number",
     "check_state",
+    "has_diverged",
     "read_optional",
+    "read_or",
     "read_signal",
     "update_safely",
 ]
@@ -35,7 +38,23 @@ __all__ = [
 NO_DECISION = "no decision: "
 """How the reason of a state begins where no decision could be made."""
 
+LARGEST = 1e100
+"""Signals beyond it have diverged: sums and products of those within it are finite."""
+
 S = TypeVar("S", bound="State")
+
+
+class BrokenSignalError(ValueError):
+    """A rule read a signal that is NaN, infinite, or so large that it has diverged."""
+
+    def __init__(self, name: str, value: float) -> None:
+        # Pickled errors are made again from what is given here.
+        super().__init__(name, value)
+        self.name, self.value = name, value
+
+    def __str__(self) -> str:
+        finite = "a finite number" if not math.isfinite(self.value) else f"a number of at most {LARGEST}"
+        return f"signal {self.name!r} has to be {finite}, but got {self.value}"
 
 
 @dataclass(frozen=True)
@@ -103,34 +122,31 @@ class Controller(ABC):
 
         Raises:
             KeyError: a signal that the rule needs is missing.
-            ValueError: a signal that the rule reads is NaN or infinite.
+            ValueError: a signal that the rule reads is NaN, infinite or beyond 1e100, or the step is before the last.
+            TypeError: a signal that the rule reads is not a number.
         """
 
 
 def update_safely(controller: Controller, state: State, signals: Mapping[str, float]) -> State:
     """Return the next decision, or ``state`` with the reason why there is none, so that the rates stay.
 
-    There is no decision if a signal that the rule needs is missing, if a training loss is NaN or infinite, or if
-    the validation loss is NaN or infinite and the rule has nothing to go back to.
+    There is no decision if a signal that the rule needs is missing, or if one that it reads is NaN, infinite or beyond
+    1e100: a validation loss if the rule has nothing to go back to, a training loss even if it does not read it.
 
     >>> from adaptive_dropout.controllers import GapController
     >>> controller = GapController()
     >>> update_safely(controller, controller.init({"fc": 0.5}), {"val_loss": 1.0}).reason
     "no decision: no signal named 'train_loss'; there are ['val_loss']"
     """
-    val_loss = signals.get("val_loss", 0.0)
-    losses = {name: signals[name] for name in ("train_loss", "clean_loss") if name in signals}
-    broken = [f"{name} is {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
-    if broken and math.isfinite(val_loss):
-        return _stay(state, ", ".join(broken))
+    diverged = [name for name in ("train_loss", "clean_loss") if has_diverged(signals, name)]
+    if diverged and not has_diverged(signals, "val_loss"):
+        return _stay(state, ", ".join(f"{name} is {_as_float(signals, name)}" for name in diverged))
     try:
         return controller.update(state, signals)
     except KeyError as error:
         return _stay(state, str(error.args[0]))
-    except ValueError:
-        if math.isfinite(val_loss):
-            raise
-        return _stay(state, f"val_loss is {val_loss}")
+    except BrokenSignalError as error:
+        return _stay(state, f"{error.name} is {error.value}")
 
 
 def _stay(state: State, why: str) -> State:
@@ -142,26 +158,44 @@ def read_signal(signals: Mapping[str, float], name: str) -> float:
 
     Raises:
         KeyError: there is no signal of this name.
-        ValueError: it is NaN or infinite.
+        ValueError: it is NaN, infinite or beyond 1e100.
+        TypeError: it is not a number.
 
     >>> read_signal({"val_loss": 0.5}, "val_loss")
     0.5
     """
     if name not in signals:
         raise KeyError(f"no signal named {name!r}; there are {sorted(signals)}")
-    value = float(signals[name])
-    if not math.isfinite(value):
-        raise ValueError(f"signal {name!r} has to be a finite number, but got {value}")
-    return value
+    if has_diverged(signals, name):
+        raise BrokenSignalError(name, _as_float(signals, name))
+    return float(signals[name])
+
+
+def has_diverged(signals: Mapping[str, float], name: str) -> bool:
+    """Return whether the signal called ``name`` is NaN, infinite or beyond 1e100; False if there is none.
+
+    Raises:
+        TypeError: it is not a number.
+    """
+    return name in signals and not abs(_as_float(signals, name)) <= LARGEST
+
+
+def _as_float(signals: Mapping[str, float], name: str) -> float:
+    value = _check_is_number(signals[name], f"signal {name!r}")
+    try:
+        return float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return math.inf if value > 0 else -math.inf
 
 
 def read_optional(signals: Mapping[str, float], name: str) -> float | None:
-    """Return the signal called ``name``, a finite float, or None if there is no signal of this name.
-
-    Raises:
-        ValueError: it is NaN or infinite.
-    """
+    """Return the signal called ``name``, or None if there is no signal of this name; raise as `read_signal` does."""
     return read_signal(signals, name) if name in signals else None
+
+
+def read_or(signals: Mapping[str, float], name: str, default: float) -> float:
+    """Return the signal called ``name``, or ``default`` if there is no signal of this name; raise as `read_signal`."""
+    return read_signal(signals, name) if name in signals else default
 
 
 def check_state(state: State, kind: type[S]) -> S:
@@ -180,12 +214,16 @@ def check_controller(value: object, name: str = "controller") -> Controller:
 
 def check_number(value: object, name: str) -> float:
     """Return ``value`` as a float; TypeError if it is not a number, ValueError if it is NaN or infinite."""
-    if isinstance(value, (str, bytes, bool)) or not hasattr(value, "__float__"):
-        raise TypeError(f"{name} has to be a number, but got {value!r}")
-    number = float(value)
+    number = float(_check_is_number(value, name))
     if not math.isfinite(number):
         raise ValueError(f"{name} has to be a finite number, but got {number}")
     return number
+
+
+def _check_is_number(value: object, name: str) -> Any:
+    if isinstance(value, (str, bytes, bool)) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name} has to be a number, but got {value!r}")
+    return value
 
 
 def check_change(value: object, name: str = "change") -> float:

@@ -94,7 +94,7 @@ class SlopeController(Controller):
         after = SlopeState(before.rates, step=step, val_losses=vals, training_losses=losses, training=training)
         push = 0.0
         if len(vals) == self.window:
-            push = self._push(vals, losses, 1 - step / read_signal(signals, "total_steps"))
+            push = self._push(vals, losses, 1 - step / max(read_signal(signals, "total_steps"), 1.0))
             if vals[-1] <= losses[-1] or has_hardly_learned(min(vals), signals):
                 push = min(push, 0.0)
         if before.step is None or push == 0.0:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from adaptive_dropout.controllers.base import read_optional, read_signal
+from adaptive_dropout.controllers.base import read_optional, read_or, read_signal
 from adaptive_dropout.probability import clip
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
 
 SHORTEST_STALL = 5
 """How many validations without a new best are a stall while the best weights are young."""
+
+LONGEST = 60  # doublings: more than any run has steps, and 2.0**1024 is an error
 
 
 def steps_until_stalled(age: float, interval: float, fruitless: int, left: float) -> float:
@@ -41,7 +43,7 @@ def steps_until_stalled(age: float, interval: float, fruitless: int, left: float
     [200.0, 1000.0, 100]
     """
     least = SHORTEST_STALL * interval
-    return max(least, min(max(least, age / 2) * 2.0**fruitless, left / 3))
+    return max(least, min(max(least, age / 2) * 2.0 ** min(fruitless, LONGEST), left / 3))
 
 
 def overfits(last_val_loss: float, signals: Mapping[str, float]) -> bool:
@@ -61,11 +63,11 @@ def overfits(last_val_loss: float, signals: Mapping[str, float]) -> bool:
     train_loss = read_optional(signals, "train_loss")
     if train_loss is not None and train_loss > reference:
         return False
-    went_on = signals.get("clean_drop_z", 0.0) > 2
+    went_on = read_or(signals, "clean_drop_z", 0.0) > 2
     # 100 digits in one batch have no standard error: without this sign rewinds only lower, and the best validation loss
     # is .053 (.016) higher in seven runs.
     little_left = train_loss is not None and reference > 0 and train_loss < reference / 2
-    return signals.get("gap_z", math.inf) > 2 and (went_on or little_left)
+    return read_or(signals, "gap_z", math.inf) > 2 and (went_on or little_left)
 
 
 def logits_to_raise(recent: Sequence[float], best: float, signals: Mapping[str, float]) -> float:
@@ -83,7 +85,7 @@ def logits_to_raise(recent: Sequence[float], best: float, signals: Mapping[str, 
     >>> logits_to_raise([0.7, 0.8], best=0.5, signals={"trivial_loss": 3.0})
     1.0
     """
-    gained = signals.get("trivial_loss", best) - best
+    gained = read_or(signals, "trivial_loss", best) - best
     if gained <= 0:
         return 1.0
     lost = sum(recent) / len(recent) - best
@@ -95,7 +97,7 @@ def has_hardly_learned(val_loss: float, signals: Mapping[str, float]) -> bool:
 
     Until then every comparison of training with validation is noise.
     """
-    trivial = signals.get("trivial_loss", 0.0)
+    trivial = read_or(signals, "trivial_loss", 0.0)
     return trivial > 0 and val_loss >= 0.95 * trivial
 
 
@@ -110,9 +112,9 @@ def training_offset(signals: Mapping[str, float]) -> float:
     >>> training_offset({"val_loss": 0.5, "clean_loss": 1.5, "gap_z": -10.0})
     1.0
     """
-    if signals.get("gap_z", 0.0) >= -2 or "clean_loss" not in signals:
+    if read_or(signals, "gap_z", 0.0) >= -2 or "clean_loss" not in signals:
         return 0.0
-    return signals["clean_loss"] - signals["val_loss"]
+    return read_signal(signals, "clean_loss") - read_signal(signals, "val_loss")
 
 
 def without_offset(signals: Mapping[str, float], offset: float) -> dict[str, float]:

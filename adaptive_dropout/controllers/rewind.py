@@ -14,7 +14,9 @@ from adaptive_dropout.controllers.base import (
     State,
     check_controller,
     check_state,
+    has_diverged,
     read_optional,
+    read_or,
     read_signal,
 )
 from adaptive_dropout.controllers.chain import Chain
@@ -120,7 +122,7 @@ class RewindController(Controller):
         """Return one decision: a new best, a rewind, a restart, or a move of the inner rule."""
         before = check_state(state, RewindState)
         step = int(read_signal(signals, "step"))
-        if before.best is not None and not math.isfinite(signals.get("val_loss", 0.0)):
+        if before.best is not None and has_diverged(signals, "val_loss"):
             return self._rewind_diverged(before, step)
         val_loss = read_signal(signals, "val_loss")
         harder = max(before.harder, training_offset(signals))
@@ -157,7 +159,7 @@ class RewindController(Controller):
     def _is_swamped(seen: RewindState, signals: Mapping[str, float], val_loss: float) -> bool:
         best = val_loss if seen.best is None else min(seen.best, val_loss)
         train_loss = read_optional(signals, "train_loss")
-        if train_loss is None or train_loss <= 1.1 * signals.get("trivial_loss", float("inf")):
+        if train_loss is None or train_loss <= 1.1 * read_or(signals, "trivial_loss", math.inf):
             return False
         return has_hardly_learned(best, signals) and seen.validations >= 2 and seen.restarts < RESTARTS
 
