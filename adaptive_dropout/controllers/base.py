@@ -82,7 +82,10 @@ class State:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        checked = {name: check_p(p, f"rates[{name!r}]") for name, p in self.rates.items()}
+        checked = dict(self.rates)
+        # Rules make several states a decision, and naming a thousand rates in words takes a millisecond.
+        if not all(type(p) is float and 0.0 <= p <= 1.0 for p in checked.values()):
+            checked = {name: check_p(p, f"rates[{name!r}]") for name, p in checked.items()}
         object.__setattr__(self, "rates", checked)
 
 

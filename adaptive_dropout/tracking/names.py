@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Container, Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 from adaptive_dropout.controllers import State
 
@@ -42,7 +44,7 @@ TABLE = "dropout_decisions"
 FIGURE = "dropout_rates"
 
 
-def rate_keys(names: Iterable[str]) -> dict[str, str]:
+def rate_keys(names: Iterable[str]) -> Mapping[str, str]:
     """Return ``{rate name: metric name}``, such as ``{"encoder.dropout1": "dropout/encoder_dropout1"}``.
 
     Dots become underscores: W&B sorts and filters only names of letters, digits, underscores and slashes. If two rates
@@ -76,19 +78,26 @@ def decision_metrics(state: State, signals: Mapping[str, float], logged: Contain
     return metrics
 
 
-def metric_keys(prefix: str, names: Iterable[str]) -> dict[str, str]:
+def metric_keys(prefix: str, names: Iterable[str]) -> Mapping[str, str]:
     """Return ``{name: "<prefix>/<name>"}`` with all but letters, digits, underscores and slashes replaced.
 
     Of a longer name the first `LONGEST` characters are kept.
     """
+    return _metric_keys(prefix, tuple(names))
+
+
+@lru_cache(maxsize=16)  # the same at every decision: for a thousand layers they take longer than the decision
+def _metric_keys(prefix: str, names: tuple[str, ...]) -> Mapping[str, str]:
     keys: dict[str, str] = {}
-    for name in names:
+    taken: set[str] = set()
+    for name in dict.fromkeys(names):
         plain = "".join(c if c.isascii() and (c.isalnum() or c in "_/") else "_" for c in name[:LONGEST])
         key, number = f"{prefix}/{plain}", 2
-        while key in keys.values():
+        while key in taken:
             key, number = f"{prefix}/{plain}_{number}", number + 1
         keys[name] = key
-    return keys
+        taken.add(key)
+    return MappingProxyType(keys)
 
 
 def _numbers(part: object, path: str = "") -> Iterable[tuple[str, float]]:
