@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as L
@@ -70,7 +71,10 @@ def log_decision(trainer: L.Trainer, line: str, state: State, signals: Mapping[s
 
 def finish_logs(trainer: L.Trainer, run: Run, cost_ratio: float) -> None:
     """Give W&B the summary, the table and the figure of the run so far."""
-    for logger in _wandb_loggers(trainer) if trainer.is_global_zero else []:
+    loggers = _wandb_loggers(trainer) if trainer.is_global_zero else []
+    if loggers:
+        run = replace(run, decisions=list(run.decisions))  # unpacked once
+    for logger in loggers:
         from adaptive_dropout.plots import run_figure
 
         figure = run_figure(run.history(), rewinds=run.rewinds(), restarts=run.restarts())

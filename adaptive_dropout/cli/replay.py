@@ -19,8 +19,11 @@ from adaptive_dropout.controllers import Controller, State, controller_from_dict
 from adaptive_dropout.controllers.serialization import public_controllers
 from adaptive_dropout.plots import run_figure
 from adaptive_dropout.tracking import History, Point, Run, read_run, replay as replayed
+from adaptive_dropout.tracking.telling import telling
 
 __all__ = ["replay"]
+
+ROWS = 2000  # of decisions
 
 
 def replay(arguments: Sequence[str]) -> None:
@@ -81,7 +84,10 @@ def _table(run: Run, states: Sequence[State], name: str) -> Table:
     for column in ("validation", "training", "run", name):
         table.add_column(column, justify="right")
     table.add_column(f"reason of {name}")
-    for decision, state in zip(run.decisions, states[1:], strict=True):
+    shown = telling(run.decisions, ROWS)
+    if len(shown) < len(run.decisions):
+        table.caption = f"{len(shown)} of {len(run.decisions)} decisions"
+    for decision, state in ((run.decisions[place], states[place + 1]) for place in shown):
         losses = (_loss(decision.signals[n]) if n in decision.signals else "" for n in ("val_loss", "train_loss"))
         rates = (f"{_mean(rates):.3f}" for rates in (decision.after, state.rates))
         table.add_row(*cells(str(decision.step), *losses, *rates, state.reason))

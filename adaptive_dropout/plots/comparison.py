@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from adaptive_dropout.plots.look import LEGIBLE, SIZE, finish, legend_below, looks, plain, steps_axis, zoom
 from adaptive_dropout.plots.losses import best_validation
 from adaptive_dropout.plots.rates import mean_rates
+from adaptive_dropout.plots.thinned import thinned
 from adaptive_dropout.tracking import History
 
 __all__ = ["comparison_figure"]
@@ -33,9 +34,9 @@ def comparison_figure(histories: Mapping[str, History], title: str = "") -> Figu
     bests = []
     for number, ((name, history), look) in enumerate(zip(histories.items(), looks(), strict=False)):
         label = {"label": plain(name)} if number < LEGIBLE else {}
-        rates.step(*zip(*mean_rates(history), strict=True), where="post", **look, **label)
+        rates.step(*zip(*thinned(mean_rates(history)), strict=True), where="post", **look, **label)
         if validations := [(step, loss) for step, _, loss in history.losses()]:
-            losses.plot(*zip(*validations, strict=True), **look)
+            losses.plot(*zip(*thinned(validations), strict=True), **look)
         if best := best_validation(history):
             losses.plot(*best, "o", color=look["color"])
             bests.append(best[1])

@@ -35,6 +35,9 @@ SIZE = (5.6, 3.4)
 LEGIBLE = 12
 """Entries that a legend can hold."""
 
+MARKS = 200
+"""Upright lines that can be told apart."""
+
 
 def looks() -> Iterator[dict[str, Any]]:
     """Yield a colour and a line style for each line, without end.
@@ -60,12 +63,19 @@ def plain(name: str, longest: int = 32) -> str:
 def mark_returns(axes: Axes, rewinds: Sequence[int], restarts: Sequence[int]) -> None:
     """Draw a dotted line where the best weights came back, a dashed one where the initial ones did.
 
-    The first of each has a label for the legend.
+    The first of each has a label for the legend, with the number of all. Of lines on top of each other one is drawn.
     """
     for name, steps, pattern in (("rewind", rewinds, (1, 2)), ("restart", restarts, (6, 2))):
-        for number, step in enumerate(steps):
+        for number, step in enumerate(_apart(steps)):
             label = f"{name} ({len(steps)})" if number == 0 else None
             axes.axvline(step, color="0.35", linestyle=(0, pattern), linewidth=1.1, zorder=1, label=label)
+
+
+def _apart(steps: Sequence[int]) -> Sequence[int]:
+    if len(steps) <= MARKS:
+        return steps
+    first, width = min(steps), max(steps) - min(steps) + 1
+    return list({(step - first) * MARKS // width: step for step in steps}.values())
 
 
 def steps_axis(axes: Axes) -> None:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adaptive_dropout.plots.look import COLOURS, SIZE, finish, legend_below, mark_returns, plain, steps_axis, zoom
+from adaptive_dropout.plots.thinned import thinned
 from adaptive_dropout.tracking import History
 
 __all__ = ["best_validation", "draw_gap", "draw_losses", "losses_figure"]
@@ -43,8 +44,9 @@ def draw_losses(axes: Axes, history: History, rewinds: Sequence[int] = (), resta
     """Draw both losses into ``axes``, the best validation marked."""
     mark_returns(axes, rewinds, restarts)
     if train := [(step, loss) for step, loss, _ in history.losses() if loss is not None]:
-        axes.plot(*zip(*train, strict=True), "--", color=COLOURS[1], label="training, dropout on")
-    axes.plot(*zip(*[(step, loss) for step, _, loss in history.losses()], strict=True), color=COLOURS[0])
+        axes.plot(*zip(*thinned(train), strict=True), "--", color=COLOURS[1], label="training, dropout on")
+    val = [(step, loss) for step, _, loss in history.losses()]
+    axes.plot(*zip(*thinned(val), strict=True), color=COLOURS[0])
     axes.lines[-1].set_label("validation")
     best = best_validation(history)
     if best:
@@ -59,7 +61,7 @@ def draw_gap(axes: Axes, history: History, rewinds: Sequence[int] = (), restarts
     """Draw validation loss - training loss into ``axes``."""
     points = [(step, val - train) for step, train, val in history.losses() if train is not None]
     if points:
-        axes.plot(*zip(*points, strict=True), color=COLOURS[2])
+        axes.plot(*zip(*thinned(points), strict=True), color=COLOURS[2])
     axes.axhline(0, color="0.6", linewidth=0.8)
     mark_returns(axes, rewinds, restarts)
     axes.set(ylabel="gap")

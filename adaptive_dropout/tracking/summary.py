@@ -9,9 +9,11 @@ from adaptive_dropout.tracking.decisions import Decision
 from adaptive_dropout.tracking.names import RATE, SUMMARY, metric_keys
 from adaptive_dropout.tracking.run import Run
 from adaptive_dropout.tracking.shown import shown
+from adaptive_dropout.tracking.telling import telling
 
 __all__ = ["decisions_table", "run_summary"]
 
+ROWS, RATES = 10_000, 100  # of the table
 FLAGS = ("improved", "rewind", "restart")
 
 
@@ -40,18 +42,28 @@ def run_summary(run: Run, cost_ratio: float) -> dict[str, float]:
 
 
 def decisions_table(run: Run) -> tuple[list[str], list[list[Any]]]:
-    """Return columns and rows: step, reason, flags and gap, the signals by name, each rate before and after."""
+    """Return columns and rows: step, reason, flags and gap, the signals by name, each rate before and after.
+
+    Of more than a hundred rates there are the lowest and the highest, and of more than ten thousand decisions those
+    that `telling` chooses: W&B shows no more rows.
+    """
     fixed = ["step", "reason", *FLAGS, "gap"]
-    names = {name for decision in run.decisions for name in decision.signals} - {*fixed, RATE}
+    decisions = [run.decisions[place] for place in telling(run.decisions, ROWS)]
+    names = {name for decision in decisions for name in decision.signals} - {*fixed, RATE}
     signals = sorted(name for name in names if not name.startswith(f"{RATE}/"))  # the rates have columns of their own
-    columns = [*fixed, *signals, *(f"{when}/{name}" for name in run.rates for when in ("before", "after"))]
+    rates = list(run.rates) if len(run.rates) <= RATES else ["lowest", "highest"]
+    columns = [*fixed, *signals, *(f"{when}/{name}" for name in rates for when in ("before", "after"))]
     columns = [shown(column) for column in columns]
-    return columns, [_row(decision, signals, list(run.rates)) for decision in run.decisions]
+    return columns, [_row(decision, signals, list(run.rates)) for decision in decisions]
 
 
 def _row(decision: Decision, signals: list[str], names: list[str]) -> list[Any]:
     flags = [getattr(decision, flag) for flag in FLAGS]
-    rates = [rates[name] for name in names for rates in (decision.before, decision.after)]
+    moved = (decision.before, decision.after)
+    if len(names) <= RATES:
+        rates = [rates[name] for name in names for rates in moved]
+    else:
+        rates = [end(rates.values()) for end in (min, max) for rates in moved]
     return [
         decision.step, shown(decision.reason), *flags, decision.gap,
         *(decision.signals.get(name) for name in signals), *rates,

@@ -15,6 +15,7 @@ import pytest
 from adaptive_dropout.tracking import Decision, Run, replay
 from adaptive_dropout.tracking.compact import compact, expand
 from adaptive_dropout.tracking.packed import BLOCK, PackedDecisions
+from adaptive_dropout.tracking.summary import decisions_table
 from tests.tracking.test_run import CONTROLLER, recorded
 
 NAMES = [f"blocks.{number}.attention.dropout" for number in range(1000)]
@@ -133,3 +134,10 @@ def bomb() -> str:
 def test_what_is_no_block_of_decisions_is_refused(part: Any, said: str) -> None:
     with pytest.raises((ValueError, TypeError), match=said):
         PackedDecisions.from_list({"a": 0.1, "b": 0.1}, [part])
+
+
+def test_the_table_of_a_deep_run_has_the_ends_of_the_rates() -> None:
+    columns, rows = decisions_table(deep(3, 1000))
+    assert columns[-4:] == ["before/lowest", "after/lowest", "before/highest", "after/highest"]
+    after = deep(3, 1000).decisions[2].after.values()
+    assert (rows[2][-3], rows[2][-1]) == (min(after), max(after))

@@ -38,9 +38,9 @@ def table(
     With ``links`` the name of each row leads to the part of the page that is called so.
     """
     top = "".join(f'<th scope="col">{escaped(cell)}</th>' for cell in head)
-    body = ""
+    body, standing_out = "", set(marked)
     for place, (name, *cells) in enumerate(rows):
-        kind = ' class="marked"' if place in marked else ""
+        kind = ' class="marked"' if place in standing_out else ""
         title = f'<a href="#{links[place]}">{escaped(name)}</a>' if links else escaped(name)
         body += f'<tr{kind}><th scope="row">{title}</th>' + "".join(f"<td>{escaped(c)}</td>" for c in cells) + "</tr>"
     return f'<div class="box" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,34 +45,34 @@ class Reported:
             config, notes = {}, [*notes, f"{file} cannot be read: the model and the data are not known"]
         return cls(name, run, config, tuple(notes))
 
-    @property
+    @cached_property
     def history(self) -> History:
         """The rates and losses."""
         return self.run.history()
 
-    @property
+    @cached_property
     def rewinds(self) -> list[int]:
         """The steps where the best weights came back."""
         return self.run.rewinds()
 
-    @property
+    @cached_property
     def restarts(self) -> list[int]:
         """The steps where the initial weights came back."""
         return self.run.restarts()
 
-    @property
+    @cached_property
     def best(self) -> tuple[int, float] | None:
         """The step and the loss of the best validation; None before the first."""
         found = self.run.best()
         return None if found is None else (found.step, found.signals["val_loss"])
 
-    @property
+    @cached_property
     def best_rates(self) -> dict[str, float]:
         """The rates that the weights of the best validation had been trained with; none before the first."""
         found = self.run.best()
         return {} if found is None else dict(found.before)
 
-    @property
+    @cached_property
     def fixed(self) -> bool:
         """Whether the rates never moved, as in a grid search."""
         return all(decision.after == self.run.rates for decision in self.run.decisions)

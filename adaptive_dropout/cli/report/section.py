@@ -9,8 +9,12 @@ from adaptive_dropout.cli.report.reported import Reported
 from adaptive_dropout.plots import heat_map_figure, losses_figure, rates_figure
 from adaptive_dropout.plots.look import LEGIBLE
 from adaptive_dropout.tracking import Decision
+from adaptive_dropout.tracking.telling import telling
 
 __all__ = ["section"]
+
+ROWS = 2000  # of decisions; more are a long way to scroll
+LISTED = 50  # steps of rewinds
 
 
 def section(reported: Reported, anchor: str) -> str:
@@ -28,7 +32,8 @@ def _summary(reported: Reported) -> dict[str, str]:
     ends = f"{spread(run.rates)} at the start, {spread(run.final_rates())} at the end"
     values["rates"] = ends if best is None else f"{spread(reported.best_rates)} at the best validation, {ends}"
     for name, back in (("rewinds", reported.rewinds), ("restarts", reported.restarts)):
-        where = f" (at steps {', '.join(map(str, back))})" if back else ""
+        more = f", ... and {len(back) - LISTED} more" if len(back) > LISTED else ""
+        where = f" (at steps {', '.join(map(str, back[:LISTED]))}{more})" if back else ""
         values[name] = f"{len(back)}{where}"
     return values | {"length": count}
 
@@ -72,8 +77,10 @@ def _decisions(reported: Reported) -> str:
     if not decisions:
         return paragraph("None: the run ended before its first validation.")
     head = ["step", "validation", "training", "gap", "rates", "", "reason"]
-    marked = [place for place, decision in enumerate(decisions) if decision.rewind or decision.restart]
-    return table(head, map(_row, decisions), marked)
+    shown = [decisions[place] for place in telling(decisions, ROWS)]
+    marked = [place for place, decision in enumerate(shown) if decision.rewind or decision.restart]
+    note = f"{len(shown)} of {len(decisions)} decisions: rewinds and restarts, and the others evenly."
+    return (paragraph(note, "note") if len(shown) < len(decisions) else "") + table(head, map(_row, shown), marked)
 
 
 def _row(decision: Decision) -> tuple[str, ...]:

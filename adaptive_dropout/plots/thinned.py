@@ -1,0 +1,42 @@
+"""Lines of a hundred thousand points, drawn with those that can be told apart: no peak and no end is lost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+__all__ = ["kept_places", "thinned"]
+
+MOST = 1600
+"""Points of a line: four for each of 400 columns."""
+
+BY_COLUMN = 4  # the first, the lowest, the highest and the last
+
+
+def thinned(points: Sequence[tuple[int, float]], most: int = MOST) -> list[tuple[int, float]]:
+    """Return at most about ``most`` of ``points``, ``(step, value)`` in order of their steps: see `kept_places`."""
+    return [points[place] for place in kept_places(points, most)]
+
+
+def kept_places(points: Sequence[tuple[int, float]], most: int = MOST) -> list[int]:
+    """Return which of ``points`` to draw: the first, the lowest, the highest and the last of each of equal columns.
+
+    A column with a value that is not finite keeps one, so that the line is broken there.
+
+    >>> kept_places([(step, float(step == 500)) for step in range(1000)], most=8)
+    [0, 499, 500, 999]
+    """
+    if len(points) <= most:
+        return list(range(len(points)))
+    first, width = points[0][0], max(points[-1][0] - points[0][0], 1)
+    columns: dict[int, list[int]] = {}
+    for place, (step, _) in enumerate(points):
+        columns.setdefault((step - first) * (most // BY_COLUMN) // (width + 1), []).append(place)
+    kept: set[int] = set()
+    for places in columns.values():
+        broken = [place for place in places if not math.isfinite(points[place][1])]
+        whole = [place for place in places if math.isfinite(points[place][1])]
+        kept |= {places[0], places[-1], *broken[:1]}
+        if whole:
+            kept |= {end(whole, key=lambda place: points[place][1]) for end in (min, max)}
+    return sorted(kept)
