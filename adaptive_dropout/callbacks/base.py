@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import lightning.pytorch as L
+from torch.nn.parallel import DistributedDataParallel
 
 from adaptive_dropout.callbacks.packages import Callback, callbacks_of
-from adaptive_dropout.rates import Rate, ScheduledRate, named_rates, refresh_rates
+from adaptive_dropout.rates import FixedRate, Rate, ScheduledRate, SettableRate, named_rates, refresh_rates
 
 __all__ = ["RateCallback"]
 
@@ -17,8 +18,9 @@ class RateCallback(Callback):
     """A callback that works on rates of one kind, and raises before training where the model has none.
 
     Averaging or broadcasting the buffers of a model can overwrite the tensor of a rate; it is filled again from its p
-    at the start of each epoch and at the end of fitting. State in a checkpoint is loaded to resume fitting, not
-    to test the best checkpoint, which would cut the record short.
+    at the start of each epoch and at the end of fitting. DDP does not broadcast the rates that the callback sets: they
+    are equal in all processes, and one that validates longer than the others would wait for them. State in a checkpoint
+    is loaded to resume fitting, not to test the best checkpoint, which would cut the record short.
     """
 
     kind: ClassVar[type[Rate]]
@@ -47,6 +49,8 @@ class RateCallback(Callback):
             raise ValueError(
                 f"nothing drives the schedules of {scheduled}; add DropoutRateScheduler() to the callbacks"
             )
+        if self.kind in (SettableRate, ScheduledRate) and isinstance(trainer.strategy.model, DistributedDataParallel):
+            _keep_from_broadcasts(trainer.strategy.model, self.kind)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find the rates again, as layers may have been added, and fill their tensors from their p."""
@@ -56,3 +60,9 @@ class RateCallback(Callback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Fill the rates' tensors from their p."""
         refresh_rates(pl_module)
+
+
+def _keep_from_broadcasts(model: DistributedDataParallel, kind: type[Rate]) -> None:
+    """Have DDP leave out the tensors of these rates, and of fixed ones, when it broadcasts buffers before a forward."""
+    left_out = {id(rate.value) for rate in model.modules() if isinstance(rate, (kind, FixedRate))}
+    model.modules_buffers = [buffer for buffer in model.modules_buffers if id(buffer) not in left_out]

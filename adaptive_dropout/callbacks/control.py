@@ -38,8 +38,12 @@ class DropoutRateControl(RateCallback):
     scale of mixed precision, the loggers and the order of the data go on.
 
     The checkpoint holds the state, the weights to rewind to, and the state of torch's CPU generator. On a CPU a run
-    resumed after a validation goes on as the unbroken one would, if the data that it measures lies in memory. Several
-    processes average the signals that all of them have; one decides, and all carry the decision out.
+    resumed after a validation goes on as the unbroken one would, if the data that it measures lies in memory.
+
+    Several processes average their signals; one decides, and all carry the decision out. Their training losses and
+    the metrics that they logged without ``sync_dist`` count by examples, all other signals equally: metrics that were
+    logged with ``sync_dist=True``, or as metric objects, are already the same everywhere, in the way that Lightning or
+    the metric reduces them. Processes without validation data leave the decision to those that have some.
 
     >>> from adaptive_dropout import PlateauController
     >>> callbacks = [DropoutRateControl(PlateauController(patience=2), monitor="val_loss")]

@@ -49,7 +49,8 @@ class ControlLoop:
         averages: averaged copies of the model that validation measures; a rewind restores them too.
         folder: where snapshots of large models are kept on disk, one folder for each run. None keeps them in memory.
         passes: how often the run shows each training example, if that is known; some rules start accordingly.
-        share: for several processes: returns the first process's state on each of them. All have to call `decide`.
+        share: for several processes: returns the first process's state on each of them. All have to make a loop, to
+            start from the same rates, and to call `decide`.
         warn: is called with one line where no decision can be made, or where a file cannot be written.
 
     Raises:
@@ -78,7 +79,8 @@ class ControlLoop:
             raise ValueError("the model has no settable rate; convert(model) makes its dropout layers adjustable")
         if not any(rate.found for _, rate in named_rates(model, SettableRate)):
             rates = controller.starting_rates(rates, passes)
-        self.state = controller.init(rates)
+        self.state = share(controller.init(rates))
+        rates = dict(self.state.rates)
         self.run = Run(
             uuid.uuid4().hex, controller_to_dict(controller), "val_loss", rates, state_to_dict(self.state),
             decisions=PackedDecisions(rates),

@@ -25,10 +25,11 @@ THE_MODEL = ("functional/", "modules/", "noise/", "networks/", "tasks/", "probab
 """Rooms of the model that is validated, entered by its forward pass."""
 
 BOTH = {
-    "callbacks/control.py", "callbacks/record.py", "callbacks/trainer.py", "callbacks/meters/measurement.py",
+    "callbacks/control.py", "callbacks/record.py", "callbacks/trainer.py", "callbacks/meters/averaging.py",
+    "callbacks/meters/measurement.py",
     "callbacks/meters/monitored.py", "callbacks/meters/train_loss.py", "checks.py", "controllers/base.py",
     "controllers/moves.py", "rates/kinds.py", "rates/model.py", "signals/running_loss.py", "steering/loop.py",
-    "tracking/decisions.py", "tracking/names.py", "transfer.py",
+    "tracking/compact.py", "tracking/decisions.py", "tracking/names.py", "tracking/packed.py", "transfer.py",
 }  # fmt: skip
 CLEAN_LOSS = {
     "callbacks/isolated/copying.py", "callbacks/isolated/guard.py", "callbacks/isolated/silent_trainer.py",

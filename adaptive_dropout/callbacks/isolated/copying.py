@@ -138,7 +138,7 @@ def _detach(module: nn.Module, memo: Memo) -> None:
                 held.pop(name, None)
             held["_compiler_ctx"] = None
     if hasattr(module, "sync_on_compute"):  # a metric: processes do not wait for each other here
-        held["sync_on_compute"] = held["_to_sync"] = False
+        held["sync_on_compute"] = held["_to_sync"] = held["dist_sync_on_step"] = False
     _own_class_lists(module, memo)
     for places in (held, *(held[name] for name in HOOKS if name in held)):
         for name, value in list(places.items()):

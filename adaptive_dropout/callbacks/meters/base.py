@@ -65,6 +65,10 @@ class Meter(ABC):
             known: the signals so far, ``val_loss`` among them.
         """
 
+    def examples(self) -> Mapping[str, float]:
+        """Return how many examples of this process each signal is a mean of, for those that processes weight by it."""
+        return {}
+
     def on_decision(self, state: State) -> None:  # noqa: B027
         """A decision was made and carried out; later measurements are for the next one."""
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 from lightning.pytorch.utilities import rank_zero_warn
 
+from adaptive_dropout.callbacks.meters.averaging import average, count_and_first, examples_of, is_skipped_somewhere
 from adaptive_dropout.callbacks.meters.base import Meter
 from adaptive_dropout.callbacks.meters.batches import RunBatches
 from adaptive_dropout.callbacks.meters.clean_loss import CleanLossMeter
@@ -36,6 +36,11 @@ class Measurement:
     ``monitored`` is the metric that is the validation loss. `DropoutRateControl` calls the hooks, named as Lightning's,
     and `measure` after each validation.
 
+    Several processes measure on their own data. Their training losses, and the validation metrics that Lightning did
+    not reduce itself, are averaged by the number of examples, all other signals equally; standard errors and z-scores
+    of one process stand for all. What was logged with ``sync_dist=True``, or as a metric object, is taken as it is.
+    Processes that logged nothing in a validation contribute their training loss alone.
+
     Args:
         monitored: as the user named it, or yet to be found.
         needs: the measurements that the controller asks for.
@@ -56,7 +61,8 @@ class Measurement:
         self._search = MonitorSearch(monitored)
         self._batches = RunBatches()
         self._measured_at: int | None = None
-        self._warned = False
+        self._skipped = False
+        self._warned: set[str] = set()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin; a checkpoint is loaded by now."""
@@ -64,6 +70,11 @@ class Measurement:
         for meter in self:
             meter.on_train_start(trainer, pl_module, self._batches)
         self._batches.watch(trainer, pl_module)
+        self._skipped = is_skipped_somewhere(trainer, pl_module)
+        if self._skipped:
+            self._warn(
+                "there is no validation data in some process, which validates nothing: the rates stay as they are"
+            )
 
     def find_monitor(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find the monitored metric before the first batch is trained on.
@@ -105,28 +116,39 @@ class Measurement:
     def measure(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, float] | None:
         """Return the signals of the validation that ends; None where it decides nothing.
 
-        That is in the sanity check, outside of ``fit``, without an optimizer step since the last one, or
-        where a process does not log the monitored metric. If ``val_loss`` is not finite, nothing else is measured.
+        That is in the sanity check, outside of ``fit``, without an optimizer step since the last one, or where no
+        process logs the monitored metric. If ``val_loss`` is not finite, nothing else is measured.
         """
-        if trainer.state.fn != "fit":
+        if trainer.state.fn != "fit" or self._skipped:
             return None
         logged = logged_metrics(trainer)
         if trainer.sanity_checking:
             self._search.after_sanity_check(logged)
             return None
-        self._look_for_monitor(trainer, logged)
-        can_decide = self.monitored.found and self.monitored.name in logged
-        if not trainer.strategy.reduce_boolean_decision(can_decide, all=True):
+        missing = self._search.at_validation(trainer, logged)
+        has = self.monitored.found and self.monitored.name in logged
+        having, first = count_and_first(trainer, has)
+        if not having:
+            self._warn(missing)
             return None
-        signals = _average(trainer, _read_metrics(trainer, self.monitored)) | _read_position(trainer)
+        self._agree(trainer, first)
+        if having < trainer.world_size:
+            self._warn(f"{having} of {trainer.world_size} processes log {self.monitored.name!r}, which decide for all")
+        metrics = _read_metrics(trainer, self.monitored) if has else {}
+        signals = average(trainer, metrics, examples_of(trainer, logged), float(has), first)
+        signals |= average(trainer, _read_position(trainer), {})
         if signals["step"] == self._measured_at:
             return None
         self._measured_at = int(signals["step"])
         if not math.isfinite(signals["val_loss"]):
             return signals
         sign = self.monitored.sign
-        signals = _average(trainer, self._ask_meters(trainer, pl_module, signals))
-        # The meters may have found that the monitored loss is a score.
+        asked = self._ask_meters(trainer, pl_module, signals)
+        # The meters may have found that the monitored loss is a score: as the first process has it.
+        found = self.monitored.sign
+        self._agree(trainer, first)
+        weight = float(has and found == self.monitored.sign)
+        signals = average(trainer, asked, self._examples(), weight, first)
         return signals | {"val_loss": signals["val_loss"] * sign * self.monitored.sign}
 
     def on_decision(self, state: State) -> None:
@@ -155,11 +177,18 @@ class Measurement:
     def __iter__(self) -> Iterator[Meter]:
         return iter(self._meters.values())
 
-    def _look_for_monitor(self, trainer: L.Trainer, logged: dict[str, Any]) -> None:
-        missing = self._search.at_validation(trainer, logged)
-        if missing and not self._warned:
-            self._warned = True
-            rank_zero_warn(missing)
+    def _agree(self, trainer: L.Trainer, first: int) -> None:
+        """Take over what the process ``first`` knows of the monitored metric."""
+        if trainer.world_size > 1:
+            self.monitored.load_state_dict(trainer.strategy.broadcast(self.monitored.state_dict(), first))
+
+    def _examples(self) -> dict[str, float]:
+        return {name: examples for meter in self for name, examples in meter.examples().items()}
+
+    def _warn(self, message: str) -> None:
+        if message and message not in self._warned:
+            self._warned.add(message)
+            rank_zero_warn(message)
 
     def _ask_meters(
         self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
@@ -191,15 +220,3 @@ def _read_position(trainer: L.Trainer) -> dict[str, float]:
     position: dict[str, float] = {"step": steps_done(trainer), "epoch": trainer.current_epoch}
     total = known_steps(trainer)
     return position if total is None else position | {"total_steps": total}
-
-
-def _average(trainer: L.Trainer, signals: dict[str, float]) -> dict[str, float]:
-    """Return the mean over the processes of each signal that all of them have; every process has to call it."""
-    if trainer.world_size == 1:
-        return signals
-    names = trainer.strategy.broadcast(list(signals))
-    rows = [[signals.get(name, 0.0) for name in names], [float(name in signals) for name in names]]
-    local = torch.tensor(rows, dtype=torch.float64, device=trainer.strategy.root_device)
-    sums, counts = trainer.strategy.reduce(local, reduce_op="sum").tolist()
-    everywhere = [count == trainer.world_size for count in counts]
-    return {name: total / trainer.world_size for name, total, kept in zip(names, sums, everywhere, strict=True) if kept}

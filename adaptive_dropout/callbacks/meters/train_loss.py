@@ -16,6 +16,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from adaptive_dropout.callbacks.losses import add_batch_loss
 from adaptive_dropout.callbacks.meters.base import Meter
+from adaptive_dropout.callbacks.meters.batches import batch_size
 from adaptive_dropout.callbacks.meters.monitored import Monitored
 from adaptive_dropout.controllers import State
 from adaptive_dropout.signals import RunningLoss
@@ -38,6 +39,12 @@ class TrainLossMeter(Meter):
     def __init__(self, monitored: Monitored) -> None:
         super().__init__(monitored)
         self._running = RunningLoss()
+        self._examples = 0
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
+        """Count the examples, by which the losses of several processes are weighted."""
+        if trainer.world_size > 1:
+            self._examples += batch_size(batch) or 1
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
         """Add the loss of this batch."""
@@ -50,17 +57,23 @@ class TrainLossMeter(Meter):
             return {}
         return {"train_loss": mean} if error is None else {"train_loss": mean, "train_loss_error": error}
 
+    def examples(self) -> dict[str, float]:
+        """Return how many examples the window had so far."""
+        return {"train_loss": float(self._examples), "train_loss_error": float(self._examples)}
+
     def on_decision(self, state: State) -> None:
         """Forget the losses of the last window."""
         self._running.reset()
+        self._examples = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sum so far, for a checkpoint in the middle of an epoch."""
-        return self._running.state_dict()
+        return self._running.state_dict() | {"examples": self._examples}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         self._running.load_state_dict(state)
+        self._examples = state.get("examples", 0)
 
 
 class OwnTrainLoss:
