@@ -11,7 +11,7 @@ from rich.table import Table
 from adaptive_dropout.callbacks import DropoutRateControl, DropoutRateMonitor
 from adaptive_dropout.callbacks.packages import callbacks_of
 from adaptive_dropout.callbacks.trainer import best_checkpoint, log_numbers, run_dir
-from adaptive_dropout.cli.terminal import cells
+from adaptive_dropout.cli.terminal import cells, warn
 from adaptive_dropout.plots import run_figure
 from adaptive_dropout.tracking import History, WandbLogger, names
 from adaptive_dropout.tracking.run import Run
@@ -34,7 +34,8 @@ def show_summary(trainer: L.Trainer, model: L.LightningModule, data: L.Lightning
     history = next((monitor.history for monitor in callbacks_of(trainer, DropoutRateMonitor)), None)
     if history is not None and history.points:
         tables.append(_rates_table(history))
-        places["figure"] = save_figure(trainer, history)
+        if (figure := save_figure(trainer, history)) is not None:
+            places["figure"] = figure
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             places["W&B"] = logger.run_dir
@@ -62,14 +63,19 @@ def evaluate(
     )
 
 
-def save_figure(trainer: L.Trainer, history: History) -> Path:
-    """Write the figure of the run as PNG next to it, and log it to W&B as an image."""
+def save_figure(trainer: L.Trainer, history: History) -> Path | None:
+    """Write the figure of the run as PNG next to it, and log it to W&B as an image; None where it cannot be written."""
     path = run_dir(trainer) / FIGURE
-    path.parent.mkdir(parents=True, exist_ok=True)
     steered = [control.run for control in callbacks_of(trainer, DropoutRateControl)]
     runs = [run for run in steered if run]
     rewinds, restarts = ([step for run in runs for step in find(run)] for find in (Run.rewinds, Run.restarts))
-    run_figure(history, rewinds=rewinds, restarts=restarts).savefig(path, dpi=150)
+    figure = run_figure(history, rewinds=rewinds, restarts=restarts)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=150)
+    except OSError as error:  # a run of a week is not lost for a full disk
+        warn(f"no figure ({error})")
+        return None
     if steered:
         return path  # the control has given W&B its own
     for logger in trainer.loggers:

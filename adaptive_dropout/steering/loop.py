@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from adaptive_dropout.controllers import Controller, State, controller_to_dict, 
 from adaptive_dropout.controllers.base import NO_DECISION, check_controller, update_safely
 from adaptive_dropout.rates import SettableRate, get_rates, named_rates, set_rates
 from adaptive_dropout.steering.rewinder import Rewinder
+from adaptive_dropout.steering.uninterrupted import uninterrupted
 from adaptive_dropout.tracking.decisions import FILE, Decision, DecisionsFile
 from adaptive_dropout.tracking.packed import PackedDecisions
 from adaptive_dropout.tracking.run import Run
@@ -51,7 +53,7 @@ class ControlLoop:
         passes: how often the run shows each training example, if that is known; some rules start accordingly.
         share: for several processes: returns the first process's state on each of them. All have to make a loop, to
             start from the same rates, and to call `decide`.
-        warn: is called with one line where no decision can be made, or where a file cannot be written.
+        warn: is called with one line where no decision can be made, or where a file cannot be written or read.
 
     Raises:
         TypeError: ``controller`` is not a Controller.
@@ -89,7 +91,8 @@ class ControlLoop:
         self._rewinder: Rewinder | None = None
         if "snapshot" in controller.needs():
             rewound = nn.ModuleList([model, *averages]) if averages else model
-            self._rewinder = Rewinder(rewound, optimizers, folder)
+            self._rewinder = Rewinder(rewound, optimizers, folder, warn)
+        self._folder: Path | None = None
         self._file: DecisionsFile | None = None
         self._for_next_decision: dict[str, Any] = {}
         self._warned: set[str] = set()
@@ -98,10 +101,11 @@ class ControlLoop:
     def record_in(self, folder: str | Path) -> None:
         """Write each decision to ``decisions.jsonl`` in ``folder`` as soon as it is made. One process of a run does so.
 
-        A folder that cannot be written to is one warning.
+        A folder that cannot be written to is one warning; `close` tries again. A file that was deleted is written anew.
         """
+        self._folder = Path(folder)
         try:
-            self._file = DecisionsFile(Path(folder), self.run.id, self.run.lines())
+            self._file = self._new_file(self._folder)
         except OSError as error:
             self._warn_of_file(error)
 
@@ -119,18 +123,21 @@ class ControlLoop:
         if "step" not in signals:
             raise KeyError(f"the signals need 'step', the optimizer steps done so far; there are {sorted(signals)}")
         before = self.state
-        self.state = self._share(update_safely(self.controller, before, signals))
+        after = self._share(update_safely(self.controller, before, signals))
+        with uninterrupted():
+            self.state = after
+            self._write(before, signals)
+            if self._rewinder is not None:
+                self._rewinder.follow(self.state)
+            set_rates(self._model, self.state.rates)
         self._warn_if_undecided(signals)
-        self._write(before, signals)
-        if self._rewinder is not None:
-            self._rewinder.follow(self.state)
-        set_rates(self._model, self.state.rates)
         return self.state
 
     def before_step(self) -> None:
         """Restore the weights that the last decision asked for. Call it before the forward pass of each step."""
-        if self._rewinder is not None:
-            self._rewinder.restore()
+        if self._rewinder is not None and self._rewinder.waits:
+            with uninterrupted():
+                self._rewinder.restore()
 
     def finish(self) -> None:
         """Leave the best weights in the model, if the rule kept any, and close the file.
@@ -141,11 +148,16 @@ class ControlLoop:
             if rate.p != self.run.rates[name]:
                 rate.found = True
         if self._rewinder is not None:
-            self._rewinder.finish()
+            with uninterrupted():
+                self._rewinder.finish()
         self.close()
 
     def close(self) -> None:
-        """Close the file of decisions."""
+        """Close the file of decisions. If it could not be written to, all decisions are tried once more."""
+        if self._folder is not None and self._file is None:
+            with suppress(OSError):
+                self._file = self._new_file(self._folder)
+        self._folder = None
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -211,8 +223,22 @@ class ControlLoop:
         try:
             self._file.add(self.last_line)
         except OSError as error:
-            self._warn_of_file(error)
-            self.close()
+            self._file.close()
+            self._file = None
+            self._write_anew(error)
+
+    def _write_anew(self, error: OSError) -> None:
+        try:
+            if not isinstance(error, FileNotFoundError):
+                raise error
+            assert self._folder is not None
+            self._file = self._new_file(self._folder)
+            self._warn(f"{FILE} was deleted, and is written anew in {str(self._folder)!r}")
+        except OSError as reason:
+            self._warn_of_file(reason)
+
+    def _new_file(self, folder: Path) -> DecisionsFile:
+        return DecisionsFile(folder, self.run.id, self.run.lines())
 
     def _warn_if_undecided(self, signals: Mapping[str, float]) -> None:
         reason = self.state.reason

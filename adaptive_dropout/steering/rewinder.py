@@ -6,12 +6,15 @@ measured, whichever metric they are chosen by; they hold the waiting restore too
 
 from __future__ import annotations
 
+import pickle
 import shutil
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import distributed, nn
 from torch.optim import Optimizer
 
 from adaptive_dropout.controllers import State
@@ -25,27 +28,44 @@ COPIES = 3  # on the disk: the initial weights, the best ones, and the next best
 class Rewinder:
     """Keeps the best and the initial weights, buffers and optimizer state of one run, and restores them.
 
-    It takes the initial ones when it is made.
+    It takes the initial ones when it is made. A file that cannot be written or read later, because the disk is full or
+    the folder is gone, is one warning, and training goes on with the weights that there are; of several processes it
+    stops all.
 
     Args:
         model: the module to rewind.
         optimizers: the optimizers that train it.
         folder: keep the snapshots in files there, for large models; None keeps them in memory.
+        warn: is called with one line where a file fails.
 
     Raises:
         OSError: the folder cannot be written to, or the disk has too little room.
     """
 
-    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer], folder: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizers: Sequence[Optimizer],
+        folder: str | Path | None = None,
+        warn: Callable[[str], object] = warnings.warn,
+    ) -> None:
         if folder is not None:
             _check_space(Path(folder), model)
+        self._on_disk = folder is not None
         self._optimizers = optimizers
         self._snapshots = {
             name: Snapshot(model, *optimizers, folder=None if folder is None else Path(folder) / name)
             for name in ("best", "initial")
         }
+        self._warn = warn
+        self._failed: set[str] = set()
         self._waiting: str | None = None
         self._snapshots["initial"].take()
+
+    @property
+    def waits(self) -> bool:
+        """Whether weights wait to be restored."""
+        return self._waiting is not None
 
     @property
     def has_best(self) -> bool:
@@ -55,16 +75,18 @@ class Rewinder:
     def follow(self, state: State) -> None:
         """Keep the weights if ``state`` says that they are the best; note the restore that it asks for."""
         if state.improved:
-            self._snapshots["best"].take()
+            with self._warning("the best weights are not kept"):
+                self._snapshots["best"].take()
         self._waiting = "best" if state.rewind else "initial" if state.restart else None
 
     def restore(self) -> None:
         """Restore the weights that wait, and drop the gradients that were computed with the present ones."""
         if self._waiting is None:
             return
-        self._snapshots[self._waiting].restore()
-        for optimizer in self._optimizers:
-            optimizer.zero_grad()
+        with self._warning(f"the {self._waiting} weights are not restored"):
+            self._snapshots[self._waiting].restore()
+            for optimizer in self._optimizers:
+                optimizer.zero_grad()
         self._waiting = None
 
     def finish(self) -> None:
@@ -75,13 +97,36 @@ class Rewinder:
 
     def state_dict(self) -> dict[str, Any]:
         """Return both snapshots and the waiting restore, so that a resumed run rewinds as the unbroken one would."""
-        return {"due": self._waiting} | {name: snapshot.state_dict() for name, snapshot in self._snapshots.items()}
+        state: dict[str, Any] = {"due": self._waiting}
+        for name, snapshot in self._snapshots.items():
+            state[name] = {}
+            with self._warning(f"a checkpoint lacks the {name} weights"):
+                state[name] = snapshot.state_dict()
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         self._waiting = state["due"]
         for name, snapshot in self._snapshots.items():
             snapshot.load_state_dict(state[name])
+
+    @contextmanager
+    def _warning(self, lost: str) -> Iterator[None]:
+        """Turn the failure of a file into a warning, once for each loss; a snapshot in memory cannot fail so."""
+        try:
+            yield
+        except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+            # Processes of one model have to go back together, or not at all.
+            if not self._on_disk or _is_distributed():
+                raise
+            if lost not in self._failed:
+                self._failed.add(lost)
+                why = str(error).partition("\n")[0]
+                self._warn(f"{lost} ({why}); training goes on without them")
+
+
+def _is_distributed() -> bool:
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def _check_space(folder: Path, model: nn.Module) -> None:

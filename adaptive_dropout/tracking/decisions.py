@@ -8,11 +8,17 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
 
 from adaptive_dropout.tracking.compact import compact, expand
 from adaptive_dropout.tracking.lines import check_kinds, check_signals, check_step, parse, read_lines
@@ -20,6 +26,7 @@ from adaptive_dropout.tracking.lines import check_kinds, check_signals, check_st
 __all__ = ["FILE", "Decision", "DecisionsFile"]
 
 FILE = "decisions.jsonl"
+WAITS = 200  # times 10 ms, for another run that begins in the same folder
 KINDS = {"improved": bool, "rewind": bool, "restart": bool, "reason": str, "forgot": bool, "controller": Mapping}
 
 
@@ -108,36 +115,70 @@ class DecisionsFile:
 
     def __init__(self, folder: Path, run_id: str, lines: Iterable[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / FILE
-        if path.exists() and _id_of(path) != run_id:
-            path.rename(_free(folder))
+        path = self._path = folder / FILE
         # The process may be killed at any time, and never leaves half a file under this name.
-        fresh = folder / f"{FILE}.{os.getpid()}"
-        self._file: TextIO = fresh.open("w", encoding="utf-8")
+        fresh = folder / f"{FILE}.{os.getpid()}.{run_id[:8]}"
+        self._file = fresh.open("wb", buffering=0)
         try:
             self._write(*lines)
-            fresh.replace(path)
+            with _alone_in(folder):
+                if path.exists() and _id_of(path) != run_id:
+                    path.rename(_free(folder))
+                fresh.replace(path)
         except OSError:
             self.close()
-            fresh.unlink(missing_ok=True)
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
             raise
 
     def add(self, line: str) -> None:
         """Append the line of one decision; a process that is killed later does not lose it.
 
         Raises:
-            OSError: the disk is full.
+            FileNotFoundError: the file was deleted.
+            OSError: the disk is full; the file ends with the line before.
         """
+        if os.fstat(self._file.fileno()).st_nlink == 0 and not self._path.exists():
+            raise FileNotFoundError(f"{FILE} was deleted")
         self._write(line)
 
     def close(self) -> None:
-        """Close the file; lines for which a full disk had no room are lost."""
+        """Close the file."""
         with suppress(OSError):
             self._file.close()
 
     def _write(self, *lines: str) -> None:
-        self._file.writelines(f"{line}\n" for line in lines)
-        self._file.flush()
+        left = memoryview("".join(f"{line}\n" for line in lines).encode())
+        whole = self._file.tell()
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            with suppress(OSError):
+                self._file.truncate(whole)  # no half line
+                self._file.seek(whole)
+            raise
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other runs that begin in ``folder`` waiting: each would take the other's file for an old one.
+
+    Where the folder cannot be locked, or a lock is not given back, it goes on without.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        for _ in range(WAITS):
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _id_of(path: Path) -> str | None:

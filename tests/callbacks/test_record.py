@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -136,7 +137,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_warning_and_training_goes_on(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, the disk that is always full")
-def test_a_disk_that_fills_up_is_one_warning_and_training_goes_on(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_is_one_warning_and_with_room_at_the_end_nothing_is_lost(tmp_path: Path) -> None:
     control = DropoutRateControl(CONTROLLER)
 
     class Fill(L.Callback):
@@ -149,9 +150,36 @@ def test_a_disk_that_fills_up_is_one_warning_and_training_goes_on(tmp_path: Path
     with pytest.warns(UserWarning, match=r"No space left on device") as caught:
         fit(Toy(LOSSES), tmp_path, [control, Fill()], max_epochs=5)
     assert len([w for w in caught if "decisions" in str(w.message)]) == 1
-    assert steps(read_run(tmp_path)) == [4, 8]
+    assert steps(read_run(tmp_path)) == [4, 8, 12, 16, 20]
     assert control.state is not None
     assert control.state.rates == {"drop": pytest.approx(0.15)}
+
+
+def test_a_folder_that_vanishes_is_one_warning_and_is_made_again_with_all_decisions(tmp_path: Path) -> None:
+    class Remove(L.Callback):
+        def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            if trainer.current_epoch == 2:
+                shutil.rmtree(tmp_path / "run")
+
+    with pytest.warns(UserWarning, match="decisions.jsonl was deleted, and is written anew in") as caught:
+        fit(Toy(LOSSES), tmp_path / "run", [DropoutRateControl(CONTROLLER), Remove()], max_epochs=5)
+    assert len([w for w in caught if "decisions" in str(w.message)]) == 1
+    assert steps(read_run(tmp_path / "run")) == [4, 8, 12, 16, 20]
+
+
+def test_a_logger_that_fails_is_one_warning_and_training_goes_on(tmp_path: Path) -> None:
+    class Dead(Memory):
+        def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+            if "dropout/drop" in metrics:
+                raise ConnectionError("the service is gone")
+
+    logger, control = Memory(), DropoutRateControl(CONTROLLER)
+    with pytest.warns(
+        UserWarning, match=r"Dead takes no more decisions \(ConnectionError: the service is gone\)"
+    ) as caught:
+        fit(Toy(LOSSES), tmp_path, [control], logger=[Dead(), logger], max_epochs=4)
+    assert len([w for w in caught if "decisions" in str(w.message)]) == 1
+    assert len(logger.series("dropout/drop")) == 4
 
 
 def test_of_several_processes_one_writes(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -81,3 +84,33 @@ def test_two_runs_that_share_a_folder_at_the_same_time_keep_apart(tmp_path: Path
     second.close()
     assert [d.step for d in read_run(tmp_path / "decisions-1.jsonl").decisions] == [10]
     assert [d.step for d in read_run(tmp_path).decisions] == [20]
+
+
+def test_runs_that_begin_in_a_folder_at_the_same_time_each_keep_a_file(tmp_path: Path) -> None:
+    names = [f"{number}-of-many" for number in range(16)]
+    with ThreadPoolExecutor(len(names)) as threads:
+        files = list(threads.map(lambda name: open_file(tmp_path, named(name)), names))
+    for file in files:
+        file.add(recorded().lines()[1])
+        file.close()
+    found = [read_run(file) for file in tmp_path.iterdir()]
+    assert sorted(run.id for run in found) == sorted(names)
+    assert all(len(run.decisions) == 1 for run in found)
+
+
+def test_a_line_that_does_not_fit_leaves_the_lines_before_it_whole(tmp_path: Path) -> None:
+    file = open_file(tmp_path, named("a"))
+    lines = recorded().lines()
+    file.add(lines[1])
+    whole = (tmp_path / "decisions.jsonl").stat().st_size
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (whole + 20, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            file.add(lines[2])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    file.add(lines[2])
+    file.close()
+    assert (tmp_path / "decisions.jsonl").read_text().splitlines()[1:] == lines[1:3]
