@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 __all__ = ["check_count", "check_p"]
 
 
@@ -18,7 +20,10 @@ def check_p(p: object, name: str = "p") -> float:
     """
     if isinstance(p, (str, bytes, bool)) or not hasattr(p, "__float__"):
         raise TypeError(f"{name} has to be a number between 0 and 1, but got {p!r}")
-    value = float(p)
+    try:
+        value = float(p)
+    except OverflowError:  # an integer of more than 308 digits
+        value = math.inf
     if not 0.0 <= value <= 1.0:  # NaN fails this comparison too
         raise ValueError(f"{name} has to be between 0 and 1, but got {value}")
     return value

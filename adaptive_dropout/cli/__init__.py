@@ -12,7 +12,7 @@ numbers in a run or a checkpoint   checked: rates in [0, 1], steps from 0, NaN i
 names and reasons                  control characters and changes of direction are spelled out, long text is cut, markup
                                    is text in terminals, HTML, figures and W&B
 an error that quotes a file        is searched for the names of classes that are loaded already
-``config.yaml`` beside a run       safe YAML of at most 1 MB, in words
+``config.yaml`` beside a run       safe YAML of at most 128 KB, in words
 checkpoints, snapshots             ``weights_only``; the model is the one of the user's configuration
 npz, CSV, text, images             no pickles; an image is one of six formats by its content, never PostScript
 files called like a class          are files; only ``--config`` names configurations

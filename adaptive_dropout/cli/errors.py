@@ -12,6 +12,7 @@ __all__ = ["one_line"]
 
 KEY = re.compile(r'^Parser key "([^"]+)":\s+')
 TRIED = "Does not validate against any of the Union subtypes"
+WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\nOriginal Traceback")
 REFUSED = re.compile(r"[Oo]ption '([\w.]+)'|[Uu]nrecognized arguments: --([\w.]+)")
 
 
@@ -28,6 +29,8 @@ def one_line(error: BaseException) -> str:
             text = text[match.end() :]
         if TRIED not in text:
             break
+    if WORKER.match(text):  # a traceback as text; its last line is the error
+        text = text.rstrip().rpartition("\n")[2].partition(": ")[2]
     text = re.sub(r"<class '([\w.]+)'>", r"\1", " ".join(text.split()))
     where = ".".join(keys) + ": " if keys else ""
     return f"{where}{text or type(error).__name__}{_names_that_exist(text)}"

@@ -184,7 +184,10 @@ def has_diverged(signals: Mapping[str, float], name: str) -> bool:
 
 
 def _as_float(signals: Mapping[str, float], name: str) -> float:
-    value = _check_is_number(signals[name], f"signal {name!r}")
+    return _to_float(_check_is_number(signals[name], f"signal {name!r}"))
+
+
+def _to_float(value: Any) -> float:
     try:
         return float(value)
     except OverflowError:  # an integer of more than 308 digits
@@ -217,7 +220,7 @@ def check_controller(value: object, name: str = "controller") -> Controller:
 
 def check_number(value: object, name: str) -> float:
     """Return ``value`` as a float; TypeError if it is not a number, ValueError if it is NaN or infinite."""
-    number = float(_check_is_number(value, name))
+    number = _to_float(_check_is_number(value, name))
     if not math.isfinite(number):
         raise ValueError(f"{name} has to be a finite number, but got {number}")
     return number

@@ -7,12 +7,13 @@ only if it is one of this library's own.
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from inspect import isabstract
 from typing import Any
 
-from adaptive_dropout.controllers.base import Controller, State
+from adaptive_dropout.controllers.base import LARGEST, Controller, State, check_number
 
 __all__ = ["controller_from_dict", "controller_to_dict", "public_controllers", "state_from_dict", "state_to_dict"]
 
@@ -136,16 +137,43 @@ def _rebuild_state(template: Any, data: Any, path: str) -> Any:
     if is_dataclass(template) and not isinstance(template, type):
         parts = {entry.name: getattr(template, entry.name) for entry in fields(template)}
         _check_keys(parts, data, path)
+        for entry in fields(template):
+            parts[entry.name] = _expected(parts[entry.name], str(entry.type), data[entry.name])
         return type(template)(**{key: _rebuild_state(parts[key], data[key], f"{path}.{key}") for key in parts})
     if isinstance(template, Mapping) and isinstance(data, Mapping):
         if any(is_dataclass(part) for part in template.values()):
             _check_keys(template, data, path)
+        if missing := template.keys() - data.keys():
+            raise KeyError(f"{path} lacks {sorted(missing)}")
         return {key: _rebuild_state(template.get(key), item, f"{path}[{key!r}]") for key, item in data.items()}
     if isinstance(template, tuple) and isinstance(data, (list, tuple)):
         # An empty tuple says nothing about its later entries; a list among them can only have been a tuple.
         parts_of = template if len(template) == len(data) else ((),) * len(data)
         pairs = zip(parts_of, data, strict=True)
         return tuple(_rebuild_state(part, item, f"{path}[{i}]") for i, (part, item) in enumerate(pairs))
+    return _check_leaf(template, data, path)
+
+
+def _expected(template: Any, declared: str, data: Any) -> Any:
+    """Return ``template``, or for "none yet" numbers like those that the field is declared to hold later."""
+    if template is None and data is not None and declared in ("float | None", "int | None"):
+        return 0.0
+    if declared == "tuple[float, ...]":
+        return (0.0,) * (len(data) if isinstance(data, (list, tuple)) else 1)
+    return template
+
+
+def _check_leaf(template: Any, data: Any, path: str) -> Any:
+    """Return ``data`` if it is of the kind of ``template``; "none yet" and empty ones may become anything."""
+    kinds = [kind for kind in (bool, (int, float), str, (list, tuple), Mapping) if isinstance(template, kind)]
+    if (
+        template != ()
+        and kinds
+        and (not isinstance(data, kinds[0]) or (isinstance(data, bool) and kinds[0] is not bool))
+    ):
+        raise TypeError(f"{path} has to be like {reprlib.repr(template)}, but got {reprlib.repr(data)}")
+    if isinstance(data, (int, float)) and not isinstance(data, bool) and not abs(check_number(data, path)) <= LARGEST:
+        raise ValueError(f"{path} has to be at most {LARGEST}, but got {float(data)}")
     return data
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from adaptive_dropout.checks import check_count
 from adaptive_dropout.data.loaders import SeededLoaders
 from adaptive_dropout.data.splits import check_fraction, split_off
 from adaptive_dropout.data.torchvision_sets import torchvision
+from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["ImageFolder"]
 
@@ -50,7 +52,8 @@ class ImageFolder(L.LightningDataModule):
     Raises:
         FileNotFoundError: ``root``, ``train`` or ``val`` is missing or has no class folders.
         ImportError: torchvision is not installed.
-        ValueError: the folders differ in their classes, or a value is out of its range.
+        ValueError: the folders differ in their classes, links in them lead in circles, or a value is out of its range;
+            when it is read, a file is no image.
     """
 
     in_channels = 3
@@ -122,14 +125,38 @@ class ImageFolder(L.LightningDataModule):
         scaled = [*square, v2.ToDtype(torch.float32, scale=True)]
         augmented = scaled if transform is None else [*scaled, transform]
         steps = v2.Compose([*augmented, v2.Normalize(_MEAN, _STD)])
+        _check_links(self.root / name)
         return torchvision("datasets").ImageFolder(self.root / name, transform=steps, loader=_open)
 
 
 def _open(path: str) -> Any:
     from PIL import Image
 
-    with Image.open(path, formats=_FORMATS) as image:
-        return image.convert("RGB")
+    if not Path(path).is_file():  # opening a pipe would wait for ever
+        raise ValueError(f"{path!r} is no file; an image is needed, or nothing")
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return image.convert("RGB")
+    except Exception as error:  # Pillow's readers raise anything from OSError to SyntaxError
+        reason = shown(str(error).split("\n")[0] or type(error).__name__)
+        raise ValueError(f"{path!r} is no readable image ({reason}); delete it, or put a whole one there") from None
+
+
+def _check_links(folder: Path) -> None:
+    """Raise where the folders of a class lead into one of them again: torchvision follows links, there for ever."""
+    for entry in folder.iterdir():
+        if entry.is_symlink() and not os.path.exists(entry):
+            raise ValueError(f"{str(entry)!r} is a link to nothing; delete it")
+        seen: set[str] = set()
+        waiting = [str(entry)] if entry.is_dir() else []
+        while waiting:
+            place = waiting.pop()
+            real = os.path.realpath(place)
+            if real in seen:
+                raise ValueError(f"{place!r} leads to a folder that its class has already; delete the link")
+            seen.add(real)
+            with os.scandir(place) as parts:
+                waiting += [part.path for part in parts if os.path.isdir(part.path)]
 
 
 def _same_classes(root: Path) -> list[str]:

@@ -7,7 +7,7 @@ of a run would depend on how often it validates.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from adaptive_dropout.checks import check_count
+from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["Draws", "SeededLoaders", "silence", "unsilence"]
 
@@ -70,7 +71,20 @@ class SeededLoaders:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue with the training orders that follow ``state``."""
-        self._order.set_state(state["order"].cpu())
+        continue_order(self._order, state, "order")
+
+
+def continue_order(generator: torch.Generator, state: Mapping[str, Tensor], name: str) -> None:
+    """Set ``generator`` to the state that a checkpoint holds as ``name``.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    try:
+        generator.set_state(state[name].cpu())
+    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        why = shown(f"{type(error).__name__}: {error}".partition("\n")[0])
+        raise ValueError(f"the checkpoint holds no training order to go on with ({why})") from error
 
 
 class Draws(Sampler[int]):

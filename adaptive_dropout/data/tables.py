@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import csv
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
+
+from adaptive_dropout.data.archives import read_arrays
+from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["Table", "read_table"]
 
+LARGEST = 1e100
+"""Beyond it a number has no variance."""
+
+LAST_CLASS = 2**53  # up to here each integer is a float of its own
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -50,19 +54,11 @@ def read_table(path: Path, target: str | None = None) -> Table:
 
 
 def _read_npz(path: Path, target: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    try:
-        # np.load on the path itself would leave the file open when it is corrupt.
-        with path.open("rb") as file:
-            arrays = np.load(file, allow_pickle=False)
-            if not isinstance(arrays, NpzFile):
-                raise ValueError("it holds a single array without a name")
-            found = arrays.files
-            x, y = (arrays[name] if name in found else None for name in ("x", target))
-    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).split("\n")[0]
-        raise ValueError(f"{path}: not a readable .npz file ({reason}); numpy.savez writes one") from None
+    (x, y), found = read_arrays(path, ("x", target))
     if x is None or y is None:
-        raise ValueError(f"{path}: arrays named 'x' and {target!r} are needed, but it holds {sorted(found)}")
+        raise ValueError(
+            f"{path}: arrays named 'x' and {target!r} are needed, but it holds {shown(str(sorted(found)))}"
+        )
     for name, array in (("x", x), (target, y)):
         if array.dtype.kind not in "biuf" or array.ndim == 0:
             raise ValueError(f"{path}: {name!r} has to be an array of numbers, but is {array.dtype} {array.shape}")
@@ -73,11 +69,17 @@ def _read_text(path: Path, target: str | None) -> tuple[NDArray[Any], NDArray[An
     header, rows = _lines(path)
     name = target if target is not None else ("target" if "target" in header else header[-1])
     if name not in header or len(header) < 2:
-        raise ValueError(f"{path}: a column {name!r} and one more are needed, but the header is {header}")
+        raise ValueError(
+            f"{path}: a column {shown(repr(name))} and one more are needed, but the header is {shown(str(header))}"
+        )
     column = header.index(name)
     values = np.asarray([_numbers(path, line, header, cells) for line, cells in rows])
     y = values[:, column]
     integers = all(cells[column].strip().lstrip("+-").isdigit() for _, cells in rows)
+    if integers and np.abs(y).max() > LAST_CLASS:
+        raise ValueError(
+            f"{path}: integer targets are classes, up to {LAST_CLASS}, but {y[np.abs(y).argmax()]:g} is one"
+        )
     return np.delete(values, column, axis=1), y.astype(np.int64) if integers else y
 
 
@@ -88,7 +90,7 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             reader = csv.reader(file, delimiter=_DELIMITERS[path.suffix], strict=True)
             lines = [(reader.line_num, cells) for cells in reader if cells]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: not a readable {path.suffix} text ({error})") from None
+        raise ValueError(f"{path}: not a readable {path.suffix} text ({shown(str(error))})") from None
     if len(lines) < 2:
         raise ValueError(f"{path}: a header and lines of numbers are needed, but it has {len(lines)} lines")
     return lines[0][1], lines[1:]
@@ -101,7 +103,9 @@ def _numbers(path: Path, line: int, header: list[str], cells: list[str]) -> list
         return [float(cell) for cell in cells]
     except ValueError:
         name, cell = next(pair for pair in zip(header, cells, strict=True) if not _is_number(pair[1]))
-        raise ValueError(f"{path}: line {line}, column {name!r} holds {cell!r}, not a number") from None
+        raise ValueError(
+            f"{path}: line {line}, column {shown(repr(name))} holds {shown(repr(cell))}, not a number"
+        ) from None
 
 
 def _is_number(cell: str) -> bool:
@@ -135,8 +139,10 @@ def _targets(path: Path, y: NDArray[Any]) -> NDArray[Any]:
 
 
 def _finite(path: Path, what: str, values: NDArray[Any]) -> NDArray[np.float64]:
-    bad = np.argwhere(~np.isfinite(values))
+    finite = values.astype(np.float64)
+    bad = np.argwhere(~(np.abs(finite) <= LARGEST))
     if len(bad):
         place = tuple(int(i) for i in bad[0])
-        raise ValueError(f"{path}: {what} have to be finite, but hold {values[place]} at {list(place)}")
-    return values.astype(np.float64)
+        right = "at most 1e100" if np.isfinite(finite[place]) else "finite"
+        raise ValueError(f"{path}: {what} have to be {right}, but hold {values[place]} at {list(place)}")
+    return finite

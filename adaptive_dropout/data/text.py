@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.data.base import Batch, Examples, TensorDataModule
-from adaptive_dropout.data.loaders import Draws
+from adaptive_dropout.data.loaders import Draws, continue_order
 from adaptive_dropout.data.splits import check_fraction
 
 __all__ = ["Text"]
@@ -116,7 +116,7 @@ class Text(TensorDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the sequence of training windows, exactly if the checkpoint was made between two epochs."""
-        self._draws.set_state(state_dict["draws"].cpu())
+        continue_order(self._draws, state_dict, "draws")
 
     def _split(self, path: Path, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         n_train = round((1.0 - self.val_fraction) * len(tokens))

@@ -19,6 +19,7 @@ from adaptive_dropout.data.base import Examples, TensorDataModule
 from adaptive_dropout.data.images import LabelledImages, official_split
 from adaptive_dropout.data.splits import check_fraction
 from adaptive_dropout.data.training_part import TrainingPart
+from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["CIFAR10", "MNIST", "DownloadedImages", "torchvision"]
 
@@ -46,6 +47,10 @@ class DownloadedImages(TensorDataModule):
         TypeError: a value is not a number.
         ValueError: a value is out of its range; at `setup`, ``n_train`` exceeds the training part or a file is corrupt.
     """
+
+    num_classes: ClassVar[int]
+    in_channels: ClassVar[int]
+    image_size: ClassVar[int]
 
     source: ClassVar[str]
     """The name of the class in `torchvision.datasets`."""
@@ -91,6 +96,8 @@ class DownloadedImages(TensorDataModule):
         self._check_files()
         train, test = self._read_both()
         images = self.labelled(train), self.labelled(test)
+        for each in images:
+            self._check(each)
         return official_split(*images, self.val_fraction, self.part, self.train_transform)
 
     def _check_files(self) -> None:
@@ -102,15 +109,25 @@ class DownloadedImages(TensorDataModule):
                 "give the right root, or set download=True"
             )
 
+    def _check(self, images: LabelledImages) -> None:
+        x, y, shape = images.x, images.y, (self.in_channels, self.image_size, self.image_size)
+        if not 0 < len(x) == len(y) or x.shape[1:] != shape:
+            raise self._broken(f"images {tuple(x.shape)} and labels {y.shape} are not those of (n, {shape})")
+        if not 0 <= y.min() <= y.max() < self.num_classes:
+            raise self._broken(f"labels from {y.min()} to {y.max()} are not those of {self.num_classes} classes")
+
+    def _broken(self, reason: str) -> ValueError:
+        where = str(self.root / self.folder)
+        return ValueError(
+            f"the files in {where!r} are not {self.source} ({shown(reason)}): delete them and set download=True"
+        )
+
     def _read_both(self) -> tuple[Any, Any]:
         try:
             return self._read(self.root, train=True), self._read(self.root, train=False)
         except Exception as error:  # torchvision's own checks raise anything from AssertionError to UnpicklingError
             reason = str(error).split("\n")[0] or type(error).__name__
-            raise ValueError(
-                f"the files in {str(self.root / self.folder)!r} are not {self.source} ({reason}): "
-                "delete them and set download=True"
-            ) from error
+            raise self._broken(reason) from error
 
 
 class MNIST(DownloadedImages):

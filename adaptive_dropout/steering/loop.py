@@ -186,8 +186,15 @@ class ControlLoop:
         the rates are kept.
 
         Raises:
-            ValueError: the state was saved for other rates.
+            ValueError: the state was saved for other rates, or is not what `state_dict` returns.
         """
+        try:
+            self._load(saved)
+        except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            why = shown(f"{type(error).__name__}: {error}".partition("\n")[0])
+            raise ValueError(f"the checkpoint does not hold what a control saves ({why})") from error
+
+    def _load(self, saved: Mapping[str, Any]) -> None:
         rates, known = saved["state"]["rates"], self.state.rates
         if set(rates) != set(known):
             raise ValueError(f"the state was saved for the rates {sorted(rates)}; the model has {sorted(known)}")

@@ -104,8 +104,15 @@ class Rewinder:
                 state[name] = snapshot.state_dict()
         return state
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state_dict` was taken."""
+    def load_state_dict(self, state: Any) -> None:
+        """Go on from where `state_dict` was taken.
+
+        Raises:
+            ValueError: ``state`` is not what `state_dict` returns, or is of other parameters.
+        """
+        names = [*self._snapshots]
+        if not isinstance(state, dict) or state.keys() != {"due", *names} or state["due"] not in [None, *names]:
+            raise ValueError(f"the snapshots of a control are {['due', *names]}, but these are others")
         self._waiting = state["due"]
         for name, snapshot in self._snapshots.items():
             snapshot.load_state_dict(state[name])

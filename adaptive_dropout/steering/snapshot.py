@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from adaptive_dropout.nested import fits, map_tensors, new_copy, refill, write
 from adaptive_dropout.rates import Rate
+from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["Snapshot"]
 
@@ -105,12 +106,17 @@ class Snapshot:
         `take` writes over them.
 
         Raises:
-            RuntimeError: another snapshot wrote to the file.
+            RuntimeError: another snapshot wrote to the file, or it is broken.
         """
         if not self._taken or self._file is None:
             return self._kept if self._taken else {}
-        kept: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True, mmap=True)
-        if kept.pop("writer") != self._writer:
+        try:
+            kept: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True, mmap=True)
+            writer = kept.pop("writer")
+        except Exception as error:  # torch raises anything from OSError to UnpicklingError, and in many lines
+            why = shown(f"{type(error).__name__}: {error}".partition("\n")[0])
+            raise RuntimeError(f"{self._file} is not the snapshot that was written there ({why})") from error
+        if writer != self._writer:
             raise RuntimeError(f"{self._file} was written by another snapshot since; give each a folder of its own")
         return kept
 
@@ -178,6 +184,7 @@ def _elements(tensor: Tensor) -> Tensor:
 
 def _check(live: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
     """Raise where ``kept`` is not of the parameters and optimizers that are ``live``."""
+    _check_form(kept)
     now, then = ({name: list(t.shape) for name, t in state["tensors"].items()} for state in (live, kept))
     for name in sorted(now.keys() | then.keys()):
         if now.get(name) != then.get(name):
@@ -190,6 +197,25 @@ def _check(live: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
         # Groups added at the end since, as when layers are unfrozen, only lose their state.
         if after["parameters"][: len(before["parameters"])] != before["parameters"]:
             raise ValueError(f"optimizer {number} has other parameters than in the snapshot; take() again")
+
+
+def _check_form(kept: Any) -> None:
+    """Raise a ValueError where what was ``kept`` is not of the form of `Snapshot.state_dict`, as in a broken file."""
+    tensors, optimizers = (kept.get(part) if isinstance(kept, Mapping) else None for part in ("tensors", "optimizers"))
+    named = isinstance(tensors, Mapping) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in tensors.items()
+    )
+    if not named or not isinstance(optimizers, list) or not all(map(_is_entry, optimizers)):
+        raise ValueError("the snapshot does not hold tensors and the states of optimizers; it is broken")
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("parameters"), list):
+        return False
+    try:
+        return isinstance(map_tensors(lambda tensor, _: tensor, entry.get("state")), dict)
+    except TypeError:
+        return False
 
 
 def _mode(optimizer: torch.optim.Optimizer) -> bool | None:

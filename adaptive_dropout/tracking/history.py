@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from adaptive_dropout.tracking.lines import check_rates, check_signals, check_step
+from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["History", "Point", "RateSummary"]
 
@@ -69,13 +70,16 @@ class History:
         """Return the history in JSON types."""
         return {"points": [asdict(point) for point in self.points]}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Any) -> None:
         """Go on from the history that `state_dict` returned.
 
         Raises:
             TypeError, ValueError: it holds something else, or a number in it is out of its range.
         """
-        points = [Point(**point) for point in state["points"]]
+        saved = state.get("points") if isinstance(state, Mapping) else None
+        if not isinstance(saved, list):
+            raise TypeError(f"the points of a history have to be a list, but got {shown(repr(saved), 80)}")
+        points = [Point(**point) for point in saved]
         for point in points:
             losses = {"train_loss": point.train_loss, "val_loss": point.val_loss}
             check_step(point.step)

@@ -20,6 +20,7 @@ from adaptive_dropout.tracking.decisions import Decision
 from adaptive_dropout.tracking.history import History, Point
 from adaptive_dropout.tracking.lines import check_kinds, check_rates, check_step, parse
 from adaptive_dropout.tracking.packed import PackedDecisions
+from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["Run", "replay"]
 
@@ -68,6 +69,7 @@ class Run:
             TypeError, ValueError, KeyError: ``entries`` is not a run, or a number in it is out of its range.
         """
         run = cls._from_header({name: value for name, value in entries.items() if name != "decisions"})
+        json.dumps(run.header(), allow_nan=False)  # a checkpoint can hold what no line of the file can
         run.decisions = PackedDecisions.from_list(run.rates, entries["decisions"])
         return run
 
@@ -101,7 +103,7 @@ class Run:
                 else:
                     run._append(entries)
         except (ValueError, TypeError, KeyError) as error:
-            why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            why = f"{error} is missing" if isinstance(error, KeyError) else shown(str(error), longest=500)
             if run is not None:
                 return run, f"line {number} ({why})"
         if run is None:

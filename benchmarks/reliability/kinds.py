@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from benchmarks.reliability import updates
 from benchmarks.reliability.attempt import Kind
+from benchmarks.reliability.hostile import checkpoints, data_files, run_files, settings
+from benchmarks.reliability.hostile.feeding import attempt_of
 
 __all__ = ["KINDS"]
+
+READ_OR_REFUSED = "it is read, or refused in one line that says what is wrong, soon and in bounded memory"
 
 KINDS: dict[str, Kind] = {
     "updates": Kind(
@@ -15,4 +19,8 @@ KINDS: dict[str, Kind] = {
         updates.attempt,
         1_000_000,
     ),
+    "broken run files": Kind("inputs", READ_OR_REFUSED, attempt_of(run_files.CASES, 2_000), 45_000),
+    "broken data files": Kind("inputs", READ_OR_REFUSED, attempt_of(data_files.CASES, 2_000), 40_000),
+    "broken checkpoints": Kind("inputs", READ_OR_REFUSED, attempt_of(checkpoints.CASES, 2_000), 15_000),
+    "broken settings": Kind("inputs", READ_OR_REFUSED, attempt_of(settings.CASES, 100), 500),
 }

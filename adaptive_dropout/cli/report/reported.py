@@ -15,7 +15,7 @@ from adaptive_dropout.tracking import History, Run
 
 __all__ = ["Reported"]
 
-LARGEST = 2**20  # bytes; a configuration of fit has a few thousand
+LARGEST = 2**17  # bytes, in a second; a configuration of fit has a few thousand
 
 
 @dataclass(frozen=True)

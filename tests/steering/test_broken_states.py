@@ -1,0 +1,86 @@
+"""Checkpoints and snapshots that hold something else: refused in one line, or the memory begins anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import adaptive_dropout as ad
+from adaptive_dropout.controllers import state_from_dict, state_to_dict
+from adaptive_dropout.steering import ControlLoop, Snapshot
+from adaptive_dropout.tracking import History
+
+
+def loop(warned: list[str]) -> ControlLoop:
+    return ControlLoop(ad.RestartController(), nn.Sequential(nn.Linear(2, 2), ad.Dropout(0.3)), warn=warned.append)
+
+
+CHANGED = ({"run": None}, {"run": {}}, {"snapshots": {"due": "never"}}, {"snapshots": {"due": None}}, {"state": 3})
+
+
+@pytest.mark.parametrize("changed", CHANGED, ids=str)
+def test_a_checkpoint_that_holds_something_else_is_one_line(changed: dict[str, Any]) -> None:
+    own = loop([])
+    with pytest.raises(ValueError, match=r"^the .*$"):
+        loop([]).load_state_dict(own.state_dict() | changed)
+
+
+def test_a_missing_part_is_named() -> None:
+    saved = loop([]).state_dict()
+    del saved["run"]
+    with pytest.raises(ValueError, match=r"does not hold what a control saves \(KeyError: 'run'\)"):
+        loop([]).load_state_dict(saved)
+
+
+@pytest.mark.parametrize("best", ["low", [1.0], True], ids=repr)
+def test_a_memory_of_other_kinds_begins_anew(best: object) -> None:
+    warned: list[str] = []
+    own, other = loop([]), loop(warned)
+    saved = own.state_dict()
+    other.load_state_dict(saved | {"state": saved["state"] | {"best": best}})
+    assert "memory begins anew (state.best has to be like 0.0, but got" in warned[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"reason": 3}, r"state\.reason has to be like '', but got 3"),
+        ({"recent": [1.0, None]}, r"state\.recent\[1\] has to be like 0\.0, but got None"),
+        ({"recent": 5}, r"state\.recent has to be like"),
+        ({"age": True}, r"state\.age has to be like 0, but got True"),
+        ({"best": 1e200}, r"state\.best has to be at most 1e\+100"),
+        ({"best_rates": {}}, r"state\.best_rates lacks \['fc'\]"),
+    ],
+)
+def test_each_number_of_a_stored_state_is_checked(changed: dict[str, Any], message: str) -> None:
+    controller = ad.RewindController()
+    stored = state_to_dict(controller.init({"fc": 0.3})) | changed
+    with pytest.raises((TypeError, ValueError, KeyError), match=message):
+        state_from_dict(controller, stored)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x02c"])
+def test_a_broken_snapshot_is_one_line(content: bytes, tmp_path: Path) -> None:
+    snapshot = Snapshot(nn.Linear(2, 2), folder=tmp_path)
+    snapshot.take()
+    (tmp_path / "snapshot.pt").write_bytes(content)
+    with pytest.raises(RuntimeError, match=r"snapshot\.pt is not the snapshot that was written there \(.+\)$") as told:
+        snapshot.restore()
+    assert "\n" not in str(told.value)
+
+
+def test_a_snapshot_of_another_form_changes_nothing() -> None:
+    model = nn.Linear(2, 2)
+    snapshot = Snapshot(model)
+    with pytest.raises(ValueError, match="does not hold tensors and the states of optimizers"):
+        snapshot.load_state_dict({"tensors": {"weight": 3, "bias": torch.zeros(2)}, "optimizers": []})
+    assert not snapshot.taken
+
+
+def test_a_history_without_points_is_refused() -> None:
+    with pytest.raises(TypeError, match="the points of a history have to be a list, but got None"):
+        History().load_state_dict({})
