@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, overload
 
 from adaptive_dropout.tracking.compact import expand
@@ -93,17 +95,22 @@ class PackedDecisions(Sequence[Decision]):
     def __getitem__(self, place: slice) -> list[Decision]: ...
     def __getitem__(self, place: int | slice) -> Decision | list[Decision]:
         if isinstance(place, slice):
-            return [self[number] for number in range(*place.indices(self._count))]
+            return list(self)[place]
         number = range(self._count)[place]
         if number == self._count - 1:
             assert self._last is not None
             return self._last
-        for block in reversed(range(len(self._blocks))):
-            first = self._blocks[block][0]
-            following = self._blocks[block + 1][0] if block + 1 < len(self._blocks) else self._count - len(self._open)
-            if first <= number < following:
-                return self._block(block)[number - first]
-        return list(_decoded(self._open, self._known))[number - (self._count - len(self._open))]
+        block = bisect_right(self._blocks, number, key=itemgetter(0)) - 1
+        first_open = self._count - len(self._open)
+        if number >= first_open:
+            return self._open_block()[number - first_open]
+        return self._block(block)[number - self._blocks[block][0]]
+
+    def _open_block(self) -> list[Decision]:
+        key = -1 - self._count
+        if self._read[0] != key:
+            self._read = (key, list(_decoded(self._open, self._known)))
+        return self._read[1]
 
     def _block(self, number: int) -> list[Decision]:
         if self._read[0] != number:

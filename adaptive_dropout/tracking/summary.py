@@ -48,7 +48,8 @@ def decisions_table(run: Run) -> tuple[list[str], list[list[Any]]]:
     that `telling` chooses: W&B shows no more rows.
     """
     fixed = ["step", "reason", *FLAGS, "gap"]
-    decisions = [run.decisions[place] for place in telling(run.decisions, ROWS)]
+    every = list(run.decisions)
+    decisions = [every[place] for place in telling(every, ROWS)]
     names = {name for decision in decisions for name in decision.signals} - {*fixed, RATE}
     signals = sorted(name for name in names if not name.startswith(f"{RATE}/"))  # the rates have columns of their own
     rates = list(run.rates) if len(run.rates) <= RATES else ["lowest", "highest"]
