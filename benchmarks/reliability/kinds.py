@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.reliability import updates
+from benchmarks.reliability import disks, signals, updates
 from benchmarks.reliability.attempt import Kind
 from benchmarks.reliability.hostile import checkpoints, data_files, run_files, settings
 from benchmarks.reliability.hostile.feeding import attempt_of
@@ -23,4 +23,18 @@ KINDS: dict[str, Kind] = {
     "broken data files": Kind("inputs", READ_OR_REFUSED, attempt_of(data_files.CASES, 2_000), 40_000),
     "broken checkpoints": Kind("inputs", READ_OR_REFUSED, attempt_of(checkpoints.CASES, 2_000), 15_000),
     "broken settings": Kind("inputs", READ_OR_REFUSED, attempt_of(settings.CASES, 100), 500),
+    "disks": Kind(
+        "failures",
+        "training goes on and ends with its best weights, each loss is one warning, and every decision is in the file "
+        "where there is room for it at the end",
+        disks.attempt,
+        60,
+    ),
+    "signals": Kind(
+        "signals",
+        "the run ends with Lightning's exit code, the best weights are in the checkpoint that it writes then, and "
+        "every decision is in the file",
+        signals.attempt,
+        112,
+    ),
 }
