@@ -197,7 +197,8 @@ class ControlLoop:
     def _load(self, saved: Mapping[str, Any]) -> None:
         rates, known = saved["state"]["rates"], self.state.rates
         if set(rates) != set(known):
-            raise ValueError(f"the state was saved for the rates {sorted(rates)}; the model has {sorted(known)}")
+            saved_for = shown(str(sorted(rates)), longest=1000)
+            raise ValueError(f"the state was saved for the rates {saved_for}; the model has {sorted(known)}")
         self.run = Run.from_dict(saved["run"])
         if saved["controller"] != (present := controller_to_dict(self.controller)):
             self._warn(

@@ -84,3 +84,9 @@ def test_a_snapshot_of_another_form_changes_nothing() -> None:
 def test_a_history_without_points_is_refused() -> None:
     with pytest.raises(TypeError, match="the points of a history have to be a list, but got None"):
         History().load_state_dict({})
+
+
+def test_a_long_text_where_a_number_belongs_is_cut() -> None:
+    with pytest.raises(TypeError, match="step has to be a whole number, but got 'xxx") as refused:
+        History().load_state_dict({"points": [{"step": "x" * 10_000, "rates": {"a": 0.1}}]})
+    assert len(str(refused.value)) < 300

@@ -44,7 +44,7 @@ def spoil_tree(rng: random.Random, value: Any, harmful: tuple[Any, ...] = HARMFU
 
 def _changed(rng: random.Random, value: Any, harmful: tuple[Any, ...]) -> Any:
     if not isinstance(value, (dict, list)) or not value or rng.random() < 0.02:
-        return _deep(rng) if rng.random() < 0.02 else rng.choice(harmful)
+        return _deep(rng) if rng.random() < 0.02 else _one_of(rng, harmful)
     key = rng.choice(list(value)) if isinstance(value, dict) else rng.randrange(len(value))
     chance = rng.random()
     if chance < 0.7:  # go on inside
@@ -52,10 +52,15 @@ def _changed(rng: random.Random, value: Any, harmful: tuple[Any, ...]) -> Any:
     elif chance < 0.8:
         del value[key]
     elif isinstance(value, dict):
-        value[rng.choice(["", "rates", "step", "id", "\u202e", *map(str, value)])] = rng.choice(harmful)
+        value[rng.choice(["", "rates", "step", "id", "\u202e", *map(str, value)])] = _one_of(rng, harmful)
     else:
-        value.insert(key, rng.choice([*harmful, value[key]]))
+        value.insert(key, _one_of(rng, (*harmful, value[key])))
     return value
+
+
+def _one_of(rng: random.Random, values: tuple[Any, ...]) -> Any:
+    # A copy: what is spoilt further must not be what other files are spoilt with.
+    return copy.deepcopy(rng.choice(values))
 
 
 def _deep(rng: random.Random) -> Any:
