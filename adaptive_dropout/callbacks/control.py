@@ -13,6 +13,7 @@ from adaptive_dropout.callbacks.base import RateCallback
 from adaptive_dropout.callbacks.checks import check_alone, check_pace, check_surroundings, check_validated
 from adaptive_dropout.callbacks.meters import Measurement, Monitored
 from adaptive_dropout.callbacks.record import Stopwatch, begin_logs, finish_logs, log_decision, timed
+from adaptive_dropout.callbacks.resume import tell_differences
 from adaptive_dropout.callbacks.trainer import averages, passes_over_data, run_dir, steps_done
 from adaptive_dropout.controllers import Controller, State
 from adaptive_dropout.controllers.base import check_controller
@@ -38,7 +39,10 @@ class DropoutRateControl(RateCallback):
     scale of mixed precision, the loggers and the order of the data go on.
 
     The checkpoint holds the state, the weights to rewind to, and the state of torch's CPU generator. On a CPU a run
-    resumed after a validation goes on as the unbroken one would, if the data that it measures lies in memory.
+    resumed from a checkpoint that was written at any hook goes on as the unbroken one would, bit for bit, if the data
+    that it measures lies in memory. What Lightning does not bring back is one warning: the order of an epoch whose
+    loader has no ``state_dict`` (those of `adaptive_dropout.data` have one), gradients that are being accumulated, and
+    a validation that was due when the checkpoint was written.
 
     Several processes average their signals; one decides, and all carry the decision out. Their training losses and
     the metrics that they logged without ``sync_dist`` count by examples, all other signals equally: metrics that were
@@ -91,7 +95,7 @@ class DropoutRateControl(RateCallback):
         self.stopwatch = Stopwatch()
         self._measurement = Measurement(self.monitored, self.controller.needs())
         self._saved: dict[str, Any] | None = None
-        self._opened = False
+        self._opened = self._epoch_ended = False
 
     @property
     def state(self) -> State | None:
@@ -127,6 +131,8 @@ class DropoutRateControl(RateCallback):
         super().on_fit_start(trainer, pl_module)
         check_validated(trainer, self)
         check_alone(trainer, DropoutRateControl)
+        if self._saved is not None:  # the loaders that are made next may draw the order of an epoch
+            torch.set_rng_state(self._saved["generator"])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start from the model's rates and weights, or from the checkpoint's."""
@@ -141,7 +147,9 @@ class DropoutRateControl(RateCallback):
         self._measurement.on_train_start(trainer, pl_module)
         self.stopwatch = Stopwatch()
         if self._saved is not None:
-            torch.set_rng_state(self._saved["generator"])
+            tell_differences(trainer)
+            if not self._saved.get("epoch_ended", False):  # else the next epoch's order is drawn by now
+                torch.set_rng_state(self._saved["generator"])
             self._saved = None
 
     @timed
@@ -194,7 +202,12 @@ class DropoutRateControl(RateCallback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Carry out a rewind that waits, before callbacks that work on the weights of a new epoch."""
         super().on_train_epoch_start(trainer, pl_module)
+        self._epoch_ended = False
         self._started_loop.before_step()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note it for checkpoints that are written from now until the next epoch."""
+        self._epoch_ended = True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Carry out a rewind that waits, and sum the run up."""
@@ -219,6 +232,7 @@ class DropoutRateControl(RateCallback):
             "loop": None if self.loop is None else self.loop.state_dict(),
             "measurement": self._measurement.state_dict(),
             "generator": torch.get_rng_state(),
+            "epoch_ended": self._epoch_ended,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -116,7 +116,7 @@ class ImageFolder(L.LightningDataModule):
         return self._loaders.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue the sequence of training orders, exactly if the checkpoint was made between two epochs."""
+        """Continue the sequence of training orders; in mid-epoch the loader's own state does."""
         self._loaders.load_state_dict(state_dict)
 
     def _folder(self, name: str, transform: Callable[[Tensor], Tensor] | None = None) -> Any:

@@ -7,7 +7,7 @@ of a run would depend on how often it validates.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from adaptive_dropout.checks import check_count
-from adaptive_dropout.tracking.shown import shown
+from adaptive_dropout.data.resumable import ResumableLoader, continue_order
 
 __all__ = ["Draws", "SeededLoaders", "silence", "unsilence"]
 
@@ -34,9 +34,9 @@ interval.
 class SeededLoaders:
     """Makes the three loaders of a data module; its state is the place in the sequence of training orders.
 
-    If the state is restored between two epochs, the next epoch has the same order as in an unbroken run. The last batch
-    is kept although it may be smaller. On several devices Lightning replaces this order by its own distributed sampler,
-    seeded by ``seed_everything``.
+    A run that is resumed from a Lightning checkpoint, in the middle of an epoch too, goes on with the batches of the
+    unbroken one. The last batch is kept although it may be smaller. On several devices Lightning replaces this order by
+    its own distributed sampler, seeded by ``seed_everything``.
 
     Args:
         batch_size: examples in a batch, at least 1.
@@ -58,7 +58,7 @@ class SeededLoaders:
 
     def shuffled(self, dataset: Dataset[Any]) -> DataLoader[Any]:
         """Return the training batches: in a new order for each epoch."""
-        return DataLoader(dataset, self.batch_size, shuffle=True, generator=self._order, **self.options)
+        return ResumableLoader(dataset, self.batch_size, shuffle=True, generator=self._order, **self.options)
 
     def in_order(self, dataset: Dataset[Any]) -> DataLoader[Any]:
         """Return batches in the order of ``dataset``, the same each time."""
@@ -72,19 +72,6 @@ class SeededLoaders:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue with the training orders that follow ``state``."""
         continue_order(self._order, state, "order")
-
-
-def continue_order(generator: torch.Generator, state: Mapping[str, Tensor], name: str) -> None:
-    """Set ``generator`` to the state that a checkpoint holds as ``name``.
-
-    Raises:
-        ValueError: it holds none.
-    """
-    try:
-        generator.set_state(state[name].cpu())
-    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        why = shown(f"{type(error).__name__}: {error}".partition("\n")[0])
-        raise ValueError(f"the checkpoint holds no training order to go on with ({why})") from error
 
 
 class Draws(Sampler[int]):

@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.data.base import Batch, Examples, TensorDataModule
-from adaptive_dropout.data.loaders import Draws, continue_order
+from adaptive_dropout.data.loaders import Draws
+from adaptive_dropout.data.resumable import ResumableLoader, continue_order
 from adaptive_dropout.data.splits import check_fraction
 
 __all__ = ["Text"]
@@ -106,7 +107,7 @@ class Text(TensorDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return ``steps_per_epoch`` batches of windows that begin anywhere in the training part, new in each epoch."""
         draws = Draws(len(self.train_set), self.steps_per_epoch * self.batch_size, self._draws)
-        return DataLoader(
+        return ResumableLoader(
             self.train_set, self.batch_size, sampler=draws, generator=self._draws, **self._loaders.options
         )
 
@@ -115,7 +116,7 @@ class Text(TensorDataModule):
         return {"draws": self._draws.get_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue the sequence of training windows, exactly if the checkpoint was made between two epochs."""
+        """Continue the sequence of training windows; in mid-epoch the loader's own state does."""
         continue_order(self._draws, state_dict, "draws")
 
     def _split(self, path: Path, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:

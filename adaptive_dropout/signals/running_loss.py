@@ -49,7 +49,7 @@ class RunningLoss:
         """Add the new losses to the sums: of the finite losses, of their squares, and of their number."""
         if not self._recent:
             return
-        losses = torch.stack([loss.to(self._recent[0].device).reshape(()) for loss in self._recent])
+        losses = torch.stack([loss.to(self._recent[-1].device).reshape(()) for loss in self._recent])
         # float32 at least: a bfloat16 sum stops growing at 256 losses of 1.
         losses = losses.to(torch.promote_types(losses.dtype, torch.float32))
         finite = losses.isfinite()
@@ -81,10 +81,15 @@ class RunningLoss:
         return math.sqrt(max(0.0, squares / finite - (total / finite) ** 2) / (finite - 1))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state that a checkpoint in the middle of an epoch has to keep."""
-        return {"sums": list(self._read()), "count": self._count}
+        """Return the state that a checkpoint in the middle of an epoch has to keep; later results stay as they are."""
+        # The new losses are not added up here: sums in another order differ in their last bit.
+        recent = torch.stack([loss.cpu().reshape(()) for loss in self._recent]) if self._recent else None
+        sums = None if self._sums is None else self._sums.tolist()
+        return {"sums": sums, "recent": recent, "count": self._count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from the state that `state_dict` returned."""
-        self._recent, self._numbers, self._count = [], None, int(state["count"])
-        self._sums = torch.tensor(state["sums"], dtype=torch.float64)
+        recent, sums = state.get("recent"), state["sums"]  # earlier versions had added up all of them
+        self._recent = [] if recent is None else list(recent.unbind())
+        self._sums = None if sums is None else torch.tensor(sums, dtype=torch.float64)
+        self._numbers, self._count = None, int(state["count"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from adaptive_dropout.callbacks.trainer import as_validated, logged_metrics
 from adaptive_dropout.contexts import eager
 from adaptive_dropout.inference.mc_mode import noise_on
 from adaptive_dropout.layouts import deep_copy
+from adaptive_dropout.nested import write
 from adaptive_dropout.transfer import read_numbers
 
 __all__ = ["IsolatedValidation", "Validated", "find_logged_metrics", "losses_of_batches"]
@@ -31,14 +32,28 @@ class IsolatedValidation:
     Args:
         trainer: of the run, which stays as it is.
         pl_module: likewise.
+        weights: what `weights` returned in an earlier process; those of now if None.
 
     Raises:
         Exception: from every method: whatever the user's code raises when it runs on other batches.
     """
 
-    def __init__(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def __init__(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, weights: Mapping[str, Tensor] | None = None
+    ) -> None:
         with as_validated(trainer, pl_module):
             self._trainer = silent_trainer(trainer, pl_module)
+        if weights is not None:
+            for name, tensor in self._named_tensors():
+                write(weights[name], tensor)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the parameters and buffers of the copy."""
+        return dict(self._named_tensors())
+
+    def _named_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        module = self._trainer.lightning_module
+        yield from ((name, tensor.detach()) for name, tensor in (*module.named_parameters(), *module.named_buffers()))
 
     def copy(self) -> IsolatedValidation:
         """Return another with the same weights; call it before `run`."""

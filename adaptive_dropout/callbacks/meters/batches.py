@@ -117,8 +117,9 @@ def batch_size(batch: Any) -> int | None:
 
 def loader_in_memory(trainer: L.Trainer) -> DataLoader[Any] | None:
     """Return the training loader, if its data lies in memory and it gives all of it in batches of one size."""
-    loader = trainer.train_dataloader
-    if type(loader) is not DataLoader or loader.batch_size is None or not isinstance(loader.sampler, SAMPLERS):
+    loader: Any = trainer.train_dataloader
+    known = type(loader) is DataLoader or getattr(type(loader), "in_memory", False) is True
+    if not known or loader.batch_size is None or not isinstance(loader.sampler, SAMPLERS):
         return None
     ours = getattr(type(loader.dataset), "in_memory", False)
     if loader.collate_fn is not default_collate and not ours:  # a collator of the user's own may count its calls

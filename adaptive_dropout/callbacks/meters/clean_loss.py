@@ -60,6 +60,7 @@ class CleanLossMeter(Meter):
         self._own, self._stand_in = OwnTrainLoss(), StandIn()
         self._trivial: list[float] | None = None
         self._untrained: IsolatedValidation | None = None
+        self._untrained_weights: dict[str, Any] | None = None  # of a run that stopped before its first decision
         self._saved: dict[str, Any] | None = None
         self._first_train: float | Tensor | None = None
         self._chosen = False
@@ -91,7 +92,8 @@ class CleanLossMeter(Meter):
         if not kept.full:
             kept.most = _batches_needed(kept.most, kept.size)
         if self._trivial is None and self._untrained is None and not self.lacks:
-            self._untrained = self._try(lambda: IsolatedValidation(trainer, pl_module))
+            self._untrained = self._try(lambda: IsolatedValidation(trainer, pl_module, self._untrained_weights))
+            self._untrained_weights = None
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
         """Keep the loss of the first batch of the run."""
@@ -127,11 +129,12 @@ class CleanLossMeter(Meter):
         self._untrained = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run has to know: numbers, no examples."""
+        """Return what a resumed run has to know: numbers, no examples; before the first decision the first weights."""
+        weights = self._untrained_weights if self._untrained is None else self._untrained.weights()
         return {
             "clean": self.clean.state_dict(), "trivial": self._trivial, "footing": list(self.footing),
             "own": self._own.state_dict(), "first_train": self._first, "lacks": self.lacks,
-            "stand_in": self._stand_in.state_dict(),
+            "stand_in": self._stand_in.state_dict(), "untrained": weights,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -140,6 +143,7 @@ class CleanLossMeter(Meter):
         self._own.load_state_dict(state["own"])
         self._first_train, self.lacks = state["first_train"], state["lacks"]
         self._stand_in.load_state_dict(state["stand_in"])
+        self._untrained_weights = state.get("untrained")
 
     def _measure(
         self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]

@@ -1,0 +1,38 @@
+"""What a run that goes on from a checkpoint cannot do as the unbroken one would, said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.utilities import rank_zero_warn
+
+from adaptive_dropout.callbacks.trainer import steps_done
+
+__all__ = ["tell_differences"]
+
+
+def tell_differences(trainer: L.Trainer) -> None:
+    """Warn of what Lightning does not bring back from this checkpoint; called when training starts, after it is loaded.
+
+    Order: only a training loader with ``state_dict`` goes on in the middle of an epoch. Weights: gradients that were
+    accumulated since the last optimizer step are in no checkpoint. Decisions: the validation that was due at the
+    step of a checkpoint is left out, if the checkpoint was written before it.
+    """
+    lost = list(_differences(trainer))
+    if lost:
+        step = steps_done(trainer)
+        rank_zero_warn(f"the run goes on from step {step}, but not as the unbroken one: {'; '.join(lost)}")
+
+
+def _differences(trainer: L.Trainer) -> Iterator[str]:
+    fit: Any = trainer.fit_loop
+    epoch = fit.epoch_loop
+    in_epoch = 0 < epoch.batch_progress.current.ready < trainer.num_training_batches
+    if in_epoch and not all(hasattr(loader, "load_state_dict") for loader in fit._combined_loader.flattened):
+        yield "the epoch's order of batches begins anew, as the training loader has no state_dict"
+    if in_epoch and epoch._should_accumulate():
+        yield "the gradients accumulated since the last optimizer step are lost, so weights will differ"
+    if epoch.restarted_on_train_batch_end and epoch._should_check_val_fx(fit._data_fetcher):
+        yield "Lightning leaves out the validation that was due at this step, and with it a decision"
