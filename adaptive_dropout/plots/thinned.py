@@ -24,7 +24,7 @@ def kept_places(points: Sequence[tuple[int, float]], most: int = MOST) -> list[i
     A column with a value that is not finite keeps one, so that the line is broken there.
 
     >>> kept_places([(step, float(step == 500)) for step in range(1000)], most=8)
-    [0, 499, 500, 999]
+    [0, 499, 500, 501, 999]
     """
     if len(points) <= most:
         return list(range(len(points)))

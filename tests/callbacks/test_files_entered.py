@@ -29,6 +29,7 @@ BOTH = {
     "callbacks/meters/measurement.py",
     "callbacks/meters/monitored.py", "callbacks/meters/train_loss.py", "checks.py", "controllers/base.py",
     "controllers/moves.py", "rates/kinds.py", "rates/model.py", "signals/running_loss.py", "steering/loop.py",
+    "steering/uninterrupted.py",
     "tracking/compact.py", "tracking/decisions.py", "tracking/names.py", "tracking/packed.py", "transfer.py",
 }  # fmt: skip
 CLEAN_LOSS = {
