@@ -22,7 +22,12 @@ COPIES = {aten._to_copy.default, aten.copy_.default}
 
 @contextmanager
 def fake_cuda() -> Iterator[None]:
-    """Make each new tensor one of a CUDA device, without memory; no driver is needed, and none is used."""
+    """Make each new tensor one of a CUDA device, without memory; no driver is needed, and none is used.
+
+    Before torch 2.11 some operations on such tensors, as indexing, ask the driver: a test is skipped there.
+    """
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 11):
+        pytest.skip("this torch asks the driver about tensors without memory")
     with pytest.MonkeyPatch.context() as patch:
         # With a driver torch makes a real tensor of each number, and copies nothing.
         patch.setattr(torch.cuda, "is_available", lambda: False)
