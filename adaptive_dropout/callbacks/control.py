@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from adaptive_dropout.callbacks.base import RateCallback
 from adaptive_dropout.callbacks.checks import check_alone, check_pace, check_surroundings, check_validated
+from adaptive_dropout.callbacks.due import is_validation_due, note_validation, validation_noted
 from adaptive_dropout.callbacks.meters import Measurement, Monitored
 from adaptive_dropout.callbacks.record import Stopwatch, begin_logs, finish_logs, log_decision, timed
 from adaptive_dropout.callbacks.resume import tell_differences
@@ -40,9 +41,9 @@ class DropoutRateControl(RateCallback):
 
     The checkpoint holds the state, the weights to rewind to, and the state of torch's CPU generator. On a CPU a run
     resumed from a checkpoint that was written at any hook goes on as the unbroken one would, bit for bit, if the data
-    that it measures lies in memory. What Lightning does not bring back is one warning: the order of an epoch whose
-    loader has no ``state_dict`` (those of `adaptive_dropout.data` have one), gradients that are being accumulated, and
-    a validation that was due when the checkpoint was written.
+    that it measures lies in memory; a validation that was due then is made up for, which Lightning alone leaves out.
+    What is not brought back is one warning: the order of an epoch whose loader has no ``state_dict`` (those of
+    `adaptive_dropout.data` have one), and gradients that are being accumulated.
 
     Several processes average their signals; one decides, and all carry the decision out. Their training losses and
     the metrics that they logged without ``sync_dist`` count by examples, all other signals equally: metrics that were
@@ -95,7 +96,7 @@ class DropoutRateControl(RateCallback):
         self.stopwatch = Stopwatch()
         self._measurement = Measurement(self.monitored, self.controller.needs())
         self._saved: dict[str, Any] | None = None
-        self._opened = self._epoch_ended = False
+        self._opened = self._resumed = self._validating = self._epoch_ended = False
 
     @property
     def state(self) -> State | None:
@@ -138,19 +139,15 @@ class DropoutRateControl(RateCallback):
         """Start from the model's rates and weights, or from the checkpoint's."""
         if self._rewinds:
             check_pace(trainer)
-        self.loop = ControlLoop(
-            self.controller, pl_module, *trainer.optimizers, averages=averages(trainer), folder=self.folder,
-            passes=passes_over_data(trainer), share=trainer.strategy.broadcast, warn=rank_zero_warn,
-        )  # fmt: skip
-        if self._saved is not None:
-            self.loop.load_state_dict(self._saved["loop"])
+        self._start_loop(trainer, pl_module)
         self._measurement.on_train_start(trainer, pl_module)
         self.stopwatch = Stopwatch()
         if self._saved is not None:
             tell_differences(trainer)
+            validation_noted(trainer)
             if not self._saved.get("epoch_ended", False):  # else the next epoch's order is drawn by now
                 torch.set_rng_state(self._saved["generator"])
-            self._saved = None
+            self._saved, self._resumed = None, True
 
     @timed
     def on_train_batch_start(
@@ -171,6 +168,9 @@ class DropoutRateControl(RateCallback):
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Tell the meters that a validation begins."""
+        if self._resumed and not self._opened:  # the checkpoint was made just before it
+            self._open(trainer, pl_module)
+        self._validating = trainer.state.fn == "fit" and not trainer.sanity_checking
         self._measurement.on_validation_start(trainer, pl_module)
 
     @timed
@@ -189,6 +189,7 @@ class DropoutRateControl(RateCallback):
     @timed
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measure, decide, log. The loop carries the decision out and writes it down."""
+        self._validating = False
         sign = self.monitored.sign
         signals = self._measurement.measure(trainer, pl_module)
         if signals is None:
@@ -224,6 +225,11 @@ class DropoutRateControl(RateCallback):
         self._measurement.on_fit_end()
         self._close(trainer)
 
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Let a run resumed from this checkpoint make up for a validation that is due or not yet decided on."""
+        if self.loop is not None and (self._validating or is_validation_due(trainer)):
+            note_validation(checkpoint)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the loop's state, what was measured since the last decision, and the state of torch's generator."""
         if self.loop is None and self._saved is not None:
@@ -250,12 +256,20 @@ class DropoutRateControl(RateCallback):
         assert self.loop is not None, "training has not started"
         return self.loop
 
+    def _start_loop(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.loop = ControlLoop(
+            self.controller, pl_module, *trainer.optimizers, averages=averages(trainer), folder=self.folder,
+            passes=passes_over_data(trainer), share=trainer.strategy.broadcast, warn=rank_zero_warn,
+        )  # fmt: skip
+        if self._saved is not None:
+            self.loop.load_state_dict(self._saved["loop"])
+
     def _open(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find the monitor and begin the record, before the first batch is trained on."""
         self._opened = True
         self._measurement.find_monitor(trainer, pl_module)
         run = self._started_loop.run
-        if not run.decisions:
+        if not self._resumed:
             run.monitor, run.step = self.monitored.name or "the validation loss", steps_done(trainer)
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self._started_loop.record_in(run_dir(trainer))

@@ -18,7 +18,7 @@ def tell_differences(trainer: L.Trainer) -> None:
 
     Order: only a training loader with ``state_dict`` goes on in the middle of an epoch. Weights: gradients that were
     accumulated since the last optimizer step are in no checkpoint. Decisions: the validation that was due at the
-    step of a checkpoint is left out, if the checkpoint was written before it.
+    step of a checkpoint is left out, if another version wrote the checkpoint before it: see `callbacks.due`.
     """
     lost = list(_differences(trainer))
     if lost:

@@ -177,6 +177,7 @@ class ControlLoop:
             "state": state_to_dict(self.state),
             "controller": controller_to_dict(self.controller),
             "run": self.run.to_dict(),
+            "next": dict(self._for_next_decision),
         }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
@@ -200,6 +201,7 @@ class ControlLoop:
             saved_for = shown(str(sorted(rates)), longest=1000)
             raise ValueError(f"the state was saved for the rates {saved_for}; the model has {sorted(known)}")
         self.run = Run.from_dict(saved["run"])
+        self._for_next_decision = dict(saved.get("next", {}))
         if saved["controller"] != (present := controller_to_dict(self.controller)):
             self._warn(
                 "the run goes on with another controller than the checkpoint's: "

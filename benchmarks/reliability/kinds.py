@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.reliability import disks, signals, updates
+from benchmarks.reliability import disks, kills, signals, updates
 from benchmarks.reliability.attempt import Kind
 from benchmarks.reliability.hostile import checkpoints, data_files, run_files, settings
 from benchmarks.reliability.hostile.feeding import attempt_of
@@ -12,6 +12,12 @@ __all__ = ["KINDS"]
 READ_OR_REFUSED = "it is read, or refused in one line that says what is wrong, soon and in bounded memory"
 
 KINDS: dict[str, Kind] = {
+    "kills": Kind(
+        "kills",
+        "decisions, weights, rates, optimizer, state and generator are the unbroken run's, or it says what differs",
+        kills.attempt,
+        200,
+    ),
     "updates": Kind(
         "updates",
         "rates are probabilities within their bounds, nothing that went in changes, and the state read back from JSON "

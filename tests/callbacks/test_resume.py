@@ -142,15 +142,14 @@ def resume_from_each(folder: Path, rule: str, **options: Any) -> dict[str, tuple
 @pytest.mark.parametrize("rule", ["default", "plateau", "response"])
 def test_a_checkpoint_of_any_hook_resumes_bit_for_bit(tmp_path: Path, rule: str) -> None:
     for place, (differing, said) in resume_from_each(tmp_path, rule).items():
-        due = place in ("02 batch", "05 batch", "08 batch")
-        assert bool(differing) == due, place
-        assert ("Lightning leaves out the validation that was due at this step" in said) == due, place
+        assert not differing, place
+        assert "unbroken" not in said, place
 
 
 @pytest.mark.slow
 def test_hypergradients_resume_bit_for_bit_too(tmp_path: Path) -> None:
     for place, (differing, _) in resume_from_each(tmp_path, "hypergradient").items():
-        assert bool(differing) == (place in ("02 batch", "05 batch", "08 batch")), place
+        assert not differing, place
 
 
 @pytest.mark.slow
@@ -173,7 +172,7 @@ def test_gradients_that_were_being_accumulated_are_said_to_be_lost(tmp_path: Pat
         assert not differing or "but not as the unbroken one" in said, place
 
 
-@pytest.mark.parametrize("place", ["00 batch", "03 batch", "05 epoch"])
+@pytest.mark.parametrize("place", ["00 batch", "05 batch", "05 epoch"])
 def test_a_run_that_resumes_exactly_says_nothing(tmp_path: Path, place: str) -> None:
     unbroken, _ = run(tmp_path, "default")
     end, _ = run(tmp_path / "again", "default", resumed=tmp_path / f"{place}.ckpt")

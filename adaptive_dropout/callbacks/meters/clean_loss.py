@@ -83,6 +83,8 @@ class CleanLossMeter(Meter):
             rank_zero_info("the clean loss goes on with other examples of the training data than before the resume")
         if self._trivial is None:
             batches.val.most = FEWEST
+        if self._untrained_weights is not None:  # a validation that is due comes before the next batch
+            self._keep_untrained(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
         """Keep a copy of the untrained network, to be measured at the first decision."""
@@ -91,9 +93,7 @@ class CleanLossMeter(Meter):
         kept = self._batches.train
         if not kept.full:
             kept.most = _batches_needed(kept.most, kept.size)
-        if self._trivial is None and self._untrained is None and not self.lacks:
-            self._untrained = self._try(lambda: IsolatedValidation(trainer, pl_module, self._untrained_weights))
-            self._untrained_weights = None
+        self._keep_untrained(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
         """Keep the loss of the first batch of the run."""
@@ -131,8 +131,9 @@ class CleanLossMeter(Meter):
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know: numbers, no examples; before the first decision the first weights."""
         weights = self._untrained_weights if self._untrained is None else self._untrained.weights()
+        clean = self.clean.state_dict() if self._chosen or self._saved is None else self._saved
         return {
-            "clean": self.clean.state_dict(), "trivial": self._trivial, "footing": list(self.footing),
+            "clean": clean, "trivial": self._trivial, "footing": list(self.footing),
             "own": self._own.state_dict(), "first_train": self._first, "lacks": self.lacks,
             "stand_in": self._stand_in.state_dict(), "untrained": weights,
         }  # fmt: skip
@@ -164,6 +165,11 @@ class CleanLossMeter(Meter):
         if not self.monitored.comparable(self._trivial or [], self._first):  # a score, perhaps: soon it will be known
             return {"clean_loss": signals["clean_loss"], "train_loss": None}
         return {**signals, **self._training_loss(copies, losses, known)}
+
+    def _keep_untrained(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._trivial is None and self._untrained is None and not self.lacks:
+            self._untrained = self._try(lambda: IsolatedValidation(trainer, pl_module, self._untrained_weights))
+            self._untrained_weights = None
 
     def _choose(self, copies: Copies) -> None:
         """Stop collecting batches; measure the loss before any training, on validation data too."""

@@ -165,11 +165,12 @@ class Measurement:
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know: the monitored metric, and the state of each meter by name."""
         meters = {name: meter.state_dict() for name, meter in self._meters.items()}
-        return {"monitored": self.monitored.state_dict(), "meters": meters}
+        return {"monitored": self.monitored.state_dict(), "meters": meters, "measured_at": self._measured_at}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         self.monitored.load_state_dict(state["monitored"])
+        self._measured_at = state.get("measured_at")
         for name, meter in self._meters.items():
             if name in state["meters"]:  # another rule may have asked for other meters
                 meter.load_state_dict(state["meters"][name])
