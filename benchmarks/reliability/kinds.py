@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.reliability import disks, kills, signals, updates
+from benchmarks.reliability import disks, kills, signals, updates, workers
 from benchmarks.reliability.attempt import Kind
 from benchmarks.reliability.hostile import checkpoints, data_files, run_files, settings
 from benchmarks.reliability.hostile.feeding import attempt_of
@@ -42,5 +42,17 @@ KINDS: dict[str, Kind] = {
         "every decision is in the file",
         signals.attempt,
         112,
+    ),
+    "worker kills": Kind(
+        "kills of one of two processes",
+        "the other ends with a message within the time limit of its collectives, and never hangs",
+        workers.attempt_kills,
+        50,
+    ),
+    "worker freezes": Kind(
+        "stops of one of two processes",
+        "the other ends with a message within the time limit of its collectives, and never hangs",
+        workers.attempt_freezes,
+        10,
     ),
 }
