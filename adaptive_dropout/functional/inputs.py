@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from adaptive_dropout.checks import check_p
-from adaptive_dropout.noise.backend import in_dual_level, on_kernels, readable, traced
+from adaptive_dropout.noise.backend import PLAIN, in_dual_level, is_dynamo_compiling, on_kernels, readable, traced
 from adaptive_dropout.noise.settings import Key, work_dtype
 
 __all__ = [
@@ -24,7 +24,12 @@ __all__ = [
 
 
 def check_input(x: Tensor) -> None:
-    """Raise a RuntimeError, as torch does, unless ``x`` is floating point."""
+    """Raise a RuntimeError, as torch does, unless ``x`` is floating point, and a TypeError where processes share it."""
+    if not is_dynamo_compiling() and type(x) not in PLAIN and type(x).__name__ == "DTensor":
+        raise TypeError(
+            "x is a DTensor, and noise is drawn for the tensors of one process; give it x.to_local(), and make a "
+            "DTensor of the result by DTensor.from_local"
+        )
     if not x.is_floating_point():
         raise RuntimeError(f"dropout takes floating-point input, but got {x.dtype}; convert it with x.float()")
 

@@ -52,7 +52,8 @@ class ControlLoop:
         folder: where snapshots of large models are kept on disk, one folder for each run. None keeps them in memory.
         passes: how often the run shows each training example, if that is known; some rules start accordingly.
         share: for several processes: returns the first process's state on each of them. All have to make a loop, to
-            start from the same rates, and to call `decide`.
+            start from the same rates, and to call `decide`; of a model sharded by ``fully_shard`` each keeps its part,
+            in a ``folder`` of its own.
         warn: is called with one line where no decision can be made, or where a file cannot be written or read.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.reliability import disks, kills, signals, updates, workers
+from benchmarks.reliability import disks, kills, signals, uneven, updates, workers
 from benchmarks.reliability.attempt import Kind
 from benchmarks.reliability.hostile import checkpoints, data_files, run_files, settings
 from benchmarks.reliability.hostile.feeding import attempt_of
@@ -54,5 +54,11 @@ KINDS: dict[str, Kind] = {
         "the other ends with a message within the time limit of its collectives, and never hangs",
         workers.attempt_freezes,
         10,
+    ),
+    "uneven ranks": Kind(
+        "runs of two processes with unequal data",
+        "equal rates at every step, decisions by the mean over all examples, no hang, one warning where none is made",
+        uneven.attempt,
+        40,
     ),
 }

@@ -75,7 +75,7 @@ class Classifier(L.LightningModule):
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
         """Log the loss."""
         if not self.trainer.sanity_checking:
-            self.strike("validation" if self.trainer.callbacks else "measurement")
+            self.strike("validation" if vars(self.trainer)["callbacks"] else "measurement")
         self.log("val_loss", cross_entropy(self.network(batch[0]), batch[1]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

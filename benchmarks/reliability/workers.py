@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.reliability.attempt import Outcome
 
-__all__ = ["attempt_freezes", "attempt_kills", "train"]
+__all__ = ["LIMIT", "attempt_freezes", "attempt_kills", "free_port", "join_pair", "train", "wait_for"]
 
 LIMIT = 15.0
 """Seconds that a collective waits, as the run itself says."""
@@ -28,16 +28,11 @@ GRACE = 25.0
 """Further seconds for a slow machine to raise, tear down and end."""
 KILLS, FREEZES = 5, 2
 PLACES = (
-    "training",
-    "validation",
-    "decision",
-    "carrying out",
-    "snapshot",
-    "restore",
-    "checkpoint",
-    "any time",
+    "training", "validation", "decision", "carrying out", "snapshot", "restore", "checkpoint", "any time",
     "measurement",
-)
+)  # fmt: skip
+MOST = {"training": 100, "validation": 50, "decision": 80, "measurement": 50, "restore": 12, "snapshot": 6}
+"""How often a run comes to a place, or somewhat fewer times; to all others 25 times."""
 
 
 def attempt_kills(seed: int, folder: Path) -> Outcome:
@@ -61,18 +56,18 @@ def _harm(number: int, folder: Path, harm: signal.Signals) -> str:
     # A measurement writes no files, so the one that is stopped in it could not say so.
     places = PLACES if harm == signal.SIGKILL else PLACES[:-1]
     place, victim = places[number % len(places)], draw.randrange(2)
-    when = draw.uniform(0.0, 6.0) if place == "any time" else float(draw.randrange(1, _most(place)))
+    when = draw.uniform(0.0, 6.0) if place == "any time" else float(draw.randrange(1, MOST.get(place, 25)))
     told = f"{harm.name} of process {victim} in {place} {when:.3g}"
     folder.mkdir()
     pair = _start(folder, victim, place, int(when), harm)
     try:
         if place == "any time":
-            _wait_for(lambda: (folder / "trains").exists(), 90.0)
+            wait_for(lambda: (folder / "trains").exists(), 90.0)
             time.sleep(when)
             _send(pair[victim], harm)
-        if not _wait_for(lambda: not pair[victim].is_alive() or (folder / "harmed").exists(), 120.0):
+        if not wait_for(lambda: not pair[victim].is_alive() or (folder / "harmed").exists(), 120.0):
             return f"{told}: it never came there"
-        ended = _wait_for(lambda: not pair[1 - victim].is_alive(), LIMIT + GRACE)
+        ended = wait_for(lambda: not pair[1 - victim].is_alive(), LIMIT + GRACE)
         if not ended:
             _send(pair[1 - victim], signal.SIGUSR1)  # says where it is
             time.sleep(1.0)
@@ -90,19 +85,10 @@ def _harm(number: int, folder: Path, harm: signal.Signals) -> str:
     return ""
 
 
-def _most(place: str) -> int:
-    """Return how often a run comes to a place, or somewhat fewer times."""
-    return {"training": 100, "validation": 50, "decision": 80, "measurement": 50, "restore": 12, "snapshot": 6}.get(
-        place, 25
-    )
-
-
 def _start(folder: Path, victim: int, place: str, count: int, harm: signal.Signals) -> list[BaseProcess]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["benchmarks.reliability.ranks"])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     harms = [(place, count, harm) if rank == victim and place != "any time" else None for rank in range(2)]
     pair = [context.Process(target=train, args=(rank, port, folder, harms[rank])) for rank in range(2)]
     for process in pair:
@@ -115,19 +101,16 @@ def _send(process: BaseProcess, harm: signal.Signals) -> None:
         os.kill(process.pid, harm)
 
 
-def _wait_for(done: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def train(rank: int, port: int, folder: Path, harm: tuple[str, int, signal.Signals] | None) -> None:
     """Be one of two processes of a run; its words go to a file."""
     from benchmarks.reliability.ranks import run
 
+    join_pair(rank, port, folder)
+    run(folder, timedelta(seconds=LIMIT), None if harm is None else partial(_strike, folder, harm))
+
+
+def join_pair(rank: int, port: int, folder: Path) -> None:
+    """Make this process one of two that find each other at ``port``, with its words in a file."""
     words = os.open(folder / f"rank{rank}.txt", os.O_WRONLY | os.O_CREAT)
     for stream in (1, 2):
         os.dup2(words, stream)
@@ -136,7 +119,24 @@ def train(rank: int, port: int, folder: Path, harm: tuple[str, int, signal.Signa
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": str(rank), "NODE_RANK": "0",
         "WORLD_SIZE": "2",
     }  # fmt: skip
-    run(folder, timedelta(seconds=LIMIT), None if harm is None else partial(_strike, folder, harm))
+
+
+def free_port() -> int:
+    """Return the number of a port that nothing listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def wait_for(done: Callable[[], bool], seconds: float) -> bool:
+    """Wait until something is ``done``, and tell whether it was in time."""
+    end = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _strike(folder: Path, harm: tuple[str, int, signal.Signals], place: str, counts: dict[str, int]) -> None:
