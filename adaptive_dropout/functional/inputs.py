@@ -6,9 +6,10 @@ import warnings
 
 import torch
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
 from adaptive_dropout.checks import check_p
-from adaptive_dropout.noise.backend import PLAIN, in_dual_level, is_dynamo_compiling, on_kernels, readable, traced
+from adaptive_dropout.noise.backend import PLAIN, in_dual_level, on_kernels, readable, traced
 from adaptive_dropout.noise.settings import Key, work_dtype
 
 __all__ = [
