@@ -43,7 +43,8 @@ class DropoutRateControl(RateCallback):
     resumed from a checkpoint that was written at any hook goes on as the unbroken one would, bit for bit, if the data
     that it measures lies in memory; a validation that was due then is made up for, which Lightning alone leaves out.
     What is not brought back is one warning: the order of an epoch whose loader has no ``state_dict`` (those of
-    `adaptive_dropout.data` have one), and gradients that are being accumulated.
+    `adaptive_dropout.data` have one), gradients that are being accumulated, and examples that are measured, which no
+    checkpoint holds.
 
     Several processes average their signals; one decides, and all carry the decision out. Their training losses and
     the metrics that they logged without ``sync_dist`` count by examples, all other signals equally: metrics that were
@@ -143,7 +144,7 @@ class DropoutRateControl(RateCallback):
         self._measurement.on_train_start(trainer, pl_module)
         self.stopwatch = Stopwatch()
         if self._saved is not None:
-            tell_differences(trainer)
+            tell_differences(trainer, self._measurement.lost())
             validation_noted(trainer)
             if not self._saved.get("epoch_ended", False):  # else the next epoch's order is drawn by now
                 torch.set_rng_state(self._saved["generator"])
@@ -229,6 +230,7 @@ class DropoutRateControl(RateCallback):
         """Let a run resumed from this checkpoint make up for a validation that is due or not yet decided on."""
         if self.loop is not None and (self._validating or is_validation_due(trainer)):
             note_validation(checkpoint)
+            checkpoint["callbacks"][self.state_key]["metrics"] = self._measurement.logged(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the loop's state, what was measured since the last decision, and the state of torch's generator."""
@@ -246,6 +248,7 @@ class DropoutRateControl(RateCallback):
         if self._goes_on and state_dict["loop"] is not None:
             self._saved = state_dict
             self._measurement.load_state_dict(state_dict["measurement"])
+            self._measurement.go_on_with(state_dict.get("metrics", {}))
 
     @property
     def _rewinds(self) -> bool:

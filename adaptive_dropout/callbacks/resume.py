@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import lightning.pytorch as L
@@ -13,14 +13,18 @@ from adaptive_dropout.callbacks.trainer import steps_done
 __all__ = ["tell_differences"]
 
 
-def tell_differences(trainer: L.Trainer) -> None:
+def tell_differences(trainer: L.Trainer, measured: Iterable[str]) -> None:
     """Warn of what Lightning does not bring back from this checkpoint; called when training starts, after it is loaded.
 
     Order: only a training loader with ``state_dict`` goes on in the middle of an epoch. Weights: gradients that were
     accumulated since the last optimizer step are in no checkpoint. Decisions: the validation that was due at the
     step of a checkpoint is left out, if another version wrote the checkpoint before it: see `callbacks.due`.
+
+    Args:
+        trainer: of the run.
+        measured: in what its measurements differ, each as part of a sentence.
     """
-    lost = list(_differences(trainer))
+    lost = [*_differences(trainer), *measured]
     if lost:
         step = steps_done(trainer)
         rank_zero_warn(f"the run goes on from step {step}, but not as the unbroken one: {'; '.join(lost)}")

@@ -86,7 +86,7 @@ class Places(Callback):
 
         def write_or_die(file: DecisionsFile, *lines: str) -> None:
             if self.here("line"):
-                text = "".join(f"{line}\n" for line in lines)
+                text = "".join(f"{line}\n" for line in lines).encode()
                 file._file.write(text[: int(self.plan.part * len(text))])
                 file._file.flush()
                 _die()

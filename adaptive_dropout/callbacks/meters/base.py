@@ -72,6 +72,10 @@ class Meter(ABC):
     def on_decision(self, state: State) -> None:  # noqa: B027
         """A decision was made and carried out; later measurements are for the next one."""
 
+    def lost(self) -> str:
+        """Return in what a resumed run is measured otherwise than the unbroken one, "" if in nothing."""
+        return ""
+
     def on_fit_end(self) -> None:  # noqa: B027
         """Training ends, normally or by an exception: undo what is still in place."""
 

@@ -65,6 +65,7 @@ class CleanLossMeter(Meter):
         self._first_train: float | Tensor | None = None
         self._chosen = False
         self._waited = 0
+        self._lost = ""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: RunBatches) -> None:
         """Choose the batches, or ask for the first ones."""
@@ -79,8 +80,7 @@ class CleanLossMeter(Meter):
             found = self._try(lambda: batches_in_memory(loader, _batches_needed(most, size), rank)) or []
             batches.train.batches = found if len(found) > 1 else []
         if not batches.train.batches and self._saved is not None:
-            self._saved = None
-            rank_zero_info("the clean loss goes on with other examples of the training data than before the resume")
+            self._saved, self._lost = None, "the clean loss goes on with other examples of the training data"
         if self._trivial is None:
             batches.val.most = FEWEST
         if self._untrained_weights is not None:  # a validation that is due comes before the next batch
@@ -127,6 +127,10 @@ class CleanLossMeter(Meter):
     def on_fit_end(self) -> None:
         """Drop the copy of the untrained network."""
         self._untrained = None
+
+    def lost(self) -> str:
+        """Return that the examples are others, if they are."""
+        return self._lost
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know: numbers, no examples; before the first decision the first weights."""

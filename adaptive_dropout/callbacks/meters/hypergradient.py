@@ -67,6 +67,10 @@ class HypergradientMeter(Meter):
         """Begin the next window."""
         self._window.reset()
 
+    def lost(self) -> str:
+        """Return that validation examples are missing, if they are."""
+        return self._window.lost
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know."""
         return self._window.state_dict()

@@ -61,6 +61,7 @@ class Measurement:
         self._search = MonitorSearch(monitored)
         self._batches = RunBatches()
         self._measured_at: int | None = None
+        self._logged_before: dict[str, float] = {}  # of a run whose checkpoint came before a validation that was due
         self._skipped = False
         self._warned: set[str] = set()
 
@@ -92,6 +93,7 @@ class Measurement:
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
         """Show the loss of a batch to the meters."""
+        self._logged_before = {}
         for meter in self:
             meter.on_train_batch_end(trainer, pl_module, outputs)
 
@@ -134,7 +136,7 @@ class Measurement:
         self._agree(trainer, first)
         if having < trainer.world_size:
             self._warn(f"{having} of {trainer.world_size} processes log {self.monitored.name!r}, which decide for all")
-        metrics = _read_metrics(trainer, self.monitored) if has else {}
+        metrics = self._logged_before | _read_metrics(trainer, self.monitored) if has else {}
         signals = average(trainer, metrics, examples_of(trainer, logged), float(has), first)
         signals |= average(trainer, _read_position(trainer), {})
         if signals["step"] == self._measured_at:
@@ -161,6 +163,18 @@ class Measurement:
         self._batches.unwatch()
         for meter in self:
             meter.on_fit_end()
+
+    def logged(self, trainer: L.Trainer) -> dict[str, float]:
+        """Return the metrics logged so far, for a checkpoint that is written before a validation."""
+        return _read_all(trainer)
+
+    def go_on_with(self, metrics: Mapping[str, float]) -> None:
+        """Take ``metrics``, of `logged`, for what training logged before the first validation of a resumed run."""
+        self._logged_before = dict(metrics)
+
+    def lost(self) -> list[str]:
+        """Return in what a resumed run is measured otherwise than the unbroken one."""
+        return [lost for meter in self if (lost := meter.lost())]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know: the monitored metric, and the state of each meter by name."""
@@ -210,10 +224,14 @@ def _decides(trainer: L.Trainer) -> bool:
 def _read_metrics(trainer: L.Trainer, monitored: Monitored) -> dict[str, float]:
     """Return every metric of this validation by name, and ``val_loss`` for the monitored one, which it logged."""
     assert monitored.name is not None
+    signals = _read_all(trainer)
+    return signals | {"val_loss": monitored.loss(signals[monitored.name])}
+
+
+def _read_all(trainer: L.Trainer) -> dict[str, float]:
     # Lightning's own train_loss is of the last step or the epoch before: never let it pass for ours.
     metrics = {name: value for name, value in trainer.callback_metrics.items() if name != "train_loss"}
-    signals = dict(zip(metrics, read_numbers(list(metrics.values())), strict=True))
-    return signals | {"val_loss": monitored.loss(signals[monitored.name])}
+    return dict(zip(metrics, read_numbers(list(metrics.values())), strict=True))
 
 
 def _read_position(trainer: L.Trainer) -> dict[str, float]:

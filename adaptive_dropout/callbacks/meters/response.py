@@ -84,6 +84,10 @@ class ResponseMeter(Meter):
         if self._response is not None:
             self._response.remove()
 
+    def lost(self) -> str:
+        """Return that validation examples are missing, if they are."""
+        return self._window.lost
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know, the learned response with it."""
         return {

@@ -10,7 +10,7 @@ import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.data import extract_batch_size
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from adaptive_dropout.callbacks.trainer import batches_between_validations
 from adaptive_dropout.layouts import rows
@@ -18,7 +18,7 @@ from adaptive_dropout.nested import new_copy
 
 __all__ = ["Budget", "Window", "cut"]
 
-MOST_BYTES = 2**24  # of validation examples in a checkpoint
+LOST = "until the next validation, gradients are measured on examples of training in place of validation"
 LEAST = 8  # examples: fewer tell nothing, and BatchNorm needs some
 
 
@@ -43,6 +43,8 @@ class Window:
     part of it each time; before the first validation they come from the training batch, which the network has not been
     trained on yet.
 
+    ``lost`` says what a resumed run does otherwise than the unbroken one, "" if nothing.
+
     Args:
         budget: how often and on how many examples.
     """
@@ -50,6 +52,7 @@ class Window:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self._pieces: list[Any] = []
+        self.lost = ""
         self._validations = 0
         self._examples = 0
         self._turns = 1
@@ -130,20 +133,19 @@ class Window:
         return {f"{kind}/{name}": self._sums.get(name, 0.0) / max(1, self._count) for name in names}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run has to know, the validation examples if they are few plain tensors."""
-        plain = _is_plain(self._pieces) and sum(map(_bytes, self._pieces)) <= MOST_BYTES
+        """Return what a resumed run has to know: numbers, no examples."""
         return {
             "validations": self._validations, "examples": self._examples, "turns": self._turns,
             "batches": self._batches, "sums": self._sums, "count": self._count,
-            "pieces": self._pieces if plain else [],
+            "had_examples": bool(self._pieces),
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state_dict` was taken; without its examples those of training stand in for a while."""
+        """Go on from where `state_dict` was taken; until the next validation, validation examples are of training."""
         self._validations = state["validations"]
         self._examples, self._turns, self._batches = state["examples"], state["turns"], state["batches"]
         self._sums, self._count = state["sums"], state["count"]
-        self._pieces = state.get("pieces", [])
+        self.lost = LOST if state.get("had_examples") else ""
 
 
 def cut(batch: Any, size: int, start: int, end: int) -> Any:
@@ -159,16 +161,3 @@ def cut(batch: Any, size: int, start: int, end: int) -> Any:
         return leaf
 
     return tree_map(piece, batch)
-
-
-def _is_plain(value: Any) -> bool:
-    """Return whether ``torch.load(..., weights_only=True)`` reads ``value`` back."""
-    if type(value) in (list, tuple):
-        return all(map(_is_plain, value))
-    if type(value) is dict:
-        return all(map(_is_plain, value.values())) and all(type(key) is str for key in value)
-    return value is None or type(value) in (Tensor, str, int, float, bool)
-
-
-def _bytes(piece: Any) -> int:
-    return sum(leaf.nbytes for leaf in tree_leaves(piece) if isinstance(leaf, Tensor))
