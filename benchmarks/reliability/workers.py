@@ -65,6 +65,7 @@ def _harm(number: int, folder: Path, harm: signal.Signals) -> str:
             wait_for(lambda: (folder / "trains").exists(), 90.0)
             time.sleep(when)
             _send(pair[victim], harm)
+            (folder / "harmed").touch()
         if not wait_for(lambda: not pair[victim].is_alive() or (folder / "harmed").exists(), 120.0):
             return f"{told}: it never came there"
         ended = wait_for(lambda: not pair[1 - victim].is_alive(), LIMIT + GRACE)
