@@ -25,4 +25,4 @@ def test_the_decisions_of_a_run_enter_these_files_only(run: str, files: set[str]
         with files_entered() as found:
             state = update_safely(controller, state, read_signals(signals))
         entered |= found
-    assert entered == {f"controllers/{name}.py" for name in files} | {"checks.py", "probability.py"}
+    assert entered == {f"controllers/{name}.py" for name in files} | {"probability.py"}
