@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_warn
+from torch.utils.data import DataLoader
 
 from adaptive_dropout.callbacks.trainer import steps_done
 
@@ -17,8 +18,9 @@ def tell_differences(trainer: L.Trainer, measured: Iterable[str]) -> None:
     """Warn of what Lightning does not bring back from this checkpoint; called when training starts, after it is loaded.
 
     Order: only a training loader with ``state_dict`` goes on in the middle of an epoch. Weights: gradients that were
-    accumulated since the last optimizer step are in no checkpoint. Decisions: the validation that was due at the
-    step of a checkpoint is left out, if another version wrote the checkpoint before it: see `callbacks.due`.
+    accumulated since the last optimizer step are in no checkpoint. Noise: a loader that begins anew draws from torch's
+    generator, and its workers from theirs, unless it is one of `adaptive_dropout.data`. Decisions: the validation that
+    was due at the step of a checkpoint is left out, if another version wrote the checkpoint: see `callbacks.due`.
 
     Args:
         trainer: of the run.
@@ -33,10 +35,19 @@ def tell_differences(trainer: L.Trainer, measured: Iterable[str]) -> None:
 def _differences(trainer: L.Trainer) -> Iterator[str]:
     fit: Any = trainer.fit_loop
     epoch = fit.epoch_loop
+    loaders = fit._combined_loader.flattened
     in_epoch = 0 < epoch.batch_progress.current.ready < trainer.num_training_batches
-    if in_epoch and not all(hasattr(loader, "load_state_dict") for loader in fit._combined_loader.flattened):
+    if in_epoch and not all(hasattr(loader, "load_state_dict") for loader in loaders):
         yield "the epoch's order of batches begins anew, as the training loader has no state_dict"
+    elif in_epoch and any(map(_draws_anew, loaders)):
+        yield "the noise may differ, as the training loader draws anew from torch's generator or its workers do"
     if in_epoch and epoch._should_accumulate():
         yield "the gradients accumulated since the last optimizer step are lost, so weights will differ"
     if epoch.restarted_on_train_batch_end and epoch._should_check_val_fx(fit._data_fetcher):
         yield "Lightning leaves out the validation that was due at this step, and with it a decision"
+
+
+def _draws_anew(loader: object) -> bool:
+    """Tell whether a loader that brings back its place may not bring back what is drawn when it begins."""
+    ours = getattr(type(loader), "in_memory", False)
+    return isinstance(loader, DataLoader) and not ours and (loader.generator is None or loader.num_workers > 0)

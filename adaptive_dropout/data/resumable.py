@@ -20,8 +20,8 @@ T = TypeVar("T", covariant=True)
 class ResumableLoader(DataLoader[T]):
     """A `DataLoader` whose state is the order of the epoch and the number of batches that it has given.
 
-    An iteration that begins after `load_state_dict` leaves those batches out; it reads them, so that workers draw what
-    they drew before, and torch's own generator stays where it is. Iterators that give no batch change nothing.
+    The first iteration after `load_state_dict` leaves those batches out; it reads them, so that workers draw what they
+    drew before, and torch's own generator stays where it is. Iterators that give no batch draw nothing.
 
     Args:
         generator: needed: its state at the beginning of an epoch decides the order.
@@ -32,18 +32,24 @@ class ResumableLoader(DataLoader[T]):
     """Its batches are those of a plain `DataLoader`."""
 
     _resumed: dict[str, Any] | None = None
+    _begun: dict[str, Any] | None = None
+    """The state from which an iterator goes on that has given no batch so far."""
     _start: Tensor | None = None
     _given = 0
 
     def __iter__(self) -> Iterator[T]:  # type: ignore[override]  # torch's own type is private
         """Return the batches of an epoch; its order is drawn when the first one is asked for."""
-        return self._batches()
-
-    def _batches(self) -> Iterator[T]:
-        given = 0
         if self._resumed is not None:
-            continue_order(self.generator, self._resumed, "order")
-            given, self._resumed = self._resumed["given"], None
+            self._begun, self._resumed = self._resumed, None
+        elif self._begun is not None and self._begun["given"]:
+            self._begun = None  # Lightning ended that epoch short of its last batch: this one is the next
+        return self._batches(self._begun)
+
+    def _batches(self, begun: dict[str, Any] | None) -> Iterator[T]:
+        given = 0
+        if begun is not None:
+            continue_order(self.generator, begun, "order")
+            given, self._begun = begun["given"], None
         self._start = self.generator.get_state()
         with torch.random.fork_rng(devices=[], enabled=given > 0):
             batches = super().__iter__()
@@ -54,8 +60,8 @@ class ResumableLoader(DataLoader[T]):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the generator's state and the number of batches given since then, 0 at the end of an epoch."""
-        if self._resumed is not None:
-            return self._resumed
+        if (waiting := self._resumed or self._begun) is not None:
+            return waiting
         if self._start is None or self._given >= len(self):
             return {"order": self.generator.get_state(), "given": 0}
         return {"order": self._start, "given": self._given}

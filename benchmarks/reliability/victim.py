@@ -88,7 +88,6 @@ class Places(Callback):
             if self.here("line"):
                 text = "".join(f"{line}\n" for line in lines).encode()
                 file._file.write(text[: int(self.plan.part * len(text))])
-                file._file.flush()
                 _die()
             write(file, *lines)
 
@@ -142,6 +141,7 @@ def _end(trainer: L.Trainer) -> dict[str, Any]:
     states = [control.state_dict() for control in controls]
     for state in states:
         state["loop"]["run"].pop("id")
+        state.pop("epoch_ended")  # a run that is resumed from its end trains no epoch
     return {
         "step": trainer.global_step,
         "weights": model.state_dict(),

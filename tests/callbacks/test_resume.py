@@ -16,7 +16,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import AdaptiveDropout, DropoutRateControl
+from adaptive_dropout.callbacks.resume import _draws_anew
 from adaptive_dropout.data import Examples, TensorDataModule
+from adaptive_dropout.data.resumable import ResumableLoader
 from adaptive_dropout.tracking.decisions import Decision
 
 STEPS = 12  # two epochs of 6 batches, with a validation after every third
@@ -204,3 +206,11 @@ def test_checkpoints_of_plain_models_load_into_adaptive_ones_and_back(tmp_path: 
     fit(Net(), [AdaptiveDropout()], None).save_checkpoint(tmp_path / "adaptive.ckpt")
     assert fit(Net(), [AdaptiveDropout()], tmp_path / "plain.ckpt").global_step == 6
     assert fit(Net(plain=True), [], tmp_path / "adaptive.ckpt").global_step == 6
+
+
+def test_a_loader_may_draw_anew_where_no_state_of_its_generators_is_kept() -> None:
+    data, own = TensorDataset(torch.ones(4)), torch.Generator()
+    assert _draws_anew(DataLoader(data))
+    assert _draws_anew(DataLoader(data, generator=own, num_workers=1))
+    assert not _draws_anew(DataLoader(data, generator=own))
+    assert not _draws_anew(ResumableLoader(data, generator=own, num_workers=1))
