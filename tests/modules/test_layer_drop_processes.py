@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+
+from tests.pairs import run_pair
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import json
 import sys
@@ -89,26 +85,7 @@ distributed.destroy_process_group()
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     """What each of the two processes saw."""
-    folder = tmp_path_factory.mktemp("pair")
-    (folder / "script.py").write_text(SCRIPT)
-    pair = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "script.py", str(rank), str(folder)],
-            cwd=folder,
-            env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": ""},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
-    try:
-        for process in pair:
-            _, errors = process.communicate(timeout=120)
-            assert process.returncode == 0, errors[-2000:]
-    finally:
-        for process in pair:
-            process.kill()
-    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+    return run_pair(SCRIPT, tmp_path_factory.mktemp("pair"))
 
 
 def test_processes_that_skip_different_layers_train_one_model(told: list[dict[str, object]]) -> None:

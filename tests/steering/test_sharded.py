@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.pairs import run_pair
+
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import json
 import sys
@@ -99,25 +95,7 @@ distributed.destroy_process_group()
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of the two processes saw."""
-    folder = tmp_path_factory.mktemp("pair")
-    (folder / "script.py").write_text(SCRIPT)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", "script.py"]
-    pair = [
-        subprocess.Popen(
-            [*command, str(rank), str(folder)], cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
-        )
-        for rank in (0, 1)
-    ]
-    try:
-        for process in pair:
-            _, errors = process.communicate(timeout=180)
-            assert process.returncode == 0, errors[-2000:]
-    finally:
-        for process in pair:
-            process.kill()
-            process.communicate()
-    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+    return run_pair(SCRIPT, tmp_path_factory.mktemp("pair"))
 
 
 def test_rates_are_set_in_a_sharded_model(told: list[dict[str, Any]]) -> None:
