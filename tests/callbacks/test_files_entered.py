@@ -34,7 +34,8 @@ BOTH = {
 }  # fmt: skip
 CLEAN_LOSS = {
     "callbacks/isolated/copying.py", "callbacks/isolated/guard.py", "callbacks/isolated/silent_trainer.py",
-    "callbacks/isolated/validation.py", "callbacks/losses.py", "callbacks/meters/batches.py",
+    "callbacks/isolated/validation.py", "callbacks/losses.py", "callbacks/meters/base.py",
+    "callbacks/meters/batches.py",
     "callbacks/meters/clean_loss.py", "callbacks/meters/examples.py", "callbacks/packages.py", "contexts.py",
     "inference/mc_mode.py", "layouts.py", "signals/clean_loss.py", "signals/footing.py",
 }  # fmt: skip

@@ -75,6 +75,7 @@ def test_its_trainer_steers_and_writes_down(make: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
+@pytest.mark.filterwarnings("ignore:the run goes on .* the clean loss may go on with other examples")
 @pytest.mark.parametrize("controller", [PLATEAU, ad.RewindController()])
 def test_a_resumed_run_goes_on_as_the_unbroken_one(controller: ad.Controller, tmp_path: Path) -> None:
     whole, rest = AdaptiveDropout(controller), AdaptiveDropout(controller)

@@ -80,7 +80,7 @@ class CleanLossMeter(Meter):
             found = self._try(lambda: batches_in_memory(loader, _batches_needed(most, size), rank)) or []
             batches.train.batches = found if len(found) > 1 else []
         if not batches.train.batches and self._saved is not None:
-            self._saved, self._lost = None, "the clean loss goes on with other examples of the training data"
+            self._saved, self._lost = None, "the clean loss may go on with other examples of the training data"
         if self._trivial is None:
             batches.val.most = FEWEST
         if self._untrained_weights is not None:  # a validation that is due comes before the next batch

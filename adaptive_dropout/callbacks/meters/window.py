@@ -61,7 +61,7 @@ class Window:
 
     def reset(self) -> None:
         """Begin the next window."""
-        self._batches = 0
+        self._batches = self._taken = 0
         self._sums: dict[str, float] = {}
         self._count = 0
 
@@ -98,6 +98,7 @@ class Window:
         self._batches += 1
         if left:
             return None
+        self._taken += 1
         size = extract_batch_size(batch)
         affordable = int(self.budget.share * size * stride / self.budget.cost)
         self._examples = min(size, max(LEAST, affordable))
@@ -137,7 +138,7 @@ class Window:
         return {
             "validations": self._validations, "examples": self._examples, "turns": self._turns,
             "batches": self._batches, "sums": self._sums, "count": self._count,
-            "had_examples": bool(self._pieces),
+            "taken": self._taken, "lacks_examples": bool(self._pieces) and self._taken < self._turns,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -145,7 +146,7 @@ class Window:
         self._validations = state["validations"]
         self._examples, self._turns, self._batches = state["examples"], state["turns"], state["batches"]
         self._sums, self._count = state["sums"], state["count"]
-        self.lost = LOST if state.get("had_examples") else ""
+        self._taken, self.lost = state.get("taken", 0), LOST if state.get("lacks_examples") else ""
 
 
 def cut(batch: Any, size: int, start: int, end: int) -> Any:
