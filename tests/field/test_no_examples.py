@@ -27,6 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:this run validates"),
     pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`"),
     pytest.mark.filterwarnings("ignore:.*pin_memory.*"),
+    pytest.mark.filterwarnings("ignore:the run goes on from step .*, but not as the unbroken one"),  # for that reason
     pytest.mark.filterwarnings("ignore:.*`.fit.ckpt_path=None.` was called without a model.*"),  # on an exception
     pytest.mark.filterwarnings("ignore:.*but there is no last checkpoint available"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
