@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from adaptive_dropout.nested import fits, map_tensors, new_copy, refill, write
 from adaptive_dropout.rates import Rate
+from adaptive_dropout.steering.kept import check_fits, check_states, form_of
 from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["Snapshot"]
@@ -56,6 +57,7 @@ class Snapshot:
         self._taken = False
         # Which snapshot of the process wrote a file, and at which of its takes: equal in all processes of one run.
         self._writer = [next(_numbers), 0]
+        self._form = ""  # of what was written
         self._file = None if folder is None else Path(folder) / "snapshot.pt"
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -83,13 +85,13 @@ class Snapshot:
         Optimizer state that appeared since goes: a snapshot from before the first step gives a fresh optimizer back.
 
         Raises:
-            RuntimeError: nothing was taken yet, the last `take` was cut off, or another snapshot wrote to the file.
+            RuntimeError: nothing was taken yet, the last `take` was cut off, or the file holds something else.
             ValueError: the model or an optimizer has other parameters than it had; nothing is changed.
         """
         if not self._taken:
             raise RuntimeError("there is no complete snapshot to restore; call take() first")
         live, kept = self._live(), self.state_dict()
-        _check(live, kept)
+        check_fits(live, kept)
         modes = [entry.get("training") for entry in kept["optimizers"]]
         with ExitStack() as stack:
             for optimizer, mode in zip(self._optimizers, modes, strict=True):
@@ -112,24 +114,28 @@ class Snapshot:
             return self._kept if self._taken else {}
         try:
             kept: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True, mmap=True)
-            writer = kept.pop("writer")
+            writer, form = kept.pop("writer"), form_of(kept)
         except Exception as error:  # torch raises anything from OSError to UnpicklingError, and in many lines
             why = shown(f"{type(error).__name__}: {error}".partition("\n")[0])
             raise RuntimeError(f"{self._file} is not the snapshot that was written there ({why})") from error
         if writer != self._writer:
             raise RuntimeError(f"{self._file} was written by another snapshot since; give each a folder of its own")
+        if form != self._form:
+            raise RuntimeError(f"{self._file} is not the snapshot that was written there (values of other kinds)")
         return kept
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Keep a copy of what `state_dict` returned, as after a restart; the model stays as it is.
 
         Raises:
-            ValueError: the snapshot is of other parameters; what was kept before stays.
+            ValueError: the snapshot is of other parameters or kinds of state; what was kept before stays.
         """
         if not state:
             self._kept, self._taken = {}, False
             return
-        _check(self._live(), state)
+        live = self._live()
+        check_fits(live, state)
+        check_states(live, state)
         self._keep(dict(state))
 
     def _live(self) -> dict[str, Any]:
@@ -155,8 +161,9 @@ class Snapshot:
             self._kept = map_tensors(refill, state, self._kept)
         else:
             writer = [self._writer[0], self._writer[1] + 1]
-            _save({"writer": writer, **map_tensors(lambda tensor, _: tensor.detach(), state)}, self._file)
-            self._writer = writer
+            state = map_tensors(lambda tensor, _: tensor.detach(), state)
+            _save({"writer": writer, **state}, self._file)
+            self._writer, self._form = writer, form_of(state)
         self._taken = True
 
 
@@ -180,42 +187,6 @@ def _elements(tensor: Tensor) -> Tensor:
             if size > 1 and stride == 0:
                 view = view.narrow(dimension, 0, 1)
     return view
-
-
-def _check(live: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
-    """Raise where ``kept`` is not of the parameters and optimizers that are ``live``."""
-    _check_form(kept)
-    now, then = ({name: list(t.shape) for name, t in state["tensors"].items()} for state in (live, kept))
-    for name in sorted(now.keys() | then.keys()):
-        if now.get(name) != then.get(name):
-            shapes = f"shape {then.get(name, 'none')} in the snapshot, but {now.get(name, 'none')} in the model"
-            raise ValueError(f"{name!r} has {shapes}; take() again after a change of the model")
-    counts = [len(state["optimizers"]) for state in (kept, live)]
-    if counts[0] != counts[1]:
-        raise ValueError(f"the snapshot is of {counts[0]} optimizers, but here are {counts[1]}; give the same ones")
-    for number, (after, before) in enumerate(zip(live["optimizers"], kept["optimizers"], strict=True)):
-        # Groups added at the end since, as when layers are unfrozen, only lose their state.
-        if after["parameters"][: len(before["parameters"])] != before["parameters"]:
-            raise ValueError(f"optimizer {number} has other parameters than in the snapshot; take() again")
-
-
-def _check_form(kept: Any) -> None:
-    """Raise a ValueError where what was ``kept`` is not of the form of `Snapshot.state_dict`, as in a broken file."""
-    tensors, optimizers = (kept.get(part) if isinstance(kept, Mapping) else None for part in ("tensors", "optimizers"))
-    named = isinstance(tensors, Mapping) and all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in tensors.items()
-    )
-    if not named or not isinstance(optimizers, list) or not all(map(_is_entry, optimizers)):
-        raise ValueError("the snapshot does not hold tensors and the states of optimizers; it is broken")
-
-
-def _is_entry(entry: Any) -> bool:
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("parameters"), list):
-        return False
-    try:
-        return isinstance(map_tensors(lambda tensor, _: tensor, entry.get("state")), dict)
-    except TypeError:
-        return False
 
 
 def _mode(optimizer: torch.optim.Optimizer) -> bool | None:

@@ -73,6 +73,60 @@ def test_a_broken_snapshot_is_one_line(content: bytes, tmp_path: Path) -> None:
     assert "\n" not in str(told.value)
 
 
+def trained(optimizer_of: Any = torch.optim.Adam) -> tuple[nn.Linear, torch.optim.Optimizer]:
+    model = nn.Linear(2, 2)
+    optimizer = optimizer_of(model.parameters(), lr=0.1)
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step(lambda: 1.0)
+    return model, optimizer
+
+
+def put(state: dict[str, Any], place: tuple[Any, ...], value: object) -> dict[str, Any]:
+    """Return ``state`` with ``value`` at ``place``; all else is shared."""
+    first, *rest = place
+    copy: Any = list(state) if isinstance(state, list) else dict(state)
+    copy[first] = put(copy[first], tuple(rest), value) if rest else value
+    return copy
+
+
+OF_OTHER_KINDS = [
+    ((0, "exp_avg"), "x", r"'exp_avg' of 'weight' in optimizer 0 has to be a tensor of shape \[2, 2\], but is 'x'"),
+    ((0, "exp_avg"), torch.zeros(3), r"but is a tensor of shape \[3\] in the snapshot"),
+    ((0, "exp_avg_sq"), 0, "but is 0 in the snapshot"),
+    ((1, "step"), [], "'step' of 'bias' in optimizer 0 has to be a number or tensor, but is a list in the snapshot"),
+    ((0,), torch.zeros(2), "optimizer 0 has no state of 'weight' in the snapshot; it is broken"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "message"), OF_OTHER_KINDS)
+def test_an_optimizer_state_of_another_kind_is_refused_when_it_is_read(
+    place: tuple[Any, ...], value: object, message: str, tmp_path: Path
+) -> None:
+    model, optimizer = trained()
+    for folder in (None, tmp_path):
+        snapshot = Snapshot(model, optimizer, folder=folder)
+        snapshot.take()
+        broken = put(snapshot.state_dict(), ("optimizers", 0, "state", *place), value)
+        with pytest.raises(ValueError, match=message):
+            snapshot.load_state_dict(broken)
+        snapshot.restore()
+    file = tmp_path / "snapshot.pt"
+    torch.save(put(torch.load(file, weights_only=True), ("optimizers", 0, "state", *place), value), file)
+    weight = nn.init.ones_(model.weight).clone()
+    with pytest.raises(RuntimeError, match=r"snapshot\.pt is not the snapshot .* \(values of other kinds\)"):
+        snapshot.restore()
+    assert torch.equal(model.weight, weight)
+    optimizer.step()
+
+
+def test_an_optimizer_state_of_an_earlier_step_is_not_refused() -> None:
+    model, optimizer = trained(torch.optim.LBFGS)  # has numbers first that are tensors later, and None
+    first = Snapshot(model, optimizer)
+    first.take()
+    optimizer.state[model.weight] |= {"H_diag": torch.ones(()), "prev_loss": torch.ones(()), "d": torch.ones(9)}
+    Snapshot(model, optimizer).load_state_dict(first.state_dict())
+
+
 def test_a_snapshot_of_another_form_changes_nothing() -> None:
     model = nn.Linear(2, 2)
     snapshot = Snapshot(model)

@@ -36,12 +36,13 @@ def _trained() -> tuple[nn.Module, torch.optim.Optimizer]:
 
 
 def read_snapshot(folder: Path, spoil_it: Any) -> None:
-    """Take a snapshot, spoil its file, restore."""
+    """Take a snapshot, spoil its file, restore, and take a step."""
     model, optimizer = _trained()
     snapshot = Snapshot(model, optimizer, folder=folder)
     snapshot.take()
     spoil_it(folder / "snapshot.pt")
     snapshot.restore()
+    optimizer.step()
 
 
 def _seeded(folder: Path) -> random.Random:
