@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import lightning.pytorch as L
-import torch
 from lightning.pytorch.utilities import rank_zero_only
 from rich import get_console
 from rich.table import Table
@@ -78,18 +77,11 @@ class AdaptiveDropout(DropoutRateControl):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Put the best weights into the model and say what was found."""
-        self._started_loop.finish()
         super().on_train_end(trainer, pl_module)
         self._say(trainer)
 
-    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Put the best weights into the model of a run whose checkpoint left nothing to train, too."""
-        if self._saved is not None:
-            self._start_loop(trainer, pl_module)
-            self._started_loop.finish()
-            torch.set_rng_state(self._saved["generator"])
-            self._saved = None
-        super().on_fit_end(trainer, pl_module)
+    def _leave_model(self) -> None:
+        self._started_loop.finish()
 
     @rank_zero_only
     def _say(self, trainer: L.Trainer) -> None:

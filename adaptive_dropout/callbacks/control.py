@@ -213,11 +213,16 @@ class DropoutRateControl(RateCallback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Carry out a rewind that waits, and sum the run up."""
-        self._started_loop.before_step()
+        self._leave_model()
         self._close(trainer)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Remove from the model what measured it."""
+        """Remove from the model what measured it. If a checkpoint left nothing to train, go to its run's end."""
+        if self._saved is not None:
+            self._start_loop(trainer, pl_module)
+            self._leave_model()
+            torch.set_rng_state(self._saved["generator"])
+            self._saved = None
         super().on_fit_end(trainer, pl_module)
         self._measurement.on_fit_end()
 
@@ -266,6 +271,10 @@ class DropoutRateControl(RateCallback):
         )  # fmt: skip
         if self._saved is not None:
             self.loop.load_state_dict(self._saved["loop"])
+
+    def _leave_model(self) -> None:
+        """Leave the model as the run ends with it."""
+        self._started_loop.before_step()
 
     def _open(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find the monitor and begin the record, before the first batch is trained on."""

@@ -97,6 +97,7 @@ class End(NamedTuple):
     weights: list[Tensor]
     decisions: list[Decision]
     generator: Tensor
+    rates: dict[str, float]
     said: str
 
 
@@ -117,7 +118,7 @@ def run(
         trainer.fit(module, data(batch_size=8), ckpt_path=resumed, weights_only=True)
     said = " ".join(str(warning.message) for warning in caught)
     decisions = list(control.run.decisions)
-    return End(list(module.parameters()), decisions, torch.get_rng_state(), said), saves
+    return End(list(module.parameters()), decisions, torch.get_rng_state(), ad.get_rates(module), said), saves
 
 
 def differences(end: End, unbroken: End) -> set[str]:
@@ -125,6 +126,7 @@ def differences(end: End, unbroken: End) -> set[str]:
         "weights": all(map(torch.equal, end.weights, unbroken.weights)),
         "decisions": end.decisions == unbroken.decisions,
         "generator": torch.equal(end.generator, unbroken.generator),
+        "rates": end.rates == unbroken.rates,
     }
     return {name for name, is_same in same.items() if not is_same}
 
@@ -188,6 +190,13 @@ def test_a_run_that_resumes_exactly_says_nothing(tmp_path: Path, place: str) -> 
     end, _ = run(tmp_path / "again", "default", resumed=tmp_path / f"{place}.ckpt")
     assert not differences(end, unbroken)
     assert "unbroken" not in end.said
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_checkpoint_with_nothing_left_to_train_ends_as_its_run_did(tmp_path: Path, rule: str) -> None:
+    unbroken, _ = run(tmp_path, rule)
+    end, _ = run(tmp_path / "again", rule, resumed=tmp_path / "11 epoch.ckpt")
+    assert not differences(end, unbroken)
 
 
 def test_checkpoints_of_plain_models_load_into_adaptive_ones_and_back(tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ class Measurement:
         if having < trainer.world_size:
             self._warn(f"{having} of {trainer.world_size} processes log {self.monitored.name!r}, which decide for all")
         metrics = self._logged_before | _read_metrics(trainer, self.monitored) if has else {}
+        metrics = dict(sorted(metrics.items()))  # Lightning's order is that in which a run, or its rest, logged them
         signals = average(trainer, metrics, examples_of(trainer, logged), float(has), first)
         signals |= average(trainer, _read_position(trainer), {})
         if signals["step"] == self._measured_at:

@@ -43,7 +43,7 @@ class Window:
     part of it each time; before the first validation they come from the training batch, which the network has not been
     trained on yet.
 
-    ``lost`` says what a resumed run does otherwise than the unbroken one, "" if nothing.
+    ``lost`` says what a resumed run does otherwise than the unbroken one until the next validation, "" if nothing.
 
     Args:
         budget: how often and on how many examples.
@@ -112,7 +112,7 @@ class Window:
         if self._lacks:
             return
         if batch_idx == 0:
-            self._pieces = []
+            self._pieces, self.lost = [], ""
             self._validations += 1
         # Too many to count, or an endless stream: its first batches.
         batches = int(min(trainer.num_val_batches[0], 10**6))
@@ -138,7 +138,8 @@ class Window:
         return {
             "validations": self._validations, "examples": self._examples, "turns": self._turns,
             "batches": self._batches, "sums": self._sums, "count": self._count,
-            "taken": self._taken, "lacks_examples": bool(self._pieces) and self._taken < self._turns,
+            "taken": self._taken,
+            "lacks_examples": bool(self.lost) or (bool(self._pieces) and self._taken < self._turns),
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
