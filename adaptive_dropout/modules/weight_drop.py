@@ -39,6 +39,8 @@ class WeightDrop(NoiseLayer):
 
     names: tuple[str, ...] = ()
     """The parameters of the module that are dropped."""
+    kept: dict[str, Tensor]
+    """Those of them that are out of the module, while it runs."""
 
     @classmethod
     def on(
@@ -68,10 +70,12 @@ class WeightDrop(NoiseLayer):
             raise ValueError(f"{sorted(twice)} of {type(module).__name__} would be dropped twice")
         drop = cls(p)
         drop.names = tuple(found)
+        drop.kept = {}
         drop.to(getattr(module, found[0]).device)
         module.add_module(slot, drop.train(module.training))
         module.register_forward_pre_hook(_Enter(slot))
-        module.register_forward_hook(_Leave(slot), always_call=True)
+        # Before the hooks that are there, of which one may put other parameters into the module.
+        module.register_forward_hook(_Leave(slot), prepend=True, always_call=True)
         return module
 
     @classmethod
@@ -131,8 +135,9 @@ class _Enter(_OfSlot):
         if isinstance(module, nn.RNNBase):
             object.__setattr__(module, "_flat_weights", _lay_out(module, dropped))
             return
-        for name, weight in dropped.items():
-            object.__setattr__(module, name, weight)  # an attribute of its own comes before a parameter
+        for name, weight in pairs:
+            layer.kept.setdefault(name, weight)  # a module may run inside of itself
+            _put(module, name, dropped.get(name, weight))
 
 
 class _Leave(_OfSlot):
@@ -143,8 +148,19 @@ class _Leave(_OfSlot):
             weights = [getattr(module, name, None) for name in module._flat_weights_names]
             object.__setattr__(module, "_flat_weights", weights)
             return
-        for name in self.layer(module).names:
-            vars(module).pop(name, None)
+        kept = self.layer(module).kept
+        for name, weight in kept.items():
+            _put(module, name, weight)
+        kept.clear()
+
+
+def _put(module: nn.Module, name: str, weight: Tensor) -> None:
+    # Not beside the parameter, as an attribute of its own: where a compiled pass deletes that, torch 2.12 deletes the
+    # parameter, and earlier versions end the graph.
+    if name in module._parameters:
+        module._parameters[name] = weight  # type: ignore[assignment]
+    else:  # in a replica of torch.nn.DataParallel
+        object.__setattr__(module, name, weight)
 
 
 def find_parameters(module: nn.Module, names: Sequence[str]) -> list[str]:

@@ -106,6 +106,32 @@ def test_the_parameters_are_not_written_and_are_back_after_a_forward_pass() -> N
         assert name not in vars(module)
 
 
+def test_a_compiled_pass_drops_as_an_eager_one_and_leaves_the_parameters() -> None:
+    module = ad.WeightDrop.on(nn.Linear(4, 3), "weight")
+    weight = module.weight
+    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+    for seed in (5, 6):
+        assert torch.equal(output(compiled, seed=seed), output(module, seed=seed))
+        assert module.weight is weight
+        assert [name for name, _ in module.named_parameters()] == ["weight", "bias"]
+
+
+def test_they_are_back_where_hooks_replace_them_and_where_a_module_runs_inside_of_itself() -> None:
+    whole, pieces = nn.Parameter(torch.ones(3, 4)), nn.Parameter(torch.ones(3, 4))
+    module: Any = nn.Linear(4, 3)
+    module.register_forward_pre_hook(lambda *_: module.register_parameter("weight", whole))
+    module.register_forward_hook(lambda *_: module.register_parameter("weight", pieces))
+    ad.WeightDrop.on(module, "weight")
+    assert not torch.equal(output(module), output(module, seed=6))
+    assert module.weight is pieces
+
+    nested: Any = ad.WeightDrop.on(nn.Linear(4, 4), "weight")
+    weight, plain = nested.weight, nested.forward
+    nested.forward = lambda x: plain(x) if x.shape[0] == 1 else plain(nested(x[:1]))
+    nested(X)
+    assert nested.weight is weight
+
+
 def test_they_are_back_after_an_error_in_it() -> None:
     for module in (lstm(), ad.WeightDrop.on(nn.Linear(4, 3), "weight")):
         plain = output(module.eval())
