@@ -8,7 +8,7 @@ import torch
 from lightning.fabric.utilities.distributed import DistributedSamplerWrapper
 from torch import nn
 
-from adaptive_dropout.data import Text
+from adaptive_dropout.data import Text, text as text_module
 
 # 200 different characters in order, so that a window tells where it was cut: 160 train, 20 validate, 20 test.
 CHARACTERS = "".join(chr(0x4E00 + i) for i in range(200))
@@ -119,6 +119,18 @@ def test_characters_are_numbered_in_sorted_order(tmp_path):
     data = Text(tmp_path / "a.txt", context=4)
     assert (data.characters, data.vocabulary) == ("\nabc", 4)
     assert data.encode("cab\n").tolist() == [3, 1, 2, 0]
+
+
+def test_a_text_is_numbered_piece_by_piece_as_character_by_character(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_module, "PIECE", 7)
+    text = "".join(map(chr, torch.randint(32, 0xD800, (500,)).tolist())) + "\U0001f600\U0010ffff z" * 9
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    data = Text(tmp_path / "a.txt", context=4)
+    assert data.characters == "".join(sorted(set(text)))
+    assert data.encode(text).tolist() == [data.characters.index(character) for character in text]
+    assert data.encode("").shape == (0,)
+    with pytest.raises(ValueError, match=r"^no character '\\udc80' in the file"):
+        data.encode("zz\udc80z")
 
 
 def test_windows_of_a_long_text_share_its_memory(path):
