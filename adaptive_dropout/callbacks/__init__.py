@@ -35,7 +35,7 @@ How a rewind, or a restart from the initial weights, gets on with the rest of a 
   others and schedules work there.
 - ``folder=...`` keeps the snapshots on disk, where they stay after the run; use one folder for each run.
 - A resumed run goes on bit for bit where the data lies in memory (``TensorDataset``, ``Digits``, ``Arrays``). Else the
-  clean loss goes on with other examples.
+  clean loss goes on with other examples. `GeneratorCheckpoint` is for processes that do not draw alike.
 
 Several processes: Lightning seeds them alike, so by default the n-th example of each loses the same units, as with
 torch's layers. With `MaskPerReplica` each data-parallel process draws masks of its own.
@@ -49,6 +49,7 @@ automatically: what the step draws, counts, collects and logs happens once.
 from adaptive_dropout.callbacks.adaptive import AdaptiveDropout
 from adaptive_dropout.callbacks.bernoulli_gradient import BernoulliGradient
 from adaptive_dropout.callbacks.control import DropoutRateControl
+from adaptive_dropout.callbacks.generators import GeneratorCheckpoint
 from adaptive_dropout.callbacks.learned_monitor import LearnedRateMonitor
 from adaptive_dropout.callbacks.mask_per_replica import MaskPerReplica
 from adaptive_dropout.callbacks.mc_dropout import MCDropoutPredictor
@@ -66,6 +67,7 @@ __all__ = [
     "DropoutRateControl",
     "DropoutRateMonitor",
     "DropoutRateScheduler",
+    "GeneratorCheckpoint",
     "L1Penalty",
     "L2Penalty",
     "LearnedRateMonitor",

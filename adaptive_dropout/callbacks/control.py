@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import lightning.pytorch as L
-import torch
 from lightning.pytorch.utilities import rank_zero_warn
 
 from adaptive_dropout.callbacks.base import RateCallback
 from adaptive_dropout.callbacks.checks import check_alone, check_pace, check_surroundings, check_validated
 from adaptive_dropout.callbacks.due import is_validation_due, note_validation, validation_noted
+from adaptive_dropout.callbacks.generators import GeneratorState
 from adaptive_dropout.callbacks.meters import Measurement, Monitored
 from adaptive_dropout.callbacks.record import Stopwatch, begin_logs, finish_logs, log_decision, timed
 from adaptive_dropout.callbacks.resume import tell_differences
@@ -39,12 +39,12 @@ class DropoutRateControl(RateCallback):
     when the next batch begins. Half-accumulated gradients are dropped. The step count, the learning-rate schedule, the
     scale of mixed precision, the loggers and the order of the data go on.
 
-    The checkpoint holds the state, the weights to rewind to, and the state of torch's CPU generator. On a CPU a run
-    resumed from a checkpoint that was written at any hook goes on as the unbroken one would, bit for bit, if the data
-    that it measures lies in memory; a validation that was due then is made up for, which Lightning alone leaves out.
-    What is not brought back is one warning: the order of an epoch whose loader has no ``state_dict`` (those of
-    `adaptive_dropout.data` have one), gradients that are being accumulated, and examples that are measured, which no
-    checkpoint holds.
+    The checkpoint holds the state, the weights to rewind to, and the global generators of the first process, on its CPU
+    and its GPU; with `GeneratorCheckpoint` those of every process. On a CPU a run resumed from a checkpoint that was
+    written at any hook goes on as the unbroken one would, bit for bit, if the data that it measures lies in memory; a
+    validation that was due then is made up for, which Lightning alone leaves out. What is not brought back is one
+    warning: the order of an epoch whose loader has no ``state_dict`` (those of `adaptive_dropout.data` have one),
+    gradients that are being accumulated, and examples that are measured, which no checkpoint holds.
 
     Several processes average their signals; one decides, and all carry the decision out. Their training losses and
     the metrics that they logged without ``sync_dist`` count by examples, all other signals equally: metrics that were
@@ -97,7 +97,8 @@ class DropoutRateControl(RateCallback):
         self.stopwatch = Stopwatch()
         self._measurement = Measurement(self.monitored, self.controller.needs())
         self._saved: dict[str, Any] | None = None
-        self._opened = self._resumed = self._validating = self._epoch_ended = False
+        self._generators = GeneratorState()
+        self._opened = self._resumed = self._validating = False
 
     @property
     def state(self) -> State | None:
@@ -133,8 +134,7 @@ class DropoutRateControl(RateCallback):
         super().on_fit_start(trainer, pl_module)
         check_validated(trainer, self)
         check_alone(trainer, DropoutRateControl)
-        if self._saved is not None:  # the loaders that are made next may draw the order of an epoch
-            torch.set_rng_state(self._saved["generator"])
+        self._generators.on_fit_start(trainer)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start from the model's rates and weights, or from the checkpoint's."""
@@ -146,9 +146,8 @@ class DropoutRateControl(RateCallback):
         if self._saved is not None:
             tell_differences(trainer, self._measurement.lost())
             validation_noted(trainer)
-            if not self._saved.get("epoch_ended", False):  # else the next epoch's order is drawn by now
-                torch.set_rng_state(self._saved["generator"])
             self._saved, self._resumed = None, True
+        self._generators.on_train_start()
 
     @timed
     def on_train_batch_start(
@@ -204,12 +203,12 @@ class DropoutRateControl(RateCallback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Carry out a rewind that waits, before callbacks that work on the weights of a new epoch."""
         super().on_train_epoch_start(trainer, pl_module)
-        self._epoch_ended = False
+        self._generators.on_train_epoch_start()
         self._started_loop.before_step()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note it for checkpoints that are written from now until the next epoch."""
-        self._epoch_ended = True
+        self._generators.on_train_epoch_end()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Carry out a rewind that waits, and sum the run up."""
@@ -221,8 +220,8 @@ class DropoutRateControl(RateCallback):
         if self._saved is not None:
             self._start_loop(trainer, pl_module)
             self._leave_model()
-            torch.set_rng_state(self._saved["generator"])
             self._saved = None
+        self._generators.on_fit_end()
         super().on_fit_end(trainer, pl_module)
         self._measurement.on_fit_end()
 
@@ -238,14 +237,13 @@ class DropoutRateControl(RateCallback):
             checkpoint["callbacks"][self.state_key]["metrics"] = self._measurement.logged(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the loop's state, what was measured since the last decision, and the state of torch's generator."""
+        """Return the loop's state, what was measured since the last decision, and the generators' states."""
         if self.loop is None and self._saved is not None:
             return self._saved  # loaded, and not yet taken over
         return {
             "loop": None if self.loop is None else self.loop.state_dict(),
             "measurement": self._measurement.state_dict(),
-            "generator": torch.get_rng_state(),
-            "epoch_ended": self._epoch_ended,
+            "generators": self._generators.state_dict(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -254,6 +252,8 @@ class DropoutRateControl(RateCallback):
             self._saved = state_dict
             self._measurement.load_state_dict(state_dict["measurement"])
             self._measurement.go_on_with(state_dict.get("metrics", {}))
+            cpu = {"states": {"cpu": state_dict.get("generator")}, "epoch_ended": False}  # all of an earlier version
+            self._generators.load_state_dict(state_dict.get("generators", cpu))
 
     @property
     def _rewinds(self) -> bool:

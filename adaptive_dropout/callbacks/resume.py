@@ -14,7 +14,7 @@ from adaptive_dropout.callbacks.trainer import steps_done
 __all__ = ["tell_differences"]
 
 
-def tell_differences(trainer: L.Trainer, measured: Iterable[str]) -> None:
+def tell_differences(trainer: L.Trainer, measured: Iterable[str] = ()) -> None:
     """Warn of what Lightning does not bring back from this checkpoint; called when training starts, after it is loaded.
 
     Order: only a training loader with ``state_dict`` goes on in the middle of an epoch. Weights: gradients that were
@@ -44,7 +44,7 @@ def _differences(trainer: L.Trainer) -> Iterator[str]:
     if in_epoch and epoch._should_accumulate():
         yield "the gradients accumulated since the last optimizer step are lost, so weights will differ"
     if epoch.restarted_on_train_batch_end and epoch._should_check_val_fx(fit._data_fetcher):
-        yield "Lightning leaves out the validation that was due at this step, and with it a decision"
+        yield "Lightning leaves out the validation that was due at this step"
 
 
 def _draws_anew(loader: object) -> bool:

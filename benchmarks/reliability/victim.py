@@ -141,7 +141,7 @@ def _end(trainer: L.Trainer) -> dict[str, Any]:
     states = [control.state_dict() for control in controls]
     for state in states:
         state["loop"]["run"].pop("id")
-        state.pop("epoch_ended")  # a run that is resumed from its end trains no epoch
+        state["generators"].pop("epoch_ended")  # a run that is resumed from its end trains no epoch
     return {
         "step": trainer.global_step,
         "weights": model.state_dict(),
