@@ -13,21 +13,23 @@ from torch import Tensor
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["backward", "fake_cuda", "no_waits"]
+__all__ = ["backward", "fake_cuda", "need_fakes", "no_waits"]
 
 aten = torch.ops.aten
 READS = {aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default}
 COPIES = {aten._to_copy.default, aten.copy_.default}
 
 
+def need_fakes() -> None:
+    """Skip a test of indexing and the like of such tensors before torch 2.11, which asks the driver there."""
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 11):
+        pytest.skip("before 2.11 torch asks the driver about tensors without memory")
+
+
 @contextmanager
 def fake_cuda() -> Iterator[None]:
-    """Make each new tensor one of a CUDA device, without memory; no driver is needed, and none is used.
-
-    Before torch 2.11 some operations on such tensors, as indexing, ask the driver: a test is skipped there.
-    """
-    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 11):
-        pytest.skip("this torch asks the driver about tensors without memory")
+    """Make each new tensor one of a CUDA device, without memory; no driver is needed, and none is used."""
+    need_fakes()
     with pytest.MonkeyPatch.context() as patch:
         # With a driver torch makes a real tensor of each number, and copies nothing.
         patch.setattr(torch.cuda, "is_available", lambda: False)

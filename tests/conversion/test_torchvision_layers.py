@@ -25,7 +25,8 @@ def test_the_size_of_blocks_and_the_rate_stay(theirs: str, ours: type[ad.NoiseLa
 
 def test_even_blocks_which_theirs_refuse_lose_the_share_that_is_asked_for() -> None:
     model, x = nn.Sequential(ops.DropBlock2d(0.5, 4)), torch.ones(300, 10, 7, 7)
-    with pytest.raises(ValueError, match="even"):
+    # torchvision 0.23 has no check, and its mask has another shape than the map.
+    with pytest.raises((ValueError, RuntimeError), match=r"even|must match the size"):
         model(x)
     ad.convert(model)
     lost = (model(x) == 0).double().flatten(2).mean(2)

@@ -19,6 +19,7 @@ from adaptive_dropout.functional import bias_relu_dropout, dropout_add
 from adaptive_dropout.noise import backend
 from adaptive_dropout.noise.mask import mask, mask_reference
 from adaptive_dropout.noise.settings import BERNOULLI, OfP
+from tests.fake_device import need_fakes
 from tests.noise.cases import KEY
 
 pytest.importorskip("triton")
@@ -86,6 +87,7 @@ def pretend_generator(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Tensors on a device of which only the shapes exist, and kernels that only note that they were started."""
+    need_fakes()
     from adaptive_dropout.noise.cuda import launch
 
     started: list[str] = []
