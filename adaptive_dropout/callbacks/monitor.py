@@ -64,7 +64,7 @@ class DropoutRateMonitor(RateCallback):
         add_batch_loss(self._train_loss, pl_module, outputs)
         if not logs_now(trainer):
             return
-        rates = {name: rate.p for name, rate in self._rates.items()}
+        rates = self._rates_now()
         keys = rate_keys(rates)
         log_numbers(trainer, {keys[name]: p for name, p in rates.items()})
         if trainer.progress_bar_callback is not None:
@@ -81,12 +81,15 @@ class DropoutRateMonitor(RateCallback):
         self.history.add(
             Point(
                 steps_done(trainer),
-                get_rates(pl_module),
+                self._rates_now(),
                 train_loss=self._train_loss.mean(),
                 val_loss=None if val_loss is None else float(val_loss),
             )
         )
         self._train_loss.reset()
+
+    def _rates_now(self) -> dict[str, float]:
+        return {name: rate.p for name, rate in self._rates.items()}  # always the same names: new ones take memory
 
     def state_dict(self) -> dict[str, Any]:
         """Return the history in JSON types."""

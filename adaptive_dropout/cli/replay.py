@@ -13,19 +13,22 @@ from rich.console import Console
 from rich.table import Table
 
 from adaptive_dropout.cli.errors import one_line
+from adaptive_dropout.cli.garbage import uncollected
 from adaptive_dropout.cli.setup import command_parser, only_names
 from adaptive_dropout.cli.terminal import cells, warn
 from adaptive_dropout.controllers import Controller, State, controller_from_dict
 from adaptive_dropout.controllers.serialization import public_controllers
 from adaptive_dropout.plots import run_figure
-from adaptive_dropout.tracking import History, Point, Run, read_run, replay as replayed
+from adaptive_dropout.tracking import History, Point, Run, read_run
+from adaptive_dropout.tracking.run import replay_one_by_one
 from adaptive_dropout.tracking.telling import telling
 
 __all__ = ["replay"]
 
-ROWS = 2000  # of decisions
+ROWS = 1000  # of decisions; rich takes a millisecond for each
 
 
+@uncollected()
 def replay(arguments: Sequence[str]) -> None:
     """Read the run that ``arguments`` name, replay it, print the table and write the figure.
 
@@ -39,7 +42,7 @@ def replay(arguments: Sequence[str]) -> None:
     named = parser.instantiate(given).controller
     try:
         controller = named or controller_from_dict(run.controller)
-        states = replayed(run, controller)
+        states = [_decision_of(state) for state in replay_one_by_one(run, controller)]
     except Exception as error:  # settings, a state or signals that no run could have written
         raise ValueError(f"{given.run}: {one_line(error)}") from error
     name = type(controller).__name__
@@ -79,10 +82,15 @@ def _read(name: str) -> Run:
     return run
 
 
+def _decision_of(state: State) -> State:
+    """Return ``state`` without what the rule remembers: a hundred thousand of these are in memory together."""
+    return State(state.rates, state.improved, state.rewind, state.restart, state.reason)
+
+
 def _table(run: Run, states: Sequence[State], name: str) -> Table:
     table = Table("step", title=f"mean rate of the run, and of {name} on its signals", title_justify="left")
     for column in ("validation", "training", "run", name):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column(f"reason of {name}")
     shown = telling(run.decisions, ROWS)
     if len(shown) < len(run.decisions):
@@ -111,10 +119,11 @@ def _both(run: Run, states: Sequence[State], name: str) -> History:
     """Return the history of the run with the rates of both, each under its own name."""
     steps = [run.step, *(decision.step for decision in run.decisions)]
     replayed_rates = dict(zip(steps, (state.rates for state in states), strict=True))
+    ours, others = ({rate: f"{rate}, {of}" for rate in run.rates} for of in ("run", name))
     points = []
     for point in run.history().points:
-        ran = {f"{rate}, run": p for rate, p in point.rates.items()}
-        other = {f"{rate}, {name}": p for rate, p in replayed_rates[point.step].items()}
+        ran = {ours[rate]: p for rate, p in point.rates.items()}
+        other = {others[rate]: p for rate, p in replayed_rates[point.step].items()}
         points.append(Point(point.step, ran | other, point.train_loss, point.val_loss))
     return History(points)
 

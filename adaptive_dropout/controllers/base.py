@@ -23,6 +23,7 @@ __all__ = [
     "BrokenSignalError",
     "Controller",
     "State",
+    "changed",
     "check_change",
     "check_controller",
     "check_logits_per_run",
@@ -84,9 +85,29 @@ class State:
     def __post_init__(self) -> None:
         checked = dict(self.rates)
         # Rules make several states a decision, and naming a thousand rates in words takes a millisecond.
-        if not all(type(p) is float and 0.0 <= p <= 1.0 for p in checked.values()):
-            checked = {name: check_p(p, f"rates[{name!r}]") for name, p in checked.items()}
+        for p in checked.values():
+            if not (type(p) is float and 0.0 <= p <= 1.0):
+                checked = {name: check_p(p, f"rates[{name!r}]") for name, p in checked.items()}
+                break
         object.__setattr__(self, "rates", checked)
+
+
+def changed(state: S, **fields: Any) -> S:
+    """Return ``state`` with other ``fields``, as ``dataclasses.replace`` does in up to ten times the time.
+
+    A decision makes eight states. The rates are checked, the names of the fields are not.
+
+    >>> changed(State({"fc": 0.5}), reason="why").reason
+    'why'
+    """
+    kind = type(state)
+    if kind.__post_init__ is not State.__post_init__ or hasattr(kind, "__slots__"):
+        return replace(state, **fields)  # a rule's own state, which may check more than rates
+    new = object.__new__(kind)
+    vars(new).update(vars(state), **fields)
+    if "rates" in fields:
+        new.__post_init__()
+    return new
 
 
 @dataclass(frozen=True)
@@ -169,9 +190,13 @@ def read_signal(signals: Mapping[str, float], name: str) -> float:
     """
     if name not in signals:
         raise KeyError(f"no signal named {name!r}; there are {sorted(signals)}")
-    if has_diverged(signals, name):
-        raise BrokenSignalError(name, _as_float(signals, name))
-    return float(signals[name])
+    value = signals[name]
+    if type(value) is float and -LARGEST <= value <= LARGEST:  # nearly always, and a decision reads twenty signals
+        return value
+    value = _as_float(signals, name)
+    if not abs(value) <= LARGEST:
+        raise BrokenSignalError(name, value)
+    return value
 
 
 def has_diverged(signals: Mapping[str, float], name: str) -> bool:
@@ -184,7 +209,8 @@ def has_diverged(signals: Mapping[str, float], name: str) -> bool:
 
 
 def _as_float(signals: Mapping[str, float], name: str) -> float:
-    return _to_float(_check_is_number(signals[name], f"signal {name!r}"))
+    value = signals[name]
+    return _to_float(value if type(value) in (float, int) else _check_is_number(value, f"signal {name!r}"))
 
 
 def _to_float(value: Any) -> float:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from adaptive_dropout.controllers.base import Controller, State, check_controller, check_state
+from adaptive_dropout.controllers.base import Controller, State, changed, check_controller, check_state
 
 __all__ = ["Chain", "ChainState"]
 
@@ -65,11 +65,12 @@ class Chain(Controller):
         before = check_state(state, ChainState)
         rates, states = before.rates, []
         for controller, own in zip(self.controllers, before.states, strict=True):
-            decided = controller.update(replace(own, rates=rates), signals)
+            decided = controller.update(changed(own, rates=rates), signals)
             rates = decided.rates
             states.append(decided)
-        return ChainState(
-            rates,
+        return changed(
+            before,
+            rates=rates,
             improved=any(decided.improved for decided in states),
             rewind=any(decided.rewind for decided in states),
             restart=any(decided.restart for decided in states),

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.controllers.base import (
     Controller,
     State,
+    changed,
     check_logits_per_run,
     check_state,
     read_optional,
@@ -87,11 +89,11 @@ class SlopeController(Controller):
         step = int(read_signal(signals, "step"))
         training = "clean_loss" if "clean_loss" in signals else "train_loss"
         if training not in signals:
-            return replace(before, reason="", step=step)
-        curves = before if training == before.training else SlopeState(before.rates)  # no slope is of two curves
+            return changed(before, reason="", step=step)
+        curves = before if training == before.training else self.init(before.rates)  # no slope is of two curves
         vals = (*curves.val_losses, read_signal(signals, "val_loss"))[-self.window :]
         losses = (*curves.training_losses, read_signal(signals, training))[-self.window :]
-        after = SlopeState(before.rates, step=step, val_losses=vals, training_losses=losses, training=training)
+        after = changed(curves, reason="", step=step, val_losses=vals, training_losses=losses, training=training)
         push = 0.0
         if len(vals) == self.window:
             push = self._push(vals, losses, 1 - step / max(read_signal(signals, "total_steps"), 1.0))
@@ -103,13 +105,13 @@ class SlopeController(Controller):
         if push > 0.5:
             rates = raise_until_felt(rates)
         reason = f"validation {'falls behind' if push > 0 else 'keeps up with'} training, push {push:+.2f}"
-        return replace(after, rates=rates, reason=reason)
+        return changed(after, rates=rates, reason=reason)
 
     @staticmethod
     def _push(vals: Sequence[float], losses: Sequence[float], left: float) -> float:
         dv, dc = -_slope(vals), -_slope(losses)
         # .002 nats a validation at a loss of 2. Relative to the loss, which may have other units.
-        tiny = 0.001 * max(abs(value) for value in vals)
+        tiny = 0.001 * max(map(abs, vals))
         if dc <= tiny:
             return -1.0 if dv < 0 and dc < -tiny else 0.0
         return clip((left * dc - dv) / (0.3 * dc), -1.0, 1.0)
@@ -162,14 +164,15 @@ class BalanceController(Controller):
         before = check_state(state, BalanceState)
         train_loss, val_loss = read_optional(signals, "train_loss"), read_signal(signals, "val_loss")
         step = int(read_signal(signals, "step"))
+        after = changed(before, reason="", step=step, val_loss=val_loss)
         if before.step is None or before.val_loss is None or train_loss is None:
-            return BalanceState(before.rates, step=step, val_loss=val_loss)
+            return after
         share = share_of_run(signals, before.step)
         reference = (before.val_loss + val_loss) / 2
         if train_loss <= reference:
-            return BalanceState(before.rates, step=step, val_loss=val_loss)
+            return after
         reason = f"underfitting: train_loss {train_loss:.3g} above val_loss {reference:.3g}: lowered"
-        return BalanceState(shift_logits(before.rates, -self.span * share), reason=reason, step=step, val_loss=val_loss)
+        return changed(after, rates=shift_logits(before.rates, -self.span * share), reason=reason)
 
 
 def _slope(values: Sequence[float]) -> float:
@@ -178,6 +181,12 @@ def _slope(values: Sequence[float]) -> float:
     >>> _slope([1.0, 2.0, 3.0])
     1.0
     """
-    middle = (len(values) - 1) / 2
-    squares = sum((i - middle) ** 2 for i in range(len(values)))
-    return sum((i - middle) * value for i, value in enumerate(values)) / squares
+    weights, squares = _weights(len(values))
+    return sum(weight * value for weight, value in zip(weights, values, strict=True)) / squares
+
+
+@cache
+def _weights(count: int) -> tuple[list[float], float]:
+    middle = (count - 1) / 2
+    weights = [i - middle for i in range(count)]
+    return weights, sum(weight**2 for weight in weights)

@@ -41,7 +41,8 @@ def shift_logits(rates: Mapping[str, float], change: float) -> dict[str, float]:
     """
     if change == 0.0:
         return dict(rates)
-    return {name: clip(expit(_bounded_logit(p) + change), LOW, HIGH) for name, p in rates.items()}
+    moved = {p: clip(expit(_bounded_logit(p) + change), LOW, HIGH) for p in set(rates.values())}  # most are alike
+    return {name: moved[p] for name, p in rates.items()}
 
 
 def between(rates: Mapping[str, float], others: Mapping[str, float]) -> dict[str, float]:

@@ -7,10 +7,10 @@ better with more; the same steps from the initial weights do.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 from adaptive_dropout.checks import check_p
-from adaptive_dropout.controllers.base import State, read_optional, read_signal
+from adaptive_dropout.controllers.base import State, changed, read_optional, read_signal
 from adaptive_dropout.controllers.diagnosis import has_hardly_learned, steps_until_stalled
 from adaptive_dropout.controllers.moves import HIGH, LOW, between, raise_until_felt, shift_logits
 from adaptive_dropout.controllers.rewind import RewindController, RewindState
@@ -93,11 +93,11 @@ class RestartController(RewindController):
         after = super().update(state, signals)
         assert isinstance(after, RestartState)
         if after.rewind:
-            return replace(
+            return changed(
                 after, attempt_best=after.best, attempt_rates=after.best_rates, attempt_age=after.age, raised=False
             )
         if after.restart:
-            return replace(after, attempt_best=None, attempt_rates=after.rates, attempt_age=0, smoothed=None)
+            return changed(after, attempt_best=None, attempt_rates=after.rates, attempt_age=0, smoothed=None)
         return after
 
     @staticmethod
@@ -106,7 +106,7 @@ class RestartController(RewindController):
         assert isinstance(seen, RestartState)
         if seen.attempt_best is not None and val_loss >= seen.attempt_best:
             return seen
-        return replace(seen, attempt_best=val_loss, attempt_rates=before.rates, attempt_age=step - before.lost)
+        return changed(seen, attempt_best=val_loss, attempt_rates=before.rates, attempt_age=step - before.lost)
 
     def _move(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:
         assert isinstance(seen, RestartState)
@@ -114,7 +114,7 @@ class RestartController(RewindController):
         if not seen.raised:
             return moved
         rates = {name: max(p, seen.begun_rates[name]) for name, p in moved.rates.items()}
-        return replace(moved, rates=rates, reason=moved.reason if rates != before.rates else "")
+        return changed(moved, rates=rates, reason=moved.reason if rates != before.rates else "")
 
     @staticmethod
     def _has_stalled(seen: RewindState, interval: int, total: float) -> bool:
@@ -124,7 +124,7 @@ class RestartController(RewindController):
 
     def _restart(self, seen: RewindState) -> RewindState:
         assert isinstance(seen, RestartState)
-        return super()._restart(replace(seen, raised=False))
+        return super()._restart(changed(seen, raised=False))
 
     def _rewind_stalled(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:
         assert isinstance(seen, RestartState)
@@ -132,12 +132,12 @@ class RestartController(RewindController):
         assert seen.attempt_best is not None
         best = seen.best
         has_failed = seen.attempt_best > best
-        seen = replace(seen, failed=seen.failed + 1 if has_failed else 0)
+        seen = changed(seen, failed=seen.failed + 1 if has_failed else 0)
         left = read_signal(signals, "total_steps") - seen.step
         if left >= ROOM * seen.attempt_age and seen.failed < FAILED and not has_hardly_learned(best, signals):
             return self._begin_attempt(seen, before, signals, has_failed)
         if has_failed:  # nothing of this attempt counts
-            seen = replace(seen, rates=seen.best_rates, begun_rates=seen.best_rates, smoothed=None)
+            seen = changed(seen, rates=seen.best_rates, begun_rates=seen.best_rates, smoothed=None)
         return super()._rewind_stalled(seen, before, signals)
 
     def _begin_attempt(
@@ -154,8 +154,8 @@ class RestartController(RewindController):
             lower = shift_logits(known, -1.0)
             rates, outcome = {name: min(p, seen.rates[name]) for name, p in lower.items()}, "lowered"
         reason = f"validation stalled early at {seen.attempt_best:.4g}, started anew: {outcome}"
-        seen = replace(seen, raised=all(p >= known[name] for name, p in rates.items()))
-        return replace(
+        seen = changed(seen, raised=all(p >= known[name] for name, p in rates.items()))
+        return changed(
             self._begin_anew(seen, rates), improved=False, restart=True, reason=reason, lost=seen.step,
             fruitless=0, validations=0, restarts=seen.restarts + 1,
         )  # fmt: skip

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from adaptive_dropout.controllers.base import (
     Controller,
     State,
+    changed,
     check_controller,
     check_state,
     has_diverged,
@@ -127,7 +128,7 @@ class RewindController(Controller):
         val_loss = read_signal(signals, "val_loss")
         harder = max(before.harder, training_offset(signals))
         signals = without_offset(signals, harder)
-        seen = replace(self._take_in(before, step, val_loss), harder=harder)
+        seen = changed(self._take_in(before, step, val_loss), harder=harder)
         if not seen.improved and self._has_stalled(seen, step - before.step, read_signal(signals, "total_steps")):
             return self._rewind_stalled(seen, before, signals)
         if self._is_swamped(seen, signals, val_loss):
@@ -137,16 +138,16 @@ class RewindController(Controller):
     @staticmethod
     def _take_in(before: RewindState, step: int, val_loss: float) -> RewindState:
         recent = (*before.recent, val_loss)[-SMOOTHED:]
-        seen = replace(
+        seen = changed(
             before, improved=False, rewind=False, restart=False, reason="", recent=recent, step=step,
             validations=before.validations + 1,
         )  # fmt: skip
         mean = sum(recent) / len(recent)
         if len(recent) == SMOOTHED and (before.smoothed is None or mean < before.smoothed):
-            seen = replace(seen, smoothed=mean, clock=step)
+            seen = changed(seen, smoothed=mean, clock=step)
         if before.best is not None and val_loss >= before.best:
             return seen
-        return replace(
+        return changed(
             seen, improved=True, best=val_loss, best_rates=before.rates, age=step - before.lost, fruitless=0
         )  # fmt: skip
 
@@ -164,8 +165,8 @@ class RewindController(Controller):
         return has_hardly_learned(best, signals) and seen.validations >= 2 and seen.restarts < RESTARTS
 
     def _move(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:
-        inner = self.controller.update(replace(before.inner, rates=before.rates), signals)
-        return replace(seen, rates=inner.rates, inner=inner, reason=inner.reason)
+        inner = self.controller.update(changed(before.inner, rates=before.rates), signals)
+        return changed(seen, rates=inner.rates, inner=inner, reason=inner.reason)
 
     def _rewind_stalled(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:
         last = before.recent[-1] if before.recent else read_signal(signals, "val_loss")
@@ -174,7 +175,7 @@ class RewindController(Controller):
         rose = any(p > seen.rates[name] for name, p in rates.items())
         outcome = ("overfitting, raised" if rose else "overfitting, kept") if up else "lowered"
         reason = f"validation stalled, rewound to {seen.best:.4g}: {outcome}"
-        return replace(
+        return changed(
             self._begin_anew(seen, rates), rewind=True, reason=reason, lost=seen.step - seen.age,
             fruitless=seen.fruitless + 1, rewinds=seen.rewinds + 1,
         )  # fmt: skip
@@ -197,19 +198,19 @@ class RewindController(Controller):
 
     def _rewind_diverged(self, before: RewindState, step: int) -> RewindState:
         lower = {name: min(p, before.best_rates[name]) for name, p in before.rates.items()}
-        seen = replace(before, improved=False, restart=False, step=step, validations=before.validations + 1)
-        return replace(
+        seen = changed(before, improved=False, restart=False, step=step, validations=before.validations + 1)
+        return changed(
             self._begin_anew(seen, shift_logits(lower, -1.0)), rewind=True, lost=step - seen.age,
             reason=f"validation diverged, rewound to {seen.best:.4g}: lowered", rewinds=seen.rewinds + 1,
         )  # fmt: skip
 
     def _restart(self, seen: RewindState) -> RewindState:
         reason = "noise swamps learning: started anew with weaker noise"
-        return replace(
+        return changed(
             self._begin_anew(seen, shift_logits(seen.rates, -1.0)), improved=False, restart=True, reason=reason,
             lost=seen.step, restarts=seen.restarts + 1, validations=0,
         )  # fmt: skip
 
     def _begin_anew(self, seen: RewindState, rates: dict[str, float]) -> RewindState:
         inner = self.controller.init(rates)
-        return replace(seen, rates=rates, begun_rates=rates, inner=inner, recent=(), clock=seen.step)
+        return changed(seen, rates=rates, begun_rates=rates, inner=inner, recent=(), clock=seen.step)

@@ -43,17 +43,17 @@ def losses_figure(
 def draw_losses(axes: Axes, history: History, rewinds: Sequence[int] = (), restarts: Sequence[int] = ()) -> None:
     """Draw both losses into ``axes``, the best validation marked."""
     mark_returns(axes, rewinds, restarts)
-    if train := [(step, loss) for step, loss, _ in history.losses() if loss is not None]:
+    losses = history.losses()
+    if train := [(step, loss) for step, loss, _ in losses if loss is not None]:
         axes.plot(*zip(*thinned(train), strict=True), "--", color=COLOURS[1], label="training, dropout on")
-    val = [(step, loss) for step, _, loss in history.losses()]
+    val = [(step, loss) for step, _, loss in losses]
     axes.plot(*zip(*thinned(val), strict=True), color=COLOURS[0])
     axes.lines[-1].set_label("validation")
     best = best_validation(history)
     if best:
         axes.plot(*best, "o", color=COLOURS[0], label=f"best {best[1]:.4g} at step {best[0]}")
     axes.set(ylabel="loss")
-    points = [(step, loss) for step, *losses in history.losses() for loss in losses if loss is not None]
-    zoom(axes, points, seen=best[1:] if best else ())
+    zoom(axes, train + val, seen=best[1:] if best else ())
     finish(axes)
 
 

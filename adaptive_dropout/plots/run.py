@@ -26,7 +26,7 @@ def run_figure(history: History, title: str = "", rewinds: Sequence[int] = (), r
     Raises:
         ValueError: the history is empty.
     """
-    if not history.losses():
+    if not any(point.val_loss is not None for point in history.points):
         return rates_figure(history, rewinds, title, restarts)
     figure = Figure(figsize=(7.5, 6.5), layout="constrained")
     rates, losses, gap = figure.subplots(3, sharex=True, height_ratios=(3, 3, 1.5))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+
+import numpy as np
 
 __all__ = ["kept_places", "thinned"]
 
@@ -28,15 +29,15 @@ def kept_places(points: Sequence[tuple[int, float]], most: int = MOST) -> list[i
     """
     if len(points) <= most:
         return list(range(len(points)))
-    first, width = points[0][0], max(points[-1][0] - points[0][0], 1)
-    columns: dict[int, list[int]] = {}
-    for place, (step, _) in enumerate(points):
-        columns.setdefault((step - first) * (most // BY_COLUMN) // (width + 1), []).append(place)
+    steps = np.array([step for step, _ in points])
+    values = np.array([value for _, value in points], dtype=float)
+    width = max(points[-1][0] - points[0][0], 1)
+    columns = (steps - steps[0]) * (most // BY_COLUMN) // (width + 1)
     kept: set[int] = set()
-    for places in columns.values():
-        broken = [place for place in places if not math.isfinite(points[place][1])]
-        whole = [place for place in places if math.isfinite(points[place][1])]
+    for places in np.split(np.arange(len(points)), np.flatnonzero(np.diff(columns)) + 1):
+        is_whole = np.isfinite(values[places])
+        broken, whole = places[~is_whole], places[is_whole]
         kept |= {places[0], places[-1], *broken[:1]}
-        if whole:
-            kept |= {end(whole, key=lambda place: points[place][1]) for end in (min, max)}
-    return sorted(kept)
+        if len(whole):
+            kept |= {whole[values[whole].argmin()], whole[values[whole].argmax()]}
+    return sorted(int(place) for place in kept)

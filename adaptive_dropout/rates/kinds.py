@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import ClassVar, cast
 
 import torch
@@ -102,8 +103,9 @@ class StoredRate(Rate):
 
     def refresh(self) -> None:
         """Fill the buffer from p again, after something else has written to it."""
-        with torch.no_grad():
-            self.value.fill_(self._p)
+        # Where many are filled under one no_grad, each of its own would take longer than the filling.
+        with torch.no_grad() if torch.is_grad_enabled() else nullcontext():
+            self.read().fill_(self._p)
             self.host_value.fill_(self._p)
         self._note()
 
@@ -113,7 +115,7 @@ class StoredRate(Rate):
 
     def _note(self) -> None:
         """Leave p on its tensor as a number, which `functional` reads without waiting for a device."""
-        self.value.known_p = self._p  # type: ignore[attr-defined]
+        self.read().known_p = self._p  # type: ignore[attr-defined]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Rate:
         super()._apply(fn, recurse)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from adaptive_dropout.checks import check_p
@@ -46,15 +47,17 @@ def set_rates(model: nn.Module, rates: Mapping[str, float]) -> None:
         ValueError: p is NaN or outside [0, 1].
     """
     known: dict[str, Rate] = dict(named_rates(model))
+    moves: list[tuple[SettableRate, float]] = []
     for name, p in rates.items():
         if name not in known:
             raise KeyError(f"no rate named {name!r}; the model has {sorted(known)}")
         rate = known[name]
         if not isinstance(rate, SettableRate):
             raise TypeError(f"rate {name!r} is written by {rate.writer}, not by set_rates; leave it out")
-        check_p(p, f"p of {name!r}")
-    for name, p in rates.items():
-        known[name].p = p
+        moves.append((rate, check_p(p, f"p of {name!r}")))
+    with torch.no_grad():
+        for rate, p in moves:
+            rate.set(p)
 
 
 def set_step(model: nn.Module, step: int) -> None:
@@ -77,8 +80,9 @@ def refresh_rates(model: nn.Module) -> None:
 
     Call it after something has overwritten the buffers of a model, as weight averaging does when it ends.
     """
-    for _, rate in named_rates(model, StoredRate):
-        rate.refresh()
+    with torch.no_grad():
+        for _, rate in named_rates(model, StoredRate):
+            rate.refresh()
 
 
 def rate_param_groups(model: nn.Module, lr: float, rate_lr: float | None = None) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from adaptive_dropout.tracking.lines import check_kinds, check_rates, check_step
 from adaptive_dropout.tracking.packed import PackedDecisions
 from adaptive_dropout.tracking.shown import shown
 
-__all__ = ["Run", "replay"]
+__all__ = ["Run", "replay", "replay_one_by_one"]
 
 DRAWN = 1e100  # a loss above it has diverged, whether or not a float holds it; axes would overflow
 KINDS = {"id": str, "controller": Mapping, "monitor": str, "state": Mapping}
@@ -163,20 +163,32 @@ def _packed(rates: Mapping[str, float], decisions: Iterable[Decision]) -> Packed
 def replay(run: Run, controller: Controller) -> list[State]:
     """Return the states of ``controller`` on the signals of ``run``: the initial state, then one for each decision.
 
-    The run's own controller returns the run's own rates, to the last bit. Another controller gets the same signals,
-    although its rates would have changed them.
+    Each holds all that the rule remembers, a few kilobytes; `replay_one_by_one` keeps none of them. The run's own
+    controller returns the run's own rates, to the last bit. Another controller gets the same signals, although its
+    rates would have changed them.
 
     Raises:
         KeyError: ``controller`` needs a signal that the run never measured.
     """
+    return list(replay_one_by_one(run, controller))
+
+
+def replay_one_by_one(run: Run, controller: Controller) -> Iterator[State]:
+    """Yield the states that `replay` returns, and at the end raise what it raises."""
     own = controller_to_dict(controller) == run.controller
-    start = state_from_dict(controller, run.state) if own else controller.init(run.rates)
-    states = [start]
-    for decision in run.decisions:
+    state = state_from_dict(controller, run.state) if own else controller.init(run.rates)
+    yield state
+    why_none: str | None = None  # of the first, until one is made
+    for number, decision in enumerate(run.decisions):
         if own and decision.controller is not None:
             controller = controller_from_dict(decision.controller, trusted=type(controller))
-        state = controller.init(states[-1].rates) if decision.forgot else states[-1]
-        states.append(update_safely(controller, state, decision.signals))
-    if not own and len(states) > 1 and all(state.reason.startswith(NO_DECISION) for state in states[1:]):
-        raise KeyError(states[1].reason.removeprefix(NO_DECISION))
-    return states
+        if decision.forgot:
+            state = controller.init(state.rates)
+        state = update_safely(controller, state, decision.signals)
+        yield state
+        if not state.reason.startswith(NO_DECISION):
+            why_none = None
+        elif number == 0:
+            why_none = state.reason.removeprefix(NO_DECISION)
+    if why_none is not None and not own:
+        raise KeyError(why_none)

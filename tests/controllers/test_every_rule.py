@@ -13,7 +13,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass
+from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass, replace
 from itertools import accumulate, pairwise
 
 import pytest
@@ -40,6 +40,7 @@ from adaptive_dropout.controllers import (
     state_from_dict,
     state_to_dict,
 )
+from adaptive_dropout.controllers.base import changed
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,42 @@ def test_importing_controllers_does_not_import_torch():
 @pytest.mark.parametrize("part", [m.name for m in pkgutil.iter_modules(controllers.__path__)])
 def test_docstring_examples_hold(part):
     assert doctest.testmod(importlib.import_module(f"adaptive_dropout.controllers.{part}")).failed == 0
+
+
+@dataclass(frozen=True)
+class Checked(State):
+    """A user's state that checks what it holds."""
+
+    count: int = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        assert self.count >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Slotted(State):
+    """A user's state without a dictionary of its own."""
+
+    count: int = 0
+
+
+@every
+def test_a_changed_state_is_what_replace_makes_of_it(controller):
+    moved = dict.fromkeys(RATES, 0.25)
+    for state in replay(controller, signal_log(9)):
+        before = copy.deepcopy(state)
+        assert changed(state, rates=moved, reason="why") == replace(state, rates=moved, reason="why")
+        assert state == before
+        with pytest.raises(ValueError, match="has to be between 0 and 1, but got nan"):
+            changed(state, rates=dict.fromkeys(RATES, math.nan))
+
+
+def test_a_changed_state_of_a_users_own_kind_keeps_its_checks():
+    assert changed(Slotted({"fc": 0.5}, count=3), reason="why") == Slotted({"fc": 0.5}, reason="why", count=3)
+    assert changed(Checked({"fc": 0.5}), count=3) == Checked({"fc": 0.5}, count=3)
+    with pytest.raises(AssertionError):
+        changed(Checked({"fc": 0.5}), count=-1)
 
 
 @every

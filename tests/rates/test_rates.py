@@ -138,6 +138,23 @@ def test_set_rates_leaves_other_writers_alone() -> None:
         ad.set_rates(nn.Sequential(ad.ConcreteDropout(0.1)), {"0": 0.5})
 
 
+def test_set_rates_fills_what_something_else_has_overwritten() -> None:
+    model = two_layers()
+    model[1].rate.value.fill_(0.9)
+    ad.set_rates(model, {"1": 0.3})
+    assert model[1].rate.value.item() == pytest.approx(0.3)
+
+
+def test_many_rates_are_set_under_one_no_grad(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = nn.Sequential(*(ad.Dropout(0.3) for _ in range(10)))
+    made: list[torch.no_grad] = []
+    init = torch.no_grad.__init__
+    monkeypatch.setattr(torch.no_grad, "__init__", lambda self: (made.append(self), init(self))[1])
+    ad.set_rates(model, dict.fromkeys(ad.get_rates(model), 0.5))
+    assert len(made) == 1
+    assert [layer.rate.value.item() for layer in model] == [0.5] * 10
+
+
 def test_set_step_is_absolute() -> None:
     model = nn.Sequential(ad.Dropout(ad.LinearSchedule(0.5, 0.0, steps=10)))
     for step, p in [(0, 0.5), (5, 0.25), (5, 0.25), (2, 0.4), (10, 0.0), (99, 0.0)]:

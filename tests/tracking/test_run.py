@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import weakref
 from itertools import accumulate
 
 import pytest
@@ -12,6 +13,7 @@ import adaptive_dropout as ad
 from adaptive_dropout.controllers import controller_from_dict, controller_to_dict, state_to_dict
 from adaptive_dropout.controllers.base import update_safely
 from adaptive_dropout.tracking import Decision, Run, replay
+from adaptive_dropout.tracking.run import replay_one_by_one
 from adaptive_dropout.tracking.summary import decisions_table, run_summary
 
 CONTROLLER = ad.RewindController()
@@ -80,6 +82,15 @@ def test_another_controller_decides_on_the_same_signals_from_the_same_start() ->
     assert states[0].rates == RATES
     assert states[1].rates == RATES  # gap -0.07
     assert states[-1].rates == {"a": 1.0, "b.c": 1.0}
+
+
+def test_states_replayed_one_by_one_are_the_same_and_none_is_kept() -> None:
+    run, whole = recorded(), replay(recorded(), CONTROLLER)
+    seen = []
+    for state, expected in zip(replay_one_by_one(run, CONTROLLER), whole, strict=True):
+        assert state == expected
+        seen.append(weakref.ref(state))
+    assert sum(ref() is not None for ref in seen) < 5
 
 
 def test_a_run_that_was_resumed_elsewhere_goes_on_from_its_state() -> None:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from adaptive_dropout.cli.garbage import uncollected
 from adaptive_dropout.cli.report.page import page
 from adaptive_dropout.cli.report.reported import Reported
 from adaptive_dropout.cli.setup import command_parser
@@ -16,6 +17,7 @@ from adaptive_dropout.tracking import read_run
 __all__ = ["report"]
 
 
+@uncollected()
 def report(arguments: Sequence[str]) -> None:
     """Read the runs that ``arguments`` name and write their page.
 
