@@ -17,10 +17,11 @@ __all__ = ["tell_differences"]
 def tell_differences(trainer: L.Trainer, measured: Iterable[str] = ()) -> None:
     """Warn of what Lightning does not bring back from this checkpoint; called when training starts, after it is loaded.
 
-    Order: only a training loader with ``state_dict`` goes on in the middle of an epoch. Weights: gradients that were
-    accumulated since the last optimizer step are in no checkpoint. Noise: a loader that begins anew draws from torch's
-    generator, and its workers from theirs, unless it is one of `adaptive_dropout.data`. Decisions: the validation that
-    was due at the step of a checkpoint is left out, if another version wrote the checkpoint: see `callbacks.due`.
+    Order: only a training loader with ``state_dict`` goes on in the middle of an epoch, and one with a generator of
+    its own begins with that. Weights: gradients that were accumulated since the last optimizer step are in no
+    checkpoint. Noise: a loader that begins anew draws from torch's generator, and its workers from theirs, unless it is
+    one of `adaptive_dropout.data`. Decisions: the validation that was due at the step of a checkpoint is left out, if
+    another version wrote the checkpoint: see `callbacks.due`.
 
     Args:
         trainer: of the run.
@@ -41,10 +42,18 @@ def _differences(trainer: L.Trainer) -> Iterator[str]:
         yield "the epoch's order of batches begins anew, as the training loader has no state_dict"
     elif in_epoch and any(map(_draws_anew, loaders)):
         yield "the noise may differ, as the training loader draws anew from torch's generator or its workers do"
+    elif not in_epoch and any(map(_draws_from_its_own, loaders)):
+        yield "the order of batches is that of a new run, as no checkpoint holds the training loader's own generator"
     if in_epoch and epoch._should_accumulate():
         yield "the gradients accumulated since the last optimizer step are lost, so weights will differ"
     if epoch.restarted_on_train_batch_end and epoch._should_check_val_fx(fit._data_fetcher):
         yield "Lightning leaves out the validation that was due at this step"
+
+
+def _draws_from_its_own(loader: object) -> bool:
+    """Tell whether a loader without ``state_dict``, or its sampler, has a generator that orders the examples."""
+    owners = (loader, getattr(loader, "sampler", None))
+    return not hasattr(loader, "load_state_dict") and any(getattr(each, "generator", None) for each in owners)
 
 
 def _draws_anew(loader: object) -> bool:

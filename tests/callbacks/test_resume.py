@@ -199,6 +199,21 @@ def test_a_checkpoint_with_nothing_left_to_train_ends_as_its_run_did(tmp_path: P
     assert not differences(end, unbroken)
 
 
+class OwnNoise(GlobalNoise):
+    """The same, in a loader that draws its order from a generator of its own."""
+
+    def train_dataloader(self) -> Any:
+        own = torch.Generator().manual_seed(3)
+        examples = TensorDataset(self.train_set.x, self.train_set.y)
+        return DataLoader(examples, self.batch_size, shuffle=True, generator=own)
+
+
+def test_a_loader_with_a_generator_of_its_own_is_said_to_begin_as_in_a_new_run(tmp_path: Path) -> None:
+    run(tmp_path, "plateau", OwnNoise)
+    end, _ = run(tmp_path / "again", "plateau", OwnNoise, resumed=tmp_path / "05 epoch.ckpt")
+    assert "as no checkpoint holds the training loader's own generator" in end.said
+
+
 def test_checkpoints_of_plain_models_load_into_adaptive_ones_and_back(tmp_path: Path) -> None:
     def fit(module: Net, callbacks: list[L.Callback], file: Path | None) -> L.Trainer:
         trainer = L.Trainer(
