@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from adaptive_dropout.checks import check_count
+from adaptive_dropout.controllers.addition import add_up
 from adaptive_dropout.controllers.base import (
     Controller,
     State,
@@ -182,11 +183,11 @@ def _slope(values: Sequence[float]) -> float:
     1.0
     """
     weights, squares = _weights(len(values))
-    return sum(weight * value for weight, value in zip(weights, values, strict=True)) / squares
+    return add_up(weight * value for weight, value in zip(weights, values, strict=True)) / squares
 
 
 @cache
 def _weights(count: int) -> tuple[list[float], float]:
     middle = (count - 1) / 2
     weights = [i - middle for i in range(count)]
-    return weights, sum(weight**2 for weight in weights)
+    return weights, add_up(weight**2 for weight in weights)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from adaptive_dropout.controllers.addition import add_up
 from adaptive_dropout.controllers.base import read_optional, read_or, read_signal
 from adaptive_dropout.probability import clip
 
@@ -88,7 +89,7 @@ def logits_to_raise(recent: Sequence[float], best: float, signals: Mapping[str, 
     gained = read_or(signals, "trivial_loss", best) - best
     if gained <= 0:
         return 1.0
-    lost = sum(recent) / len(recent) - best
+    lost = add_up(recent) / len(recent) - best
     return clip(10 * lost / gained, 0.5, 1.5)
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from adaptive_dropout.controllers.addition import add_up
 from adaptive_dropout.controllers.base import (
     Controller,
     State,
@@ -142,7 +143,7 @@ class RewindController(Controller):
             before, improved=False, rewind=False, restart=False, reason="", recent=recent, step=step,
             validations=before.validations + 1,
         )  # fmt: skip
-        mean = sum(recent) / len(recent)
+        mean = add_up(recent) / len(recent)
         if len(recent) == SMOOTHED and (before.smoothed is None or mean < before.smoothed):
             seen = changed(seen, smoothed=mean, clock=step)
         if before.best is not None and val_loss >= before.best:
