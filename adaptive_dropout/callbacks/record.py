@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
-from weakref import WeakSet
 
 import lightning.pytorch as L
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities import rank_zero_warn
 
 from adaptive_dropout.callbacks.packages import both
 from adaptive_dropout.callbacks.trainer import logging_step
 from adaptive_dropout.controllers import State
 from adaptive_dropout.tracking.names import decision_metrics
 from adaptive_dropout.tracking.run import Run
-from adaptive_dropout.tracking.shown import shown
+from adaptive_dropout.tracking.wandb.lost import harmless, is_lost
 from adaptive_dropout.tracking.wandb.run import begin_wandb, decision_media, finish_wandb
 
 __all__ = ["Stopwatch", "begin_logs", "finish_logs", "log_decision", "timed"]
-
-_failed: WeakSet[Any] = WeakSet()
-"""Loggers that raised."""
 
 
 class Stopwatch:
@@ -61,7 +55,7 @@ def timed(hook: Callable[..., None]) -> Callable[..., None]:
 def begin_logs(trainer: L.Trainer, run: Run) -> None:
     """Give W&B the settings and the axes of the run."""
     for logger in _wandb_loggers(trainer):
-        with _harmless(logger):
+        with harmless(logger):
             begin_wandb(logger.experiment, run)
 
 
@@ -71,12 +65,12 @@ def log_decision(trainer: L.Trainer, line: str, state: State, signals: Mapping[s
     step = logging_step(trainer)
     numbers = decision_metrics(state, signals, trainer.callback_metrics)
     for logger in trainer.loggers:
-        if logger in _failed:
+        if is_lost(logger):
             continue
         media: dict[str, Any] = {}
         if isinstance(logger, both(WandbLogger)):
             media = decision_media(state.rates, line)
-        with _harmless(logger):
+        with harmless(logger):
             logger.log_metrics(numbers | media, step=step)
 
 
@@ -89,20 +83,9 @@ def finish_logs(trainer: L.Trainer, run: Run, cost_ratio: float) -> None:
         from adaptive_dropout.plots import run_figure
 
         figure = run_figure(run.history(), rewinds=run.rewinds(), restarts=run.restarts())
-        with _harmless(logger):
+        with harmless(logger):
             finish_wandb(logger.experiment, run, cost_ratio, figure)
 
 
-@contextmanager
-def _harmless(logger: Any) -> Iterator[None]:
-    """Turn what ``logger`` raises into one warning: a run is not stopped because its record cannot be kept."""
-    try:
-        yield
-    except Exception as error:  # whatever a full disk or a service that was killed leads to
-        _failed.add(logger)
-        why = shown(f"{type(error).__name__}: {error}")
-        rank_zero_warn(f"{type(logger).__name__} takes no more decisions ({why}); training goes on without it")
-
-
 def _wandb_loggers(trainer: L.Trainer) -> list[WandbLogger]:
-    return [logger for logger in trainer.loggers if isinstance(logger, both(WandbLogger)) and logger not in _failed]
+    return [logger for logger in trainer.loggers if isinstance(logger, both(WandbLogger)) and not is_lost(logger)]

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from adaptive_dropout.tracking.packed import PackedDecisions
+from adaptive_dropout.tracking.wandb.lost import harmless, is_lost
 
 __all__ = ["WandbLogger"]
 
@@ -24,7 +25,8 @@ class WandbLogger(loggers.WandbLogger):
     """Lightning's W&B logger, which needs neither an account nor a network.
 
     ``mode`` is ``WANDB_MODE`` where that is set; otherwise "online" where the user is logged in, and "offline" where
-    not. ``wandb sync`` uploads an offline run later.
+    not. ``wandb sync`` uploads an offline run later. Where W&B's own process is gone, killed or out of memory, the run
+    goes on without it, with one warning; Lightning's logger ends the run.
 
     Args:
         project: the W&B project.
@@ -66,6 +68,13 @@ class WandbLogger(loggers.WandbLogger):
         """The folder that W&B writes this run to; ``wandb sync`` takes it."""
         return Path(self.experiment.dir).parent
 
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log ``metrics``."""
+        if not is_lost(self):
+            with harmless(self, ConnectionError):
+                super().log_metrics(metrics, step)
+
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """Upload the checkpoints at once, or remember to do so when training ends."""
         if self._uploads == "all" or (self._uploads and checkpoint_callback.save_top_k == -1):
@@ -82,6 +91,11 @@ class WandbLogger(loggers.WandbLogger):
                 self._upload(checkpoint_callback)
 
     def _upload(self, saved: ModelCheckpoint) -> None:
+        if not is_lost(self):
+            with harmless(self, ConnectionError):
+                self._upload_new(saved)
+
+    def _upload_new(self, saved: ModelCheckpoint) -> None:
         import wandb
 
         scores = {saved.last_model_path: saved.current_score, saved.best_model_path: saved.best_model_score}

@@ -168,3 +168,35 @@ def test_a_file_that_is_not_a_checkpoint_is_a_warning(content: bytes, tmp_path: 
     logger.after_save_checkpoint(saved)
     with pytest.warns(UserWarning, match=r"is not a checkpoint \(\w+\): its artifact is uploaded without the rates"):
         logger.finalize("success")
+
+
+class Gone(Experiment):
+    """A run of W&B whose process is gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def log(self, *arguments: Any, **named: Any) -> None:
+        self.asked += 1
+        raise ConnectionResetError("Connection lost")
+
+    log_artifact = define_metric = log
+
+
+def test_a_process_that_is_gone_is_one_warning_and_not_asked_again(tmp_path: Path) -> None:
+    logger = WandbLogger(save_dir=str(tmp_path), log_model=True, experiment=Gone())
+    with pytest.warns(UserWarning, match=r"WandbLogger takes no more .* \(ConnectionResetError: Connection lost\)"):
+        logger.log_metrics({"val_loss": 0.5}, 3)
+    logger.log_metrics({"val_loss": 0.4}, 4)
+    logger.after_save_checkpoint(saving(tmp_path / "best.ckpt", **decided(5)))
+    logger.finalize("success")
+    assert logger.experiment.asked == 1
+
+
+def test_a_process_that_is_gone_when_checkpoints_are_uploaded_is_one_warning(tmp_path: Path) -> None:
+    logger = WandbLogger(save_dir=str(tmp_path), log_model="all", experiment=Gone())
+    with pytest.warns(UserWarning, match=r"takes no more .* \(ConnectionResetError: Connection lost\)"):
+        logger.after_save_checkpoint(saving(tmp_path / "best.ckpt", **decided(5)))
+    logger.finalize("success")
+    assert logger.experiment.asked == 1
