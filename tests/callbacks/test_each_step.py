@@ -119,6 +119,7 @@ class Steps:
     def __init__(self, model: nn.Module) -> None:
         self.automatic_optimization = True
         self.trainer = self.lightning_module = self.strategy = self
+        self.root_device = torch.device("cpu")
         self.accumulate_grad_batches, self.estimated_stepping_batches, self.global_step = 1, 100, 0
         self.callbacks, self.optimizers = [RatePenalty()], []
         self.model = model
