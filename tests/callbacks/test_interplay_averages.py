@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAveraging, WeightAveraging
 from torch import nn
+from torch.utils.data import DataLoader
 
 import adaptive_dropout as ad
 from adaptive_dropout.callbacks import AdaptiveDropout, DropoutRateControl
+from adaptive_dropout.callbacks.isolated.validation import IsolatedValidation, losses_of_batches
 from adaptive_dropout.networks import MLP
 from adaptive_dropout.tasks import Classifier
 from tests.callbacks.scripted import FewDigits, Measuring, Script, Turn, adaptive_run, fit, task
@@ -69,6 +72,42 @@ def test_the_clean_loss_is_of_the_average_that_validation_measures(tmp_path: Pat
     assert isinstance(control.state, Turn)
     losses = [seen["clean_loss"] for seen in control.state.seen]
     assert losses == [losses[0]] * 5
+
+
+class Share(L.LightningModule):
+    """Logs which share dropout leaves out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.drop = nn.Parameter(torch.zeros(())), ad.Dropout(0.5)
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        return self.weight**2
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val_loss", (self.drop(torch.ones(4096)) == 0).float().mean())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+class MeasuresNoise(L.Callback):
+    """Measures with dropout on while the tensor of the rate holds an average."""
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        with torch.no_grad():
+            pl_module.drop.rate.value.fill_(0.1)
+        copies = partial(IsolatedValidation, trainer, pl_module)
+        (self.share,) = losses_of_batches(copies, [torch.ones(1)], "val_loss", noise=True)
+
+
+def test_noise_is_measured_at_the_rates_not_at_their_average(tmp_path: Path) -> None:
+    measures, loader = MeasuresNoise(), DataLoader(torch.ones(2, 1))
+    L.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=tmp_path, num_sanity_val_steps=0, callbacks=[measures],
+    ).fit(Share(), loader, loader)  # fmt: skip
+    assert measures.share == pytest.approx(0.5, abs=4 * (0.25 / 4096) ** 0.5)
 
 
 class Built(Classifier):

@@ -18,6 +18,7 @@ from adaptive_dropout.contexts import eager
 from adaptive_dropout.inference.mc_mode import noise_on
 from adaptive_dropout.layouts import deep_copy
 from adaptive_dropout.nested import write
+from adaptive_dropout.rates import refresh_rates
 from adaptive_dropout.transfer import read_numbers
 
 __all__ = ["IsolatedValidation", "Validated", "find_logged_metrics", "losses_of_batches"]
@@ -149,6 +150,7 @@ class _Observer(L.Callback):
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._noise:
+            refresh_rates(pl_module)  # the tensors of an averaged model hold averages of rates
             self.context.enter_context(noise_on(pl_module))
 
     def on_validation_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
