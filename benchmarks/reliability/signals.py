@@ -67,6 +67,7 @@ def _harmed(folder: Path, number: signal.Signals, where: str | int, call: int, a
 
 
 def _train(folder: Path, number: signal.Signals, where: str | int, call: int, after: float) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a command in the background inherits that it is ignored
     for stream in (1, 2):
         os.dup2(os.open(folder / "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     if isinstance(where, str):
