@@ -6,6 +6,7 @@ through the line of a decision, a checkpoint, a restore. The resumed run may be 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -39,8 +40,10 @@ def attempt(seed: int, folder: Path) -> Outcome:
     _run(name, seed, folder / "whole", Plan())
     took, whole = time.monotonic() - began, _read(folder / "whole")
     failures, kills, announced = [], 0, 0
-    while kills < KILLS:
-        broken, plans = folder / f"{kills}", []
+    for number in itertools.count():
+        if kills == KILLS:
+            break
+        broken, plans = folder / f"{number}", []  # one that is done before it is killed leaves its folder
         while kills < KILLS and (not plans or draw.random() < 0.3):
             plan = _plan(draw, took, whole["points"])
             if not _run(name, seed, broken, plan):
