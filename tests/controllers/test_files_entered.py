@@ -12,7 +12,7 @@ from tests.controllers.recording import FOLDER, read_signals
 from tests.entered import files_entered
 
 PLATEAU = {"base", "moves", "plateau"}
-DEFAULT = {"base", "chain", "curves", "diagnosis", "moves", "rewind"}
+DEFAULT = {"addition", "base", "chain", "curves", "diagnosis", "moves", "rewind"}
 
 
 @pytest.mark.parametrize(("run", "files"), [("plateau", PLATEAU), ("rewind_overfitting", DEFAULT)])
