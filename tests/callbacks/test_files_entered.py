@@ -40,8 +40,8 @@ CLEAN_LOSS = {
     "inference/mc_mode.py", "layouts.py", "signals/clean_loss.py", "signals/footing.py",
 }  # fmt: skip
 REWIND = {
-    "controllers/chain.py", "controllers/curves.py", "controllers/diagnosis.py", "controllers/restart.py",
-    "controllers/rewind.py",
+    "controllers/addition.py", "controllers/chain.py", "controllers/curves.py", "controllers/diagnosis.py",
+    "controllers/restart.py", "controllers/rewind.py",
 }  # fmt: skip
 WEIGHTS = {"steering/rewinder.py", "steering/snapshot.py", "nested.py"}
 
