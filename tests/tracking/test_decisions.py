@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adaptive_dropout.tracking import Run, read_run
-from adaptive_dropout.tracking.decisions import DecisionsFile
+from adaptive_dropout.tracking.decisions import Decision, DecisionsFile
 from tests.tracking.test_run import recorded
 
 
@@ -114,3 +114,11 @@ def test_a_line_that_does_not_fit_leaves_the_lines_before_it_whole(tmp_path: Pat
     file.add(lines[2])
     file.close()
     assert (tmp_path / "decisions.jsonl").read_text().splitlines()[1:] == lines[1:3]
+
+
+@pytest.mark.parametrize("name", ["class_path", 1, "x" * 10_000])
+def test_what_a_decision_does_not_have_is_named_in_one_short_line(name: object) -> None:
+    stored = {"step": 1, "signals": {}, name: 0}
+    with pytest.raises(ValueError, match=r"^a decision has no ['1]") as raised:
+        Decision.from_dict(stored, {"a": 0.5})
+    assert len(str(raised.value)) < 120
