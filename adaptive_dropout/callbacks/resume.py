@@ -51,9 +51,9 @@ def _differences(trainer: L.Trainer) -> Iterator[str]:
 
 
 def _draws_from_its_own(loader: object) -> bool:
-    """Tell whether a loader without ``state_dict``, or its sampler, has a generator that orders the examples."""
-    owners = (loader, getattr(loader, "sampler", None))
-    return not hasattr(loader, "load_state_dict") and any(getattr(each, "generator", None) for each in owners)
+    """Tell whether a loader without ``state_dict`` is ordered by a generator of its own, which its sampler then has."""
+    own = getattr(getattr(loader, "sampler", None), "generator", None)
+    return own is not None and not hasattr(loader, "load_state_dict")
 
 
 def _draws_anew(loader: object) -> bool:

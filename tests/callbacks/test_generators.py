@@ -127,6 +127,7 @@ from adaptive_dropout.callbacks import DropoutRateControl, GeneratorCheckpoint
 from tests.callbacks.test_generators import Data, Drawing, Save
 
 rank, folder = int(sys.argv[1]), Path(sys.argv[2])
+os.environ.pop("PL_GLOBAL_SEED", None)  # with it Lightning seeds all processes alike
 os.environ |= {
     "MASTER_ADDR": "localhost", "MASTER_PORT": (folder / "port").read_text(), "WORLD_SIZE": "2", "NODE_RANK": "0",
     "LOCAL_RANK": str(rank),
