@@ -34,8 +34,13 @@ class RateCallback(Callback):
     """The rates of the model by name, found at the start of each epoch: a walk over its modules at each step costs."""
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Remember whether a checkpoint loaded after this resumes training."""
+        """Forget an earlier ``fit``; a checkpoint that is loaded after this resumes training."""
         self._goes_on = stage == "fit"
+        if self._goes_on:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Set what a callback remembers of one ``fit`` to what it is before."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Raise where there is nothing to work on, or where nothing drives a schedule."""

@@ -124,10 +124,8 @@ class DropoutRateControl(RateCallback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Forget an earlier ``fit``, whose best weights belong to another run. A checkpoint is loaded after this."""
         super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self._begin()
-            if self._rewinds:
-                check_surroundings(trainer, self)
+        if stage == "fit" and self._rewinds:
+            check_surroundings(trainer, self)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Raise where the model has no rate to steer, or where nothing validates it."""
@@ -252,7 +250,8 @@ class DropoutRateControl(RateCallback):
             self._saved = state_dict
             self._measurement.load_state_dict(state_dict["measurement"])
             self._measurement.go_on_with(state_dict.get("metrics", {}))
-            cpu = {"states": {"cpu": state_dict.get("generator")}, "epoch_ended": False}  # all of an earlier version
+            ended = state_dict.get("epoch_ended", False)
+            cpu = {"states": {"cpu": state_dict.get("generator")}, "epoch_ended": ended}  # all of an earlier version
             self._generators.load_state_dict(state_dict.get("generators", cpu))
 
     @property

@@ -51,12 +51,6 @@ class LearnedRateMonitor(RateCallback):
         self._reached: dict[str, Tensor] = {}
         self._warned: set[tuple[str, str]] = set()
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Forget an earlier ``fit``."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self._begin()
-
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Raise where nothing is learned."""
         super().on_fit_start(trainer, pl_module)

@@ -47,12 +47,6 @@ class DropoutRateMonitor(RateCallback):
         """Tell apart monitors of different metrics in one checkpoint."""
         return self._generate_state_key(monitor=self.monitor)
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Forget an earlier ``fit``. A checkpoint is loaded after this."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self._begin()
-
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Record where the rates start."""
         self.history.add(Point(steps_done(trainer), get_rates(pl_module)))

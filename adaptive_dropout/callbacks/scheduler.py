@@ -44,12 +44,6 @@ class DropoutRateScheduler(RateCallback):
         self._step: int | None = None
         self._generators = GeneratorState()
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Forget an earlier ``fit``. A checkpoint is loaded after this."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self._begin()
-
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Raise where the model has no scheduled rate."""
         super().on_fit_start(trainer, pl_module)
