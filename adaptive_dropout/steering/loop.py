@@ -18,11 +18,14 @@ from adaptive_dropout.rates import SettableRate, get_rates, named_rates, set_rat
 from adaptive_dropout.steering.rewinder import Rewinder
 from adaptive_dropout.steering.uninterrupted import uninterrupted
 from adaptive_dropout.tracking.decisions import FILE, Decision, DecisionsFile
+from adaptive_dropout.tracking.lines import check_kinds, check_names
 from adaptive_dropout.tracking.packed import PackedDecisions
 from adaptive_dropout.tracking.run import Run
 from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["ControlLoop"]
+
+KNOWN_EARLY = {"controller": Mapping, "forgot": bool}  # before the decision that they are entries of
 
 
 class ControlLoop:
@@ -202,7 +205,7 @@ class ControlLoop:
             saved_for = shown(str(sorted(rates)), longest=1000)
             raise ValueError(f"the state was saved for the rates {saved_for}; the model has {sorted(known)}")
         self.run = Run.from_dict(saved["run"])
-        self._for_next_decision = dict(saved.get("next", {}))
+        self._for_next_decision = _checked(saved.get("next", {}))
         if saved["controller"] != (present := controller_to_dict(self.controller)):
             self._warn(
                 "the run goes on with another controller than the checkpoint's: "
@@ -263,6 +266,13 @@ class ControlLoop:
 
     def _warn_of_file(self, error: OSError) -> None:
         self._warn(f"decisions are not written to {FILE} ({error}); training goes on without it")
+
+
+def _checked(known_early: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of the next decision before it is made."""
+    check_names(known_early, KNOWN_EARLY)
+    check_kinds(known_early, KNOWN_EARLY)
+    return dict(known_early)
 
 
 def _describe_changes(saved: Mapping[str, Any], present: Mapping[str, Any]) -> str:

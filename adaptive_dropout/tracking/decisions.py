@@ -21,8 +21,7 @@ except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
 from adaptive_dropout.tracking.compact import compact, expand
-from adaptive_dropout.tracking.lines import check_kinds, check_signals, check_step, parse, read_lines
-from adaptive_dropout.tracking.shown import shown
+from adaptive_dropout.tracking.lines import check_kinds, check_names, check_signals, check_step, parse, read_lines
 
 __all__ = ["FILE", "Decision", "DecisionsFile"]
 
@@ -93,8 +92,7 @@ class Decision:
         check_step(entries["step"])
         check_kinds(entries, KINDS)
         check_signals(entries["signals"])
-        if unknown := entries.keys() - cls.__dataclass_fields__.keys():
-            raise ValueError(f"a decision has no {shown(repr(next(iter(unknown))), 80)}")
+        check_names(entries, cls.__dataclass_fields__)
         signals = {name: float(v) if isinstance(v, str) else v for name, v in entries["signals"].items()}
         before = expand(entries.get("before"), known, "before")
         after = expand(entries.get("after"), before, "after")

@@ -6,14 +6,23 @@ Whatever is wrong with a line is a ValueError or TypeError of one line that name
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from adaptive_dropout.checks import check_count, check_p
 from adaptive_dropout.tracking.shown import shown
 
-__all__ = ["check_kinds", "check_p_of", "check_rates", "check_signals", "check_step", "parse", "read_lines"]
+__all__ = [
+    "check_kinds",
+    "check_names",
+    "check_p_of",
+    "check_rates",
+    "check_signals",
+    "check_step",
+    "parse",
+    "read_lines",
+]
 
 LONGEST = 2**23
 """Characters in a line; a decision on ten thousand layers takes a fifth of it."""
@@ -54,6 +63,12 @@ def check_kinds(entries: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
     for name, kind in kinds.items():
         if name in entries and not isinstance(entries[name], kind):
             raise TypeError(f"{name} has to be a {kind.__name__}, but got {shown(repr(entries[name]), 80)}")
+
+
+def check_names(entries: Mapping[str, Any], known: Collection[str]) -> None:
+    """Raise a ValueError where a decision has an entry that is not one of the ``known``."""
+    if unknown := entries.keys() - set(known):
+        raise ValueError(f"a decision has no {shown(repr(next(iter(unknown))), 80)}")
 
 
 def check_step(step: object) -> None:

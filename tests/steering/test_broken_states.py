@@ -29,6 +29,21 @@ def test_a_checkpoint_that_holds_something_else_is_one_line(changed: dict[str, A
         loop([]).load_state_dict(own.state_dict() | changed)
 
 
+@pytest.mark.parametrize(
+    ("early", "message"),
+    [
+        ({"class_path": "x"}, "^a decision has no 'class_path'$"),
+        ({1: True}, "^a decision has no 1$"),
+        ({"step": 5}, "^a decision has no 'step'$"),
+        ({"forgot": "yes"}, r"^the checkpoint does not hold .*forgot has to be a bool, but got 'yes'\)$"),
+        ([3], "^the checkpoint does not hold what a control saves"),
+    ],
+)
+def test_of_the_next_decision_only_what_is_known_before_it_is_read(early: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        loop([]).load_state_dict(loop([]).state_dict() | {"next": early})
+
+
 def test_a_missing_part_is_named() -> None:
     saved = loop([]).state_dict()
     del saved["run"]
