@@ -39,7 +39,7 @@ def show_summary(trainer: L.Trainer, model: L.LightningModule, data: L.Lightning
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             places["W&B"] = logger.run_dir
-            logger.experiment.finish()
+            logger.finish()
     console = Console()
     console.print(*tables, sep="\n")
     width = max(map(len, places))

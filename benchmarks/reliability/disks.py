@@ -1,12 +1,13 @@
-"""Disks that fail while a run trains: it goes on, says so in one line for each loss, and keeps what can be kept."""
+"""Disks, and W&B's process, that fail while a run trains.
+
+It goes on, says so in one line for each loss, and keeps what can be kept.
+"""
 
 from __future__ import annotations
 
 import errno
 import random
-import resource
 import shutil
-import signal
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -17,11 +18,15 @@ from unittest.mock import patch
 
 import lightning.pytorch as L
 
-from adaptive_dropout.tracking import decisions, read_run
+from adaptive_dropout.tracking import WandbLogger, decisions, read_run
 from benchmarks.reliability.attempt import Outcome
+from benchmarks.reliability.full_disks import limited_files, small_file_system
 from benchmarks.reliability.trained import loss_of, train, wrong
+from benchmarks.reliability.wandb_process import kill_wandb, offline_wandb
 
 __all__ = ["attempt"]
+
+LONG = 40  # epochs
 
 
 class At(L.Callback):
@@ -38,8 +43,7 @@ class At(L.Callback):
 def attempt(seed: int, folder: Path) -> Outcome:
     """Try each failure once, at an epoch that ``seed`` draws."""
     draw, failures, announced = random.Random(seed), [], 0
-    kinds = (_full_for_a_while, _full_to_the_end, _read_only, _vanished, _snapshots_vanished, _shared)
-    for kind in kinds:
+    for kind in KINDS:
         place = folder / kind.__name__
         place.mkdir()
         try:
@@ -48,19 +52,19 @@ def attempt(seed: int, folder: Path) -> Outcome:
             found, told = [f"raised {type(error).__name__}: {error}"], False
         failures += [f"{kind.__name__[1:].replace('_', ' ')}: {line}" for line in found][:1]
         announced += told and not found
-    return Outcome(len(kinds), tuple(failures), announced)
+    return Outcome(len(KINDS), tuple(failures), announced)
 
 
 def _full_for_a_while(folder: Path, draw: random.Random) -> tuple[list[str], bool]:
     begin = draw.randrange(1, 8)
-    with _limit() as (fill, free), _warned() as said:
+    with limited_files() as (fill, free), _warned() as said:
         control = train(folder, [At({begin: fill, draw.randrange(begin + 1, 12): free})])
         free()
     return wrong(read_run(folder), _run(control), loss_of(control.weights)) + _told(said, "not written", 1), False
 
 
 def _full_to_the_end(folder: Path, draw: random.Random) -> tuple[list[str], bool]:
-    with _limit() as (fill, free), _warned() as said:
+    with limited_files() as (fill, free), _warned() as said:
         control = train(folder, [At({draw.randrange(1, 11): fill})], snapshots=folder / "kept")
         free()
     read = read_run(folder)
@@ -105,6 +109,31 @@ def _shared(folder: Path, draw: random.Random) -> tuple[list[str], bool]:
     return lines, False
 
 
+def _full_file_system(folder: Path, draw: random.Random) -> tuple[list[str], bool]:
+    begin = draw.randrange(8)
+    with small_file_system(folder) as (fill, free), _warned() as said:
+        # The page of 4 KiB that the file ends in has room for some decisions more.
+        plan = At({begin: fill, draw.randrange(begin + LONG // 2, LONG): free})
+        control = train(folder, [plan], LONG)
+        read = read_run(folder)
+    return wrong(read, _run(control), loss_of(control.weights)) + _told(said, "not written", 1), False
+
+
+def _wandb_killed(folder: Path, draw: random.Random) -> tuple[list[str], bool]:
+    with offline_wandb(), _warned() as said:
+        logger = WandbLogger(save_dir=str(folder))
+        control = train(folder, [At({draw.randrange(11): kill_wandb})], logger=logger)
+        (file,) = folder.rglob(decisions.FILE)
+    lost = wrong(read_run(file), _run(control), loss_of(control.weights))
+    return lost + _told(said, "takes no more decisions", 1), True
+
+
+KINDS = (
+    _full_for_a_while, _full_to_the_end, _read_only, _vanished, _snapshots_vanished, _shared,
+    _full_file_system, _wandb_killed,
+)  # fmt: skip
+
+
 def _run(control: Any) -> Any:
     assert control.run is not None
     return control.run
@@ -123,17 +152,3 @@ def _warned() -> Iterator[list[str]]:
         warnings.simplefilter("always")
         yield said
     said += [str(warning.message) for warning in caught]
-
-
-@contextmanager
-def _limit() -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
-    """Give a function that lets no file grow any further, as on a full disk, and one that ends it."""
-    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        yield (
-            lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1])),
-            lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
-        )
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)

@@ -34,7 +34,7 @@ KINDS: dict[str, Kind] = {
         "training goes on and ends with its best weights, each loss is one warning, and every decision is in the file "
         "where there is room for it at the end",
         disks.attempt,
-        60,
+        80,
     ),
     "signals": Kind(
         "signals",

@@ -75,6 +75,20 @@ class WandbLogger(loggers.WandbLogger):
             with harmless(self, ConnectionError):
                 super().log_metrics(metrics, step)
 
+    @rank_zero_only
+    def log_hyperparams(self, params: Any) -> None:
+        """Log ``params``, a dict or namespace, as the configuration of the run."""
+        if not is_lost(self):
+            with harmless(self, ConnectionError):
+                super().log_hyperparams(params)
+
+    @rank_zero_only
+    def finish(self) -> None:
+        """End the run in W&B, and wait until everything is written."""
+        if not is_lost(self):
+            with harmless(self):  # a process that dies meanwhile is another error
+                self.experiment.finish()
+
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """Upload the checkpoints at once, or remember to do so when training ends."""
         if self._uploads == "all" or (self._uploads and checkpoint_callback.save_top_k == -1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,11 @@ class Gone(Experiment):
         self.asked += 1
         raise ConnectionResetError("Connection lost")
 
-    log_artifact = define_metric = log
+    log_artifact = define_metric = update = finish = log
+
+    @property
+    def config(self) -> Gone:
+        return self
 
 
 def test_a_process_that_is_gone_is_one_warning_and_not_asked_again(tmp_path: Path) -> None:
@@ -199,4 +204,15 @@ def test_a_process_that_is_gone_when_checkpoints_are_uploaded_is_one_warning(tmp
     with pytest.warns(UserWarning, match=r"takes no more .* \(ConnectionResetError: Connection lost\)"):
         logger.after_save_checkpoint(saving(tmp_path / "best.ckpt", **decided(5)))
     logger.finalize("success")
+    assert logger.experiment.asked == 1
+
+
+@pytest.mark.parametrize("call", [lambda logger: logger.log_hyperparams({"width": 3}), WandbLogger.finish])
+def test_a_process_that_is_gone_before_and_after_training_is_one_warning(
+    call: Callable[[WandbLogger], None], tmp_path: Path
+) -> None:
+    logger = WandbLogger(save_dir=str(tmp_path), experiment=Gone())
+    with pytest.warns(UserWarning, match=r"takes no more .* \(ConnectionResetError: Connection lost\)"):
+        call(logger)
+    call(logger)
     assert logger.experiment.asked == 1
