@@ -9,7 +9,6 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
-from torch import Tensor
 
 from adaptive_dropout.callbacks.isolated import IsolatedValidation, losses_of_batches
 from adaptive_dropout.callbacks.losses import ValidationLosses, batch_loss
@@ -18,6 +17,7 @@ from adaptive_dropout.callbacks.meters.batches import RunBatches, batches_in_mem
 from adaptive_dropout.callbacks.meters.examples import distinct
 from adaptive_dropout.callbacks.meters.monitored import Monitored
 from adaptive_dropout.callbacks.meters.train_loss import OwnTrainLoss, StandIn
+from adaptive_dropout.callbacks.meters.untrained import Untrained
 from adaptive_dropout.callbacks.trainer import batches_between_validations
 from adaptive_dropout.controllers import State
 from adaptive_dropout.signals import CleanLoss
@@ -58,11 +58,8 @@ class CleanLossMeter(Meter):
         self.footing = Footing()
         self.lacks = ""
         self._own, self._stand_in = OwnTrainLoss(), StandIn()
-        self._trivial: list[float] | None = None
-        self._untrained: IsolatedValidation | None = None
-        self._untrained_weights: dict[str, Any] | None = None  # of a run that stopped before its first decision
+        self._untrained = Untrained()
         self._saved: dict[str, Any] | None = None
-        self._first_train: float | Tensor | None = None
         self._chosen = False
         self._waited = 0
         self._lost = ""
@@ -81,9 +78,9 @@ class CleanLossMeter(Meter):
             batches.train.batches = found if len(found) > 1 else []
         if not batches.train.batches and self._saved is not None:
             self._saved, self._lost = None, "the clean loss may go on with other examples of the training data"
-        if self._trivial is None:
+        if self._untrained.losses is None:
             batches.val.most = FEWEST
-        if self._untrained_weights is not None:  # a validation that is due comes before the next batch
+        if self._untrained.loaded:  # a validation that is due comes before the next batch
             self._keep_untrained(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any) -> None:
@@ -97,8 +94,7 @@ class CleanLossMeter(Meter):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any) -> None:
         """Keep the loss of the first batch of the run."""
-        if self._first_train is None and self._trivial is None:
-            self._first_train = batch_loss(pl_module, outputs)
+        self._untrained.keep_first(lambda: batch_loss(pl_module, outputs))
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget the losses of the last validation."""
@@ -126,7 +122,7 @@ class CleanLossMeter(Meter):
 
     def on_fit_end(self) -> None:
         """Drop the copy of the untrained network."""
-        self._untrained = None
+        self._untrained.forget()
 
     def lost(self) -> str:
         """Return that the examples are others, if they are."""
@@ -134,21 +130,17 @@ class CleanLossMeter(Meter):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know: numbers, no examples; before the first decision the first weights."""
-        weights = self._untrained_weights if self._untrained is None else self._untrained.weights()
         clean = self.clean.state_dict() if self._chosen or self._saved is None else self._saved
         return {
-            "clean": clean, "trivial": self._trivial, "footing": list(self.footing),
-            "own": self._own.state_dict(), "first_train": self._first, "lacks": self.lacks,
-            "stand_in": self._stand_in.state_dict(), "untrained": weights,
+            "clean": clean, "footing": list(self.footing), "own": self._own.state_dict(), "lacks": self.lacks,
+            "stand_in": self._stand_in.state_dict(), **self._untrained.state_dict(),
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken; `on_train_start` says whether with the same examples."""
-        self._saved, self._trivial, self.footing = state["clean"], state["trivial"], Footing(*state["footing"])
-        self._own.load_state_dict(state["own"])
-        self._first_train, self.lacks = state["first_train"], state["lacks"]
-        self._stand_in.load_state_dict(state["stand_in"])
-        self._untrained_weights = state.get("untrained")
+        self._saved, self.lacks, self.footing = state["clean"], state["lacks"], Footing(*state["footing"])
+        for part, own in ((self._own, state["own"]), (self._stand_in, state["stand_in"]), (self._untrained, state)):
+            part.load_state_dict(own)
 
     def _measure(
         self, trainer: L.Trainer, pl_module: L.LightningModule, known: Mapping[str, float]
@@ -162,40 +154,41 @@ class CleanLossMeter(Meter):
                 return {}
             self._choose(copies)
         losses = self._measure_losses(copies, kept.batches)
-        train = self._stand_in.train
-        if self._trivial and len(losses) == len(self._trivial) and train and self._first is not None:
-            self.monitored.observe(self._trivial, losses, (self._first, train[0]))
+        train, trivial, first = self._stand_in.train, self._untrained.losses or [], self._untrained.first
+        if trivial and len(losses) == len(trivial) and train and first is not None:
+            self.monitored.observe(trivial, losses, (first, train[0]))
         signals = self._compare(losses, known)
-        if not self.monitored.comparable(self._trivial or [], self._first):  # a score, perhaps: soon it will be known
+        if not self.monitored.comparable(trivial, first):  # a score, perhaps: soon it will be known
             return {"clean_loss": signals["clean_loss"], "train_loss": None}
         return {**signals, **self._training_loss(copies, losses, known)}
 
     def _keep_untrained(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._trivial is None and self._untrained is None and not self.lacks:
-            self._untrained = self._try(lambda: IsolatedValidation(trainer, pl_module, self._untrained_weights))
-            self._untrained_weights = None
+        if not self.lacks:
+            self._try(lambda: self._untrained.keep(trainer, pl_module))
 
     def _choose(self, copies: Copies) -> None:
         """Stop collecting batches; measure the loss before any training, on validation data too."""
         kept, val = self._batches.train, self._batches.val
         self._batches.unwatch()
         kept.batches, val.batches = distinct(kept.batches), distinct(val.batches)
-        first = self._measure_losses(copies if self._untrained is None else self._untrained.copy, kept.batches)
+        untrained = self._untrained.copy
+        first = self._measure_losses(copies if untrained is None else untrained.copy, kept.batches)
         # A batch that has no loss at first, as with a broken example, never has one.
         fine = [math.isfinite(loss) for loss in first]
         kept.batches = [batch for batch, is_fine in zip(kept.batches, fine, strict=True) if is_fine]
         if not kept.batches:
             raise ValueError("no batch of training data has a finite validation loss")
-        if self._untrained is not None:
-            self._trivial = [loss for loss, is_fine in zip(first, fine, strict=True) if is_fine]
+        if untrained is not None:
+            self._untrained.losses = [loss for loss, is_fine in zip(first, fine, strict=True) if is_fine]
             if val.batches:
-                validated = self._measure_losses(self._untrained.copy, val.batches)
-                _check_varies([*self._trivial, *validated])
-                self.footing = compare_untrained(self._trivial, validated, (kept.size, val.size))
+                validated = self._measure_losses(untrained.copy, val.batches)
+                _check_varies([*self._untrained.losses, *validated])
+                self.footing = compare_untrained(self._untrained.losses, validated, (kept.size, val.size))
                 self._tell_that_levels_differ(validated)
         elif self._saved and len(self._saved["last"] or ()) == len(kept.batches):
             self.clean.load_state_dict(self._saved)
-        val.batches, self._untrained, self._chosen = [], None, True
+        val.batches, self._chosen = [], True
+        self._untrained.forget()
 
     def _compare(self, losses: Sequence[float], known: Mapping[str, float]) -> dict[str, float | None]:
         scale = self.monitored.sign * self.footing.factor
@@ -203,8 +196,8 @@ class CleanLossMeter(Meter):
         signals: dict[str, float | None] = {**self.clean.signals([scale * loss for loss in losses], val)}
         if not self.footing.levels:
             signals.pop("gap_z", None)
-        elif self._trivial:
-            signals["trivial_loss"] = scale * mean_and_error(self._trivial)[0]
+        elif self._untrained.losses:
+            signals["trivial_loss"] = scale * mean_and_error(self._untrained.losses)[0]
         return signals
 
     def _training_loss(
@@ -230,18 +223,11 @@ class CleanLossMeter(Meter):
         assert self.monitored.name is not None
         return losses_of_batches(copies, batches, self.monitored.name, self._batches.loader, noise)
 
-    @property
-    def _first(self) -> float | None:
-        """The loss of the first training step; read from the device once."""
-        if self._first_train is not None:
-            self._first_train = float(self._first_train)
-        return self._first_train
-
     def _tell_that_levels_differ(self, validated: Sequence[float]) -> None:
-        if not self.footing.levels and self._trivial:
+        if not self.footing.levels and self._untrained.losses:
             rank_zero_info(
                 f"{self.monitored.name} of the untrained network is {mean_and_error(validated)[0]:.4g} on validation "
-                f"data and {mean_and_error(self._trivial)[0]:.4g} on training data, in batches of "
+                f"data and {mean_and_error(self._untrained.losses)[0]:.4g} on training data, in batches of "
                 f"{self._batches.val.size} and {self._batches.train.size}: only how fast each falls is compared"
             )
 
@@ -251,7 +237,7 @@ class CleanLossMeter(Meter):
             return measure()
         except Exception as error:  # the user's own code runs in there
             self.lacks = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._untrained = None
+            self._untrained.forget()
             rank_zero_warn(
                 f"the validation loss of training data cannot be measured ({self.lacks}); the rates are steered by the "
                 "training loss with dropout on and the validation loss"
