@@ -21,6 +21,7 @@ from adaptive_dropout.controllers.base import check_controller
 from adaptive_dropout.deprecated import warn_renamed
 from adaptive_dropout.rates import Rate, SettableRate
 from adaptive_dropout.steering import ControlLoop
+from adaptive_dropout.tracking.folders import check_folder
 from adaptive_dropout.tracking.run import Run
 
 __all__ = ["DropoutRateControl"]
@@ -126,6 +127,8 @@ class DropoutRateControl(RateCallback):
         super().setup(trainer, pl_module, stage)
         if stage == "fit" and self._rewinds:
             check_surroundings(trainer, self)
+            if self.folder is not None:
+                check_folder(self.folder)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Raise where the model has no rate to steer, or where nothing validates it."""

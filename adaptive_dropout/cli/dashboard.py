@@ -9,6 +9,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from adaptive_dropout.cli.setup import command_parser
+from adaptive_dropout.tracking.folders import check_file
 
 __all__ = ["dashboard"]
 
@@ -24,6 +25,8 @@ def dashboard(arguments: Sequence[str]) -> None:
     given = _parser().parse_args(list(arguments))
     if given.output is not None and not given.dry_run:
         raise ValueError(f"-o {given.output} is for the JSON of --dry-run; add that, or leave -o out")
+    if given.output is not None:
+        check_file(given.output)
     if find_spec("wandb_workspaces") is None:
         raise ModuleNotFoundError('dashboards need wandb-workspaces: pip install "adaptive-dropout[dashboards]"')
     from adaptive_dropout.tracking.wandb.dashboard.pages import report, workspace

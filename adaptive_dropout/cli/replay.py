@@ -20,6 +20,7 @@ from adaptive_dropout.controllers import Controller, State, controller_from_dict
 from adaptive_dropout.controllers.serialization import public_controllers
 from adaptive_dropout.plots import run_figure
 from adaptive_dropout.tracking import History, Point, Run, read_run
+from adaptive_dropout.tracking.folders import check_file
 from adaptive_dropout.tracking.run import replay_one_by_one
 from adaptive_dropout.tracking.telling import telling
 
@@ -38,6 +39,7 @@ def replay(arguments: Sequence[str]) -> None:
     _check_controller_name(arguments)
     parser = _parser()
     given = parser.parse_args(list(arguments))
+    check_file(given.output)
     run = _read(given.run)
     named = parser.instantiate(given).controller
     try:

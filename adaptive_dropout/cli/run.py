@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
@@ -10,12 +11,14 @@ from jsonargparse import Namespace, dict_to_namespace
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
-from adaptive_dropout.callbacks import DropoutProgressBar, DropoutRateMonitor
+from adaptive_dropout.callbacks import DropoutProgressBar, DropoutRateControl, DropoutRateMonitor
+from adaptive_dropout.callbacks.packages import callbacks_of
 from adaptive_dropout.callbacks.trainer import run_dir
 from adaptive_dropout.cli.setup import STRICT, check_sizes, given, lightning_settings, only_names, quieten, setting
 from adaptive_dropout.cli.summary import show_summary
 from adaptive_dropout.controllers import Controller, controller_to_dict
 from adaptive_dropout.rates import named_rates
+from adaptive_dropout.tracking.folders import check_folder, make_folder
 
 __all__ = ["run"]
 
@@ -47,8 +50,7 @@ class SaveConfig(SaveConfigCallback):
         """Write ``config.yaml`` and log it as hyperparameters."""
         if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        folder = run_dir(trainer)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = make_folder(run_dir(trainer))
         self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
         for logger in trainer.loggers:
             logger.log_hyperparams(self.config.as_dict())
@@ -63,6 +65,14 @@ def _spell_out(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _spell_out(part) for name, part in value.items()}
     return [_spell_out(part) for part in value] if isinstance(value, list) else value
+
+
+def _folders_of(trainer: L.Trainer) -> Iterator[str | Path]:
+    """Yield each folder on a disk of this machine that the run will write to, before there is one for its version."""
+    checkpoints = (callback.dirpath for callback in callbacks_of(trainer, ModelCheckpoint))
+    snapshots = (control.folder for control in callbacks_of(trainer, DropoutRateControl))
+    runs = [logger.save_dir or trainer.default_root_dir for logger in trainer.loggers] or [trainer.default_root_dir]
+    yield from (place for place in (*runs, *checkpoints, *snapshots) if place is not None and "://" not in str(place))
 
 
 class DropoutCLI(LightningCLI):
@@ -95,8 +105,11 @@ class DropoutCLI(LightningCLI):
         parser.set_defaults({"checkpoint.monitor": "val_loss", "checkpoint.mode": "min"})
 
     def before_fit(self) -> None:
-        """Refuse a network whose sizes do not match the data, and record the rates."""
+        """Refuse a network whose sizes do not match the data, and folders that cannot be; record the rates."""
         check_sizes(setting(self, self.config, "model"), self.datamodule)
+        if not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            for folder in _folders_of(self.trainer):
+                check_folder(folder)
         self.before_test()
 
     def before_test(self) -> None:

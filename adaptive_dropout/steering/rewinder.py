@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from adaptive_dropout.controllers import State
 from adaptive_dropout.steering.snapshot import Snapshot
+from adaptive_dropout.tracking.folders import make_folder
 
 __all__ = ["Rewinder"]
 
@@ -145,9 +146,9 @@ def _check_space(folder: Path, model: nn.Module) -> None:
         OSError: the disk has less room, or the folder cannot be made.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
-        raise OSError(f"no folder for snapshots at {str(folder)!r} ({error}); choose another") from error
+        raise OSError(f"no snapshots can be kept: {error}") from error
     needed = COPIES * sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
     free = shutil.disk_usage(folder).free
     if free < needed:

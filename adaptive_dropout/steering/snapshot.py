@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from adaptive_dropout.nested import fits, map_tensors, new_copy, refill, write
 from adaptive_dropout.rates import Rate
 from adaptive_dropout.steering.kept import check_fits, check_states, form_of
+from adaptive_dropout.tracking.folders import make_folder
 from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["Snapshot"]
@@ -60,7 +61,7 @@ class Snapshot:
         self._form = ""  # of what was written
         self._file = None if folder is None else Path(folder) / "snapshot.pt"
         if self._file is not None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._file.parent)
 
     @property
     def taken(self) -> bool:

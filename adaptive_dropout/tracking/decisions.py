@@ -21,6 +21,7 @@ except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
 from adaptive_dropout.tracking.compact import compact, expand
+from adaptive_dropout.tracking.folders import make_folder
 from adaptive_dropout.tracking.lines import check_kinds, check_names, check_signals, check_step, parse, read_lines
 
 __all__ = ["FILE", "Decision", "DecisionsFile"]
@@ -115,8 +116,7 @@ class DecisionsFile:
     """
 
     def __init__(self, folder: Path, run_id: str, lines: Iterable[str]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = self._path = folder / FILE
+        path = self._path = make_folder(folder) / FILE
         # The process may be killed at any time, and never leaves half a file under this name.
         fresh = folder / f"{FILE}.{os.getpid()}.{run_id[:8]}"
         self._file = fresh.open("wb", buffering=0)

@@ -109,7 +109,7 @@ def test_a_checkpoint_saved_after_the_run_holds_what_lies_in_the_folder(tmp_path
 def test_a_folder_that_cannot_be_made_is_told_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     watch = Watch()
-    with pytest.raises(OSError, match=r"no folder for snapshots at '.*/file/here' \(.*\); choose another"):
+    with pytest.raises(OSError, match=r"no folder can be made at '.*/file/here': '.*/file' is a file; name a folder"):
         fit(task(), tmp_path, [AdaptiveDropout(folder=tmp_path / "file" / "here"), watch])
     assert not watch.batches
 

@@ -125,11 +125,24 @@ def test_a_run_resumed_in_another_folder_has_all_its_decisions_there(tmp_path: P
     assert steps(read_run(second)) == [4, 8, 12, 16, 20, 24, 28, 32]
 
 
-def test_a_folder_that_cannot_be_written_to_is_one_warning_and_training_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("file", "'.*/file' is a file; name a folder, or a new place"),
+        ("file/run", "no folder can be made at '.*/file/run': '.*/file' is a file; name a folder, or a new place"),
+        ("link", "'.*/link' is a link to 'nowhere', which does not exist; make that folder, or name another"),
+        ("a" * 300, "the name 'a+…a+' is longer than the 255 bytes of a name; shorten it"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_to_is_one_warning_and_training_goes_on(
+    place: str, why: str, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("no folder")
+    (tmp_path / "link").symlink_to("nowhere")
     control = DropoutRateControl(CONTROLLER)
-    with pytest.warns(UserWarning, match=r"decisions are not written to decisions.jsonl \(.*\); training") as caught:
-        fit(Toy(LOSSES), tmp_path / "file", [control], max_epochs=4)
+    told = rf"decisions are not written to decisions.jsonl \({why}\); training goes on without it$"
+    with pytest.warns(UserWarning, match=told) as caught:
+        fit(Toy(LOSSES), tmp_path / place, [control], max_epochs=4)
     assert len([w for w in caught if "decisions" in str(w.message)]) == 1
     assert len(str(caught[0].message).splitlines()) == 1
     assert control.state is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +124,57 @@ def test_what_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_debug_shows_where_it_came_from() -> None:
     with pytest.raises(Exception, match=r"1\.5"):
         main(["fit", *RUN, DROPOUT, "1.5", "--debug"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "place"),
+    [
+        ("trainer.default_root_dir", "link"),
+        ("trainer.default_root_dir", "file.txt/run"),
+        ("checkpoint.dirpath", "file.txt"),
+        ("trainer.callbacks.folder", "file.txt"),
+        ("trainer.callbacks.folder", f"new/{'a' * 300}"),
+        ("trainer.logger.init_args.save_dir", "file.txt"),
+    ],
+)
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_made(
+    setting: str, place: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("file.txt").write_text("1")
+    Path("link").symlink_to("nowhere")
+    monkeypatch.setattr("adaptive_dropout.data.Digits.prepare_data", lambda self: pytest.fail("data were prepared"))
+    run = RUN[:-1] if "logger" in setting else RUN
+    steered = ["--trainer.callbacks+=adaptive_dropout.callbacks.AdaptiveDropout"] * ("callbacks" in setting)
+    complaint = error_of(["fit", *run, *steered, f"--{setting}={place}"], capsys)
+    assert re.search(
+        r"file\.txt' is a file; name a folder|make that folder, or name|the name 'a+…a+' is longer", complaint
+    )
+    assert "Errno" not in complaint
+    assert sorted(path.name for path in Path().iterdir()) == ["file.txt", "link"]
+
+
+@pytest.mark.parametrize("command", ["report", "replay", "dashboard", "tune"])
+def test_a_place_to_write_to_that_cannot_be_is_refused_at_once(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("file.txt").write_text("1")
+    arguments = {
+        "report": ["run", "-o"],
+        "replay": ["run", "-o"],
+        "dashboard": ["--entity=e", "--project=p", "--dry-run", "-o"],
+        "tune": [*RUN[:-1], "--output"],
+    }
+    assert error_of([command, *arguments[command], "file.txt/new/a"], capsys) == (
+        f"no folder can be made at 'file.txt/new{'/a' * (command == 'tune')}': 'file.txt' is a file; "
+        "name a folder, or a new place"
+    )
+
+
+@pytest.mark.parametrize("command", ["report", "replay"])
+@pytest.mark.parametrize("run", ["file.txt/run", "link", "a" * 300])
+def test_a_run_that_cannot_be_is_named(command: str, run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file.txt").write_text("1")
+    Path("link").symlink_to("nowhere")
+    assert re.match(
+        r"no run at '(file\.txt/run|link|a+…a+|a{300})'; give the folder of a run", error_of([command, run], capsys)
+    )

@@ -13,6 +13,7 @@ from adaptive_dropout.cli.report.reported import Reported
 from adaptive_dropout.cli.setup import command_parser
 from adaptive_dropout.cli.terminal import warn
 from adaptive_dropout.tracking import read_run
+from adaptive_dropout.tracking.folders import check_file
 
 __all__ = ["report"]
 
@@ -31,10 +32,7 @@ def report(arguments: Sequence[str]) -> None:
         "-o", "--output", type=Path, default=Path("report.html"), help="the file; report.html if left out"
     )
     given = parser.parse_args(list(arguments))
-    if given.output.is_dir():
-        raise IsADirectoryError(
-            f"{str(given.output)!r} is a folder; name the file, such as {given.output / 'report.html'}"
-        )
+    check_file(given.output)
     names = _names(given.runs)
     reported = [_read(where, name) for where, name in zip(given.runs, names, strict=True)]
     given.output.write_text(page(reported), encoding="utf-8")
@@ -54,5 +52,5 @@ def _read(where: str, name: str) -> Reported:
 def _names(runs: Sequence[str]) -> list[str]:
     """Name each run by its folder, or by the path that was given if two folders have the same name."""
     paths = [Path(os.path.abspath(run)) for run in runs]
-    short = [path.parent.name if path.is_file() else path.name for path in paths]
+    short = [path.parent.name if os.path.isfile(path) else path.name for path in paths]
     return [name if short.count(name) == 1 else run for name, run in zip(short, runs, strict=True)]

@@ -6,6 +6,8 @@ import json
 import os
 from pathlib import Path
 
+from adaptive_dropout.tracking.folders import make_folder
+
 __all__ = ["Trials"]
 
 
@@ -18,11 +20,11 @@ class Trials:
 
     Raises:
         ValueError: the folder holds runs of another configuration.
+        OSError: it cannot be made.
     """
 
     def __init__(self, folder: Path, config: str) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = make_folder(folder)
         file = folder / "config.yaml"
         if file.exists() and file.read_text(encoding="utf-8") != config:
             raise ValueError(f"{str(folder)!r} holds runs of another configuration; give another folder as --output")

@@ -13,6 +13,7 @@ from lightning.pytorch import loggers
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
+from adaptive_dropout.tracking.folders import make_folder
 from adaptive_dropout.tracking.packed import PackedDecisions
 from adaptive_dropout.tracking.wandb.lost import harmless, is_lost
 
@@ -42,6 +43,7 @@ class WandbLogger(loggers.WandbLogger):
     Raises:
         ModuleNotFoundError: wandb is not installed.
         ValueError: ``WANDB_MODE`` is not a mode, or it is "online" though nobody is logged in.
+        OSError: ``save_dir`` is a file, or cannot be made.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class WandbLogger(loggers.WandbLogger):
         **kwargs: Any,
     ) -> None:
         self.mode = _mode()
-        Path(save_dir).mkdir(parents=True, exist_ok=True)
+        make_folder(save_dir)
         # Lightning would upload the checkpoints without their rates.
         super().__init__(project=project, name=name, save_dir=save_dir, log_model=False, mode=self.mode, **kwargs)
         _remove_anonymous(self)

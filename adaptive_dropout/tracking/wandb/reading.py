@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ from adaptive_dropout.tracking.decisions import FILE
 from adaptive_dropout.tracking.lines import read_lines
 from adaptive_dropout.tracking.names import TRACE
 from adaptive_dropout.tracking.run import Run
+from adaptive_dropout.tracking.shown import shown
 from adaptive_dropout.tracking.wandb.file import history_values
 from adaptive_dropout.tracking.wandb.server import server_values
 
@@ -28,14 +30,14 @@ def read_run(run: str | Path) -> Run:
         ConnectionError: W&B's server cannot be reached, or nobody is logged in.
     """
     path = Path(run)
-    if path.exists():
+    if os.path.exists(path):  # False of a name that is too long
         file = _file_in(path) if path.is_dir() else path
         lines: Iterable[str] = _split(history_values(file, TRACE)) if file.suffix == ".wandb" else read_lines(file)
     elif str(run).count("/") == 2 and "" not in str(run).split("/"):
         lines = _split(server_values(str(run), TRACE))
     else:
         raise FileNotFoundError(
-            f"no run at {str(run)!r}; give the folder of a run, its {FILE}, a .wandb file, or entity/project/run"
+            f"no run at {shown(str(run))!r}; give the folder of a run, its {FILE}, a .wandb file, or entity/project/run"
         )
     return _run_of(str(run), lines)
 
