@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from statistics import median
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -268,36 +266,22 @@ def test_a_graph_captured_without_warming_up_takes_the_reference(
     assert not backend.KERNELS["cuda"].failed
 
 
-def slower(theirs: Callable[[], Any], ours: Callable[[], Any]) -> float:
-    """How many times as long ours takes: the smallest of three medians, as other work on the machine raises some.
-
-    Each is of 60 rounds, in which both are measured in turn.
-    """
-    return min(median(_ratio(theirs, ours) for _ in range(60)) for _ in range(3))
-
-
-def _ratio(theirs: Callable[[], Any], ours: Callable[[], Any]) -> float:
-    times = []
-    for call in (theirs, ours):
-        call()
-        started = time.perf_counter()
-        for _ in range(20):
-            call()
-        times.append(time.perf_counter() - started)
-    return times[1] / times[0]
+def calls(run: Callable[[], Any]) -> int:
+    """Count the calls of functions, Python's and built-in ones; `benchmarks.gpu` has the times."""
+    run()
+    seen: list[str] = []
+    sys.setprofile(lambda frame, event, argument: seen.append(event) if event in ("call", "c_call") else None)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    return len(seen)
 
 
 @pytest.mark.parametrize("kind", [ad.Dropout, ad.GaussianDropout, ad.AlphaDropout])
-def test_the_host_takes_at_most_twice_as_long_as_for_torch_s_layer(kind: type[ad.NoiseLayer], no_launch: None) -> None:
-    x, gradient = torch.ones(4, 4), torch.ones(4, 4)
-    leaf = x.clone().requires_grad_()
-    theirs, ours = nn.Dropout(0.3), on_device(kind(0.3))
-    x_there, gradient_there = x.as_subclass(OnDevice), gradient.as_subclass(OnDevice)
-    leaf_there = x.clone().as_subclass(OnDevice).requires_grad_()
-    most = 2 if sys.version_info >= (3, 11) else 2.5  # Python 3.10 calls functions more slowly: 2.03 to 2.24
-    assert slower(lambda: theirs(x), lambda: ours(x_there)) <= most
-    both = slower(
-        lambda: torch.autograd.grad(theirs(leaf), leaf, gradient),
-        lambda: torch.autograd.grad(ours(leaf_there), leaf_there, gradient_there),
-    )
-    assert both <= most
+def test_the_host_makes_few_calls(kind: type[ad.NoiseLayer], no_launch: None) -> None:
+    x, gradient = (torch.ones(4, 4).as_subclass(OnDevice) for _ in range(2))
+    leaf = torch.ones(4, 4).as_subclass(OnDevice).requires_grad_()
+    ours = on_device(kind(0.3))
+    assert calls(lambda: ours(x)) <= 90  # 83 to 86, Python 3.10 to 3.13
+    assert calls(lambda: torch.autograd.grad(ours(leaf), leaf, gradient)) <= 205  # 175 to 200
