@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
-from adaptive_dropout.controllers.base import Controller, State, changed, check_controller, check_state
+from adaptive_dropout.controllers.base import Controller, State, at_rates, changed, check_controller, check_state
 
 __all__ = ["Chain", "ChainState"]
 
@@ -65,15 +66,15 @@ class Chain(Controller):
         before = check_state(state, ChainState)
         rates, states = before.rates, []
         for controller, own in zip(self.controllers, before.states, strict=True):
-            decided = controller.update(changed(own, rates=rates), signals)
+            decided = controller.update(at_rates(own, rates), signals)
             rates = decided.rates
             states.append(decided)
         return changed(
             before,
             rates=rates,
-            improved=any(decided.improved for decided in states),
-            rewind=any(decided.rewind for decided in states),
-            restart=any(decided.restart for decided in states),
-            reason="; ".join(decided.reason for decided in states if decided.reason),
+            improved=any(map(attrgetter("improved"), states)),
+            rewind=any(map(attrgetter("rewind"), states)),
+            restart=any(map(attrgetter("restart"), states)),
+            reason="; ".join(filter(None, map(attrgetter("reason"), states))),
             states=tuple(states),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import mul
 
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.controllers.addition import add_up
@@ -94,19 +95,19 @@ class SlopeController(Controller):
         curves = before if training == before.training else self.init(before.rates)  # no slope is of two curves
         vals = (*curves.val_losses, read_signal(signals, "val_loss"))[-self.window :]
         losses = (*curves.training_losses, read_signal(signals, training))[-self.window :]
-        after = changed(curves, reason="", step=step, val_losses=vals, training_losses=losses, training=training)
+        seen = {"step": step, "val_losses": vals, "training_losses": losses, "training": training}
         push = 0.0
         if len(vals) == self.window:
             push = self._push(vals, losses, 1 - step / max(read_signal(signals, "total_steps"), 1.0))
             if vals[-1] <= losses[-1] or has_hardly_learned(min(vals), signals):
                 push = min(push, 0.0)
         if before.step is None or push == 0.0:
-            return after
+            return changed(curves, reason="", **seen)
         rates = shift_logits(before.rates, push * self.span * share_of_run(signals, before.step))
         if push > 0.5:
             rates = raise_until_felt(rates)
         reason = f"validation {'falls behind' if push > 0 else 'keeps up with'} training, push {push:+.2f}"
-        return changed(after, rates=rates, reason=reason)
+        return changed(curves, rates=rates, reason=reason, **seen)
 
     @staticmethod
     def _push(vals: Sequence[float], losses: Sequence[float], left: float) -> float:
@@ -183,7 +184,7 @@ def _slope(values: Sequence[float]) -> float:
     1.0
     """
     weights, squares = _weights(len(values))
-    return add_up(weight * value for weight, value in zip(weights, values, strict=True)) / squares
+    return add_up(map(mul, weights, values)) / squares
 
 
 @cache

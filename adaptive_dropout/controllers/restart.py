@@ -101,8 +101,8 @@ class RestartController(RewindController):
         return after
 
     @staticmethod
-    def _take_in(before: RewindState, step: int, val_loss: float) -> RewindState:
-        seen = RewindController._take_in(before, step, val_loss)
+    def _take_in(before: RewindState, step: int, val_loss: float, harder: float) -> RewindState:
+        seen = RewindController._take_in(before, step, val_loss, harder)
         assert isinstance(seen, RestartState)
         if seen.attempt_best is not None and val_loss >= seen.attempt_best:
             return seen

@@ -13,6 +13,7 @@ from adaptive_dropout.controllers.addition import add_up
 from adaptive_dropout.controllers.base import (
     Controller,
     State,
+    at_rates,
     changed,
     check_controller,
     check_state,
@@ -129,7 +130,7 @@ class RewindController(Controller):
         val_loss = read_signal(signals, "val_loss")
         harder = max(before.harder, training_offset(signals))
         signals = without_offset(signals, harder)
-        seen = changed(self._take_in(before, step, val_loss), harder=harder)
+        seen = self._take_in(before, step, val_loss, harder)
         if not seen.improved and self._has_stalled(seen, step - before.step, read_signal(signals, "total_steps")):
             return self._rewind_stalled(seen, before, signals)
         if self._is_swamped(seen, signals, val_loss):
@@ -137,11 +138,11 @@ class RewindController(Controller):
         return self._move(seen, before, signals)
 
     @staticmethod
-    def _take_in(before: RewindState, step: int, val_loss: float) -> RewindState:
+    def _take_in(before: RewindState, step: int, val_loss: float, harder: float) -> RewindState:
         recent = (*before.recent, val_loss)[-SMOOTHED:]
         seen = changed(
             before, improved=False, rewind=False, restart=False, reason="", recent=recent, step=step,
-            validations=before.validations + 1,
+            validations=before.validations + 1, harder=harder,
         )  # fmt: skip
         mean = add_up(recent) / len(recent)
         if len(recent) == SMOOTHED and (before.smoothed is None or mean < before.smoothed):
@@ -166,7 +167,7 @@ class RewindController(Controller):
         return has_hardly_learned(best, signals) and seen.validations >= 2 and seen.restarts < RESTARTS
 
     def _move(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:
-        inner = self.controller.update(changed(before.inner, rates=before.rates), signals)
+        inner = self.controller.update(at_rates(before.inner, before.rates), signals)
         return changed(seen, rates=inner.rates, inner=inner, reason=inner.reason)
 
     def _rewind_stalled(self, seen: RewindState, before: RewindState, signals: Mapping[str, float]) -> RewindState:

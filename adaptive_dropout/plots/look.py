@@ -61,14 +61,18 @@ def plain(name: str, longest: int = 32) -> str:
 
 
 def mark_returns(axes: Axes, rewinds: Sequence[int], restarts: Sequence[int]) -> None:
-    """Draw a dotted line where the best weights came back, a dashed one where the initial ones did.
+    """Draw dotted upright lines where the best weights came back, dashed ones where the initial ones did.
 
-    The first of each has a label for the legend, with the number of all. Of lines on top of each other one is drawn.
+    The label of each kind has their number. Of lines on top of each other one is drawn.
     """
     for name, steps, pattern in (("rewind", rewinds, (1, 2)), ("restart", restarts, (6, 2))):
-        for number, step in enumerate(_apart(steps)):
-            label = f"{name} ({len(steps)})" if number == 0 else None
-            axes.axvline(step, color="0.35", linestyle=(0, pattern), linewidth=1.1, zorder=1, label=label)
+        if len(steps):
+            # One broken line: for a place of its own, the legend asks each line of the axes whether it is in the way.
+            places = [place for step in _apart(steps) for place in ((step, 0.0), (step, 1.0), (step, math.nan))]
+            axes.plot(
+                *zip(*places, strict=True), color="0.35", linestyle=(0, pattern), linewidth=1.1, zorder=1,
+                label=f"{name} ({len(steps)})", transform=axes.get_xaxis_transform(), scaley=False,
+            )  # fmt: skip
 
 
 def _apart(steps: Sequence[int]) -> Sequence[int]:

@@ -41,13 +41,13 @@ def expand(stored: Any, known: Mapping[str, float], name: str) -> Mapping[str, f
     """
     if stored is None:
         return known
+    if not isinstance(stored, (list, dict)):
+        check_p_of(stored, name)
+        return dict.fromkeys(known, stored)
     if isinstance(stored, list):
         if len(stored) != len(known):
             raise ValueError(f"{name} has to have {len(known)} rates, but has {len(stored)}")
         stored = dict(zip(known, stored, strict=True))
-    elif not isinstance(stored, Mapping):
-        check_p_of(stored, name)
-        return dict.fromkeys(known, stored)
     check_rates(stored, name)
     if not stored.keys() <= known.keys():
         raise ValueError(f"it has other rates than the {len(known)} that the run began with")

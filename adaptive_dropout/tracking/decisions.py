@@ -22,7 +22,7 @@ except ImportError:  # not on Windows
 
 from adaptive_dropout.tracking.compact import compact, expand
 from adaptive_dropout.tracking.folders import make_folder
-from adaptive_dropout.tracking.lines import check_kinds, check_names, check_signals, check_step, parse, read_lines
+from adaptive_dropout.tracking.lines import check_kinds, check_names, check_step, parse, read_lines, read_signals
 
 __all__ = ["FILE", "Decision", "DecisionsFile"]
 
@@ -92,9 +92,8 @@ class Decision:
         """
         check_step(entries["step"])
         check_kinds(entries, KINDS)
-        check_signals(entries["signals"])
         check_names(entries, cls.__dataclass_fields__)
-        signals = {name: float(v) if isinstance(v, str) else v for name, v in entries["signals"].items()}
+        signals = read_signals(entries["signals"])
         before = expand(entries.get("before"), known, "before")
         after = expand(entries.get("after"), before, "after")
         return cls(**{**entries, "signals": signals, "before": before, "after": after})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from adaptive_dropout.tracking.compact import compact, expand
-from adaptive_dropout.tracking.lines import check_rates, check_signals, check_step
+from adaptive_dropout.tracking.lines import check_rates, check_step, read_signals
 from adaptive_dropout.tracking.shown import shown
 
 __all__ = ["History", "Point", "RateSummary"]
@@ -98,7 +98,7 @@ class History:
             losses = {"train_loss": point.train_loss, "val_loss": point.val_loss}
             check_step(point.step)
             check_rates(point.rates, "rates")
-            check_signals({name: loss for name, loss in losses.items() if loss is not None})
+            read_signals({name: loss for name, loss in losses.items() if loss is not None})
         self.points = points
 
 

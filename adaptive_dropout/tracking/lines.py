@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ __all__ = [
     "check_names",
     "check_p_of",
     "check_rates",
-    "check_signals",
     "check_step",
     "parse",
     "read_lines",
+    "read_signals",
 ]
 
 LONGEST = 2**23
@@ -29,6 +30,7 @@ LONGEST = 2**23
 
 DEEPEST = 50
 LAST_STEP = 2**53  # up to here a float, as figures need it, is exact
+LARGEST_INT = 2**63
 
 
 def read_lines(file: Path) -> Iterator[str]:
@@ -67,8 +69,8 @@ def check_kinds(entries: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
 
 def check_names(entries: Mapping[str, Any], known: Collection[str]) -> None:
     """Raise a ValueError where a decision has an entry that is not one of the ``known``."""
-    if unknown := entries.keys() - set(known):
-        raise ValueError(f"a decision has no {shown(repr(next(iter(unknown))), 80)}")
+    if unknown := [name for name in entries if name not in known]:
+        raise ValueError(f"a decision has no {shown(repr(unknown[0]), 80)}")
 
 
 def check_step(step: object) -> None:
@@ -90,29 +92,32 @@ def check_p_of(p: object, name: str) -> None:
     check_p(_small(p), name)
 
 
-def check_signals(signals: object) -> None:
-    """Raise where ``signals`` is not ``{name: number}``; a number may be text, as NaN is stored."""
-    if not isinstance(signals, Mapping):
-        raise TypeError(f"signals has to be a mapping, but got {shown(repr(signals), 80)}")
-    for name, value in signals.items():
-        if type(value) is not float and not _is_number(_small(value)):
-            place = f"signals[{shown(repr(name), 80)}]"
-            raise ValueError(f"{place} has to be a number, but got {shown(repr(_small(value)), 80)}")
+def read_signals(stored: object) -> dict[str, float]:
+    """Return the ``stored`` signals, ``{name: number}``; raise where they are anything else.
+
+    A number may be stored as text, as NaN is.
+    """
+    if not isinstance(stored, Mapping):
+        raise TypeError(f"signals has to be a mapping, but got {shown(repr(stored), 80)}")
+    return {name: value if type(value) is float else _read_number(value, name) for name, value in stored.items()}
+
+
+def _read_number(value: object, name: object) -> float:
+    if type(value) is int and abs(value) < LARGEST_INT:
+        return value
+    value = _small(value)
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return float(value)
+    elif isinstance(value, (int, float)):
+        return value
+    place = f"signals[{shown(repr(name), 80)}]"
+    raise ValueError(f"{place} has to be a number, but got {shown(repr(value), 80)}")
 
 
 def _small(value: object) -> object:
     # An integer of a thousand digits has no float, and Python may refuse to spell it out.
-    return value if not isinstance(value, int) or abs(value) < 2**63 else "an integer of too many digits"
-
-
-def _is_number(value: object) -> bool:
-    if not isinstance(value, str):
-        return isinstance(value, (int, float))
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
+    return value if not isinstance(value, int) or abs(value) < LARGEST_INT else "an integer of too many digits"
 
 
 def _refuse(word: str) -> None:

@@ -14,7 +14,9 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass, replace
+from functools import cached_property
 from itertools import accumulate, pairwise
+from statistics import fmean
 
 import pytest
 from jsonargparse import ArgumentParser
@@ -40,7 +42,7 @@ from adaptive_dropout.controllers import (
     state_from_dict,
     state_to_dict,
 )
-from adaptive_dropout.controllers.base import changed
+from adaptive_dropout.controllers.base import at_rates, changed
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,28 @@ def test_a_changed_state_of_a_users_own_kind_keeps_its_checks():
     assert changed(Checked({"fc": 0.5}), count=3) == Checked({"fc": 0.5}, count=3)
     with pytest.raises(AssertionError):
         changed(Checked({"fc": 0.5}), count=-1)
+
+
+@dataclass(frozen=True)
+class Averaged(State):
+    """A user's state that computes a mean of its rates once."""
+
+    @cached_property
+    def mean(self):
+        return fmean(self.rates.values())
+
+
+def test_a_changed_state_computes_anew_what_it_keeps():
+    state = Averaged({"fc": 0.5})
+    assert state.mean == 0.5
+    assert changed(state, rates={"fc": 0.25}).mean == 0.25
+
+
+def test_states_share_the_rates_that_one_takes_from_another():
+    state, other = State({"fc": 0.5}), State({"fc": 0.25}, improved=True)
+    assert at_rates(other, state.rates) == State({"fc": 0.5}, improved=True)
+    assert at_rates(other, state.rates).rates is state.rates
+    assert at_rates(other, other.rates) is other
 
 
 @every

@@ -6,7 +6,7 @@ import pytest
 
 from adaptive_dropout.plots import losses_figure, rates_figure, run_figure
 from adaptive_dropout.tracking import History, Point
-from tests.plots.histories import history
+from tests.plots.histories import history, marked_steps
 
 
 def test_rates_stand_above_losses_and_gap_on_one_axis_of_steps() -> None:
@@ -40,17 +40,20 @@ def test_many_layers_are_shown_by_their_mean() -> None:
 def test_rewinds_are_marked_in_every_part_and_named_once() -> None:
     figure = run_figure(history(1), rewinds=[10, 20])
     for axes in figure.axes:
-        upright = [list(line.get_xdata()) for line in axes.lines if len(set(line.get_xdata())) == 1]
-        assert [x for x in upright if len(x) == 2] == [[10, 10], [20, 20]]
+        assert marked_steps(axes) == [10, 20]
     named = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert named == ["rewind (2)", "layer0"]
+
+
+def test_marks_leave_the_heights_as_they_are() -> None:
+    heights = [[axes.get_ylim() for axes in run_figure(history(1), rewinds=steps).axes] for steps in ([], [10, 20])]
+    assert heights[0] == heights[1]
 
 
 def test_restarts_have_lines_of_another_kind() -> None:
     figure = run_figure(history(1), rewinds=[20], restarts=[10])
     for axes in figure.axes:
-        upright = {line.get_xdata()[0] for line in axes.lines if list(line.get_ydata()) == [0, 1]}
-        assert upright == {10, 20}
+        assert marked_steps(axes) == [20, 10]
     named = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert named == ["rewind (1)", "restart (1)", "layer0"]
     patterns = [line._dash_pattern for line in figure.axes[0].lines[:2]]  # matplotlib has no public name for it

@@ -10,7 +10,7 @@ import pytest
 from adaptive_dropout.plots import run_figure
 from adaptive_dropout.plots.thinned import kept_places, thinned
 from adaptive_dropout.tracking import History, Point
-from tests.plots.histories import history
+from tests.plots.histories import history, marked_steps
 
 
 def test_a_short_line_keeps_every_point() -> None:
@@ -39,7 +39,7 @@ def long(validations: int) -> History:
 def test_a_long_run_is_drawn_with_few_points_and_all_rewinds() -> None:
     figure = run_figure(long(20_000), rewinds=range(100, 20_000, 10), restarts=[50, 17_003])
     for axes in figure.axes:
-        upright = sorted({line.get_xdata()[0] for line in axes.lines if list(line.get_ydata()) == [0, 1]})
+        upright = sorted(marked_steps(axes))
         assert len(upright) == 202
         assert {50, 17_003} <= set(upright)
         assert max(b - a for a, b in pairwise(upright)) <= 200, "a rewind is far from any line"
