@@ -225,7 +225,10 @@ SCENARIOS: Mapping[str, Scenario] = {
     "accumulated": Scenario(_ordered, _adaptive, every=-1, trainer={"accumulate_grad_batches": 2}),
     "accumulated, digits": Scenario(_digits, _adaptive, trainer={"accumulate_grad_batches": 2}),
     "accumulated, stateful": Scenario(_stateful, _adaptive, trainer={"accumulate_grad_batches": 2}, exact=False),
-    "accumulated, every 3 steps": Scenario(_digits, _adaptive, every=3, trainer={"accumulate_grad_batches": 2}),
+    # A run resumed from step 3 writes that checkpoint again half a step later: Lightning forgot that there was one.
+    "accumulated, every 3 steps": Scenario(
+        _digits, _adaptive, every=3, trainer={"accumulate_grad_batches": 2}, exact=False
+    ),
     "half accumulated": Scenario(
         _stateful, _adaptive, trainer={"accumulate_grad_batches": 3, "val_check_interval": 5}, exact=False
     ),

@@ -13,7 +13,7 @@ import lightning.pytorch as L
 
 from adaptive_dropout.callbacks.isolated.copying import Memo, copy_data_module, copy_module, copy_optimizers
 
-__all__ = ["silent_loggers", "silent_trainer"]
+__all__ = ["free", "silent_loggers", "silent_trainer"]
 
 PACKAGES = ("lightning.pytorch.", "pytorch_lightning.")
 
@@ -53,6 +53,16 @@ def silent_trainer(trainer: L.Trainer, pl_module: L.LightningModule, moments: bo
     module.trainer = ours
     _reset_metrics(run, memo)
     return ours  # type: ignore[no-any-return]
+
+
+def free(trainer: L.Trainer) -> None:
+    """Let the memory of a `silent_trainer`, which is of no more use, be freed at once.
+
+    It, its loops and its module refer to each other. Python finds such rings after thousands of other objects, and few
+    are made in a decision: dozens of copies of the network would lie there until then.
+    """
+    for part in (trainer.strategy, trainer):  # what was logged holds the strategy
+        vars(part).clear()
 
 
 def silent_loggers(trainer: L.Trainer) -> list[Any]:

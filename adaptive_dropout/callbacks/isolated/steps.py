@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signatu
 from torch import Tensor, nn
 
 from adaptive_dropout.callbacks.isolated.guard import fixed_seed, without_side_effects
-from adaptive_dropout.callbacks.isolated.silent_trainer import silent_trainer
+from adaptive_dropout.callbacks.isolated.silent_trainer import free, silent_trainer
 from adaptive_dropout.callbacks.losses import loss_in
 from adaptive_dropout.contexts import evaluating
 from adaptive_dropout.layouts import deep_copy
@@ -70,8 +70,10 @@ class IsolatedSteps:
         return heard[0]
 
     def _log_to(self, heard: list[Tensor]) -> None:
+        monitor = self._monitor
+
         def log(name: str, value: Any, *_: Any, **__: Any) -> None:
-            if name == self._monitor and isinstance(value, Tensor):
+            if name == monitor and isinstance(value, Tensor):
                 heard.append(value)
 
         def log_dict(dictionary: Any, *_: Any, **__: Any) -> None:
@@ -89,7 +91,11 @@ def isolated_steps(trainer: L.Trainer, pl_module: L.LightningModule, monitor: st
         Exception: whatever the user's code raises.
     """
     with fixed_seed(), without_side_effects():
-        yield IsolatedSteps(silent_trainer(trainer, pl_module, moments=True), monitor)
+        ours = silent_trainer(trainer, pl_module, moments=True)
+        try:
+            yield IsolatedSteps(ours, monitor)
+        finally:
+            free(ours)
 
 
 def check_differentiable(trainer: L.Trainer, pl_module: L.LightningModule, signal: str) -> None:

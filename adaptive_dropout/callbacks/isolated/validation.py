@@ -11,7 +11,7 @@ import lightning.pytorch as L
 from torch import Tensor
 
 from adaptive_dropout.callbacks.isolated.guard import fixed_seed, without_side_effects
-from adaptive_dropout.callbacks.isolated.silent_trainer import silent_trainer
+from adaptive_dropout.callbacks.isolated.silent_trainer import free, silent_trainer
 from adaptive_dropout.callbacks.losses import ValidationLosses
 from adaptive_dropout.callbacks.trainer import as_validated, logged_metrics
 from adaptive_dropout.contexts import eager
@@ -57,10 +57,14 @@ class IsolatedValidation:
         yield from ((name, tensor.detach()) for name, tensor in (*module.named_parameters(), *module.named_buffers()))
 
     def copy(self) -> IsolatedValidation:
-        """Return another with the same weights; call it before `run`."""
+        """Return another with the same weights; call it before `run`, which frees the weights."""
         made = copy.copy(self)
         made._trainer = silent_trainer(self._trainer, self._trainer.lightning_module)
         return made
+
+    def free(self) -> None:
+        """Free the weights; nothing else can be called then."""
+        free(self._trainer)
 
     def run(self, batches: Sequence[Any], monitor: str, loader: int = 0, noise: bool = False) -> Validated:
         """Validate on ``batches``, without gradient, as if they were the validation data.
@@ -84,8 +88,11 @@ class IsolatedValidation:
         loaders = [_Copies(batches if number == loader else ()) for number in range(several)]
         loop._data_source = type(theirs._data_source)(loaders if several > 1 else loaders[0], "val_dataloader")
         ours.fit_loop.epoch_loop.val_loop = loop
-        with fixed_seed(), without_side_effects(), eager(), observer.context:
-            loop.run()
+        try:
+            with fixed_seed(), without_side_effects(), eager(), observer.context:
+                loop.run()
+        finally:
+            self.free()
         return Validated(observer.metrics, observer.losses.losses(), observer.logged)
 
 

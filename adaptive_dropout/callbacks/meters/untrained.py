@@ -53,6 +53,8 @@ class Untrained:
 
     def forget(self) -> None:
         """Drop the copy."""
+        if self._copy is not None:
+            self._copy.free()
         self._copy = None
 
     def keep_first(self, read_loss: Callable[[], float | Tensor | None]) -> None:
