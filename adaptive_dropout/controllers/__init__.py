@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from adaptive_dropout.controllers.base import Controller, State, read_signal
+from adaptive_dropout.controllers.base import Controller, State
 from adaptive_dropout.controllers.chain import Chain
 from adaptive_dropout.controllers.curves import BalanceController, SlopeController
 from adaptive_dropout.controllers.fixed import FixedController
@@ -24,6 +24,7 @@ from adaptive_dropout.controllers.gap import GapController
 from adaptive_dropout.controllers.gradient import HypergradientController, ResponseController
 from adaptive_dropout.controllers.partition import Partition
 from adaptive_dropout.controllers.plateau import PlateauController
+from adaptive_dropout.controllers.reading import read_signal
 from adaptive_dropout.controllers.restart import RestartController
 from adaptive_dropout.controllers.rewind import RewindController
 from adaptive_dropout.controllers.serialization import (

@@ -4,59 +4,34 @@ So a run can be stored, continued, or replayed from its signals without a model 
 
     states = itertools.accumulate(signal_log, controller.update, initial=controller.init(rates))
 
-`update_safely` wraps ``update`` for runs, where a signal may be missing or not finite. At the end are checks for rules:
-of settings when built, of state and signals when deciding.
+`update_safely` wraps ``update`` for runs, where a signal may be missing or not finite.
 """
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from adaptive_dropout.checks import check_p
+from adaptive_dropout.controllers.reading import BrokenSignalError, as_float, has_diverged
 
 __all__ = [
     "NO_DECISION",
-    "BrokenSignalError",
     "Controller",
     "State",
     "at_rates",
     "changed",
-    "check_change",
     "check_controller",
-    "check_logits_per_run",
-    "check_number",
     "check_state",
-    "has_diverged",
-    "read_optional",
-    "read_or",
-    "read_signal",
     "update_safely",
 ]
 
 NO_DECISION = "no decision: "
 """How the reason of a state begins where no decision could be made."""
 
-LARGEST = 1e100
-"""Signals beyond it have diverged: sums and products of those within it are finite."""
-
 S = TypeVar("S", bound="State")
-
-
-class BrokenSignalError(ValueError):
-    """A rule read a signal that is NaN, infinite, or so large that it has diverged."""
-
-    def __init__(self, name: str, value: float) -> None:
-        # Pickled errors are made again from what is given here.
-        super().__init__(name, value)
-        self.name, self.value = name, value
-
-    def __str__(self) -> str:
-        finite = "a finite number" if not math.isfinite(self.value) else f"a number of at most {LARGEST}"
-        return f"signal {self.name!r} has to be {finite}, but got {self.value}"
 
 
 @dataclass(frozen=True)
@@ -173,7 +148,7 @@ def update_safely(controller: Controller, state: State, signals: Mapping[str, fl
     """
     diverged = [name for name in ("train_loss", "clean_loss") if has_diverged(signals, name)]
     if diverged and not has_diverged(signals, "val_loss"):
-        return _stay(state, ", ".join(f"{name} is {_as_float(signals, name)}" for name in diverged))
+        return _stay(state, ", ".join(f"{name} is {as_float(signals, name)}" for name in diverged))
     try:
         return controller.update(state, signals)
     except KeyError as error:
@@ -184,59 +159,6 @@ def update_safely(controller: Controller, state: State, signals: Mapping[str, fl
 
 def _stay(state: State, why: str) -> State:
     return replace(state, improved=False, rewind=False, restart=False, reason=NO_DECISION + why)
-
-
-def read_signal(signals: Mapping[str, float], name: str) -> float:
-    """Return the signal called ``name``, a finite float.
-
-    Raises:
-        KeyError: there is no signal of this name.
-        ValueError: it is NaN, infinite or beyond 1e100.
-        TypeError: it is not a number.
-
-    >>> read_signal({"val_loss": 0.5}, "val_loss")
-    0.5
-    """
-    if name not in signals:
-        raise KeyError(f"no signal named {name!r}; there are {sorted(signals)}")
-    value = signals[name]
-    if type(value) in (float, int) and -LARGEST <= value <= LARGEST:  # nearly always, and a decision reads twenty
-        return float(value)
-    value = _as_float(signals, name)
-    if not abs(value) <= LARGEST:
-        raise BrokenSignalError(name, value)
-    return value
-
-
-def has_diverged(signals: Mapping[str, float], name: str) -> bool:
-    """Return whether the signal called ``name`` is NaN, infinite or beyond 1e100; False if there is none.
-
-    Raises:
-        TypeError: it is not a number.
-    """
-    return name in signals and not abs(_as_float(signals, name)) <= LARGEST
-
-
-def _as_float(signals: Mapping[str, float], name: str) -> float:
-    value = signals[name]
-    return value if type(value) is float else _to_float(_check_is_number(value, f"signal {name!r}"))
-
-
-def _to_float(value: Any) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # an integer of more than 308 digits
-        return math.inf if value > 0 else -math.inf
-
-
-def read_optional(signals: Mapping[str, float], name: str) -> float | None:
-    """Return the signal called ``name``, or None if there is no signal of this name; raise as `read_signal` does."""
-    return read_signal(signals, name) if name in signals else None
-
-
-def read_or(signals: Mapping[str, float], name: str, default: float) -> float:
-    """Return the signal called ``name``, or ``default`` if there is no signal of this name; raise as `read_signal`."""
-    return read_signal(signals, name) if name in signals else default
 
 
 def check_state(state: State, kind: type[S]) -> S:
@@ -251,33 +173,3 @@ def check_controller(value: object, name: str = "controller") -> Controller:
     if not isinstance(value, Controller):
         raise TypeError(f"{name} has to be a Controller such as FixedController(), but got {value!r}")
     return value
-
-
-def check_number(value: object, name: str) -> float:
-    """Return ``value`` as a float; TypeError if it is not a number, ValueError if it is NaN or infinite."""
-    number = _to_float(_check_is_number(value, name))
-    if not math.isfinite(number):
-        raise ValueError(f"{name} has to be a finite number, but got {number}")
-    return number
-
-
-def _check_is_number(value: object, name: str) -> Any:
-    if isinstance(value, (str, bytes, bool)) or not hasattr(value, "__float__"):
-        raise TypeError(f"{name} has to be a number, but got {value!r}")
-    return value
-
-
-def check_change(value: object, name: str = "change") -> float:
-    """Return ``value``, how far p moves in one decision, as a float in (0, 1]."""
-    change = check_p(value, name)
-    if change == 0.0:
-        raise ValueError(f"{name} has to be above 0, or the rates never move, but got 0.0")
-    return change
-
-
-def check_logits_per_run(value: object, name: str = "span") -> float:
-    """Return ``value``, how many logits a rate can move in a whole run, as a float above 0."""
-    logits = check_number(value, name)
-    if logits <= 0.0:
-        raise ValueError(f"{name} has to be above 0, or the rates never move, but got {logits}")
-    return logits

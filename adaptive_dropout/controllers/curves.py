@@ -12,17 +12,11 @@ from operator import mul
 
 from adaptive_dropout.checks import check_count
 from adaptive_dropout.controllers.addition import add_up
-from adaptive_dropout.controllers.base import (
-    Controller,
-    State,
-    changed,
-    check_logits_per_run,
-    check_state,
-    read_optional,
-    read_signal,
-)
+from adaptive_dropout.controllers.base import Controller, State, changed, check_state
 from adaptive_dropout.controllers.diagnosis import has_hardly_learned
 from adaptive_dropout.controllers.moves import raise_until_felt, share_of_run, shift_logits
+from adaptive_dropout.controllers.numbers import check_logits_per_run
+from adaptive_dropout.controllers.reading import read_optional, read_signal
 from adaptive_dropout.probability import clip
 
 __all__ = ["BalanceController", "BalanceState", "SlopeController", "SlopeState"]

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from adaptive_dropout.controllers.addition import add_up
-from adaptive_dropout.controllers.base import read_optional, read_or, read_signal
+from adaptive_dropout.controllers.reading import read_optional, read_or, read_signal
 from adaptive_dropout.probability import clip
 
 __all__ = [

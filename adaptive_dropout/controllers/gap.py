@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adaptive_dropout.controllers.base import Controller, State, check_change, check_number, read_signal
+from adaptive_dropout.controllers.base import Controller, State
 from adaptive_dropout.controllers.moves import shift
+from adaptive_dropout.controllers.numbers import check_change, check_number
+from adaptive_dropout.controllers.reading import read_signal
 
 __all__ = ["GapController"]
 

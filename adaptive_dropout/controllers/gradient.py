@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from adaptive_dropout.controllers.base import Controller, State, check_logits_per_run, check_state, read_signal
+from adaptive_dropout.controllers.base import Controller, State, check_state
 from adaptive_dropout.controllers.moves import share_of_run, shift_logits
+from adaptive_dropout.controllers.numbers import check_logits_per_run
+from adaptive_dropout.controllers.reading import read_signal
 
 __all__ = ["AdamState", "GradientController", "HypergradientController", "ResponseController"]
 

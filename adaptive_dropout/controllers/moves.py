@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adaptive_dropout.controllers.base import read_signal
+from adaptive_dropout.controllers.reading import read_signal
 from adaptive_dropout.probability import clip, expit, logit
 
 __all__ = ["HIGH", "LOW", "between", "raise_until_felt", "share_of_run", "shift", "shift_logits"]

@@ -6,15 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from adaptive_dropout.checks import check_count
-from adaptive_dropout.controllers.base import (
-    Controller,
-    State,
-    check_change,
-    check_number,
-    check_state,
-    read_signal,
-)
+from adaptive_dropout.controllers.base import Controller, State, check_state
 from adaptive_dropout.controllers.moves import shift
+from adaptive_dropout.controllers.numbers import check_change, check_number
+from adaptive_dropout.controllers.reading import read_signal
 
 __all__ = ["PlateauController", "PlateauState"]
 

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from adaptive_dropout.checks import check_p
-from adaptive_dropout.controllers.base import State, changed, read_optional, read_signal
+from adaptive_dropout.controllers.base import State, changed
 from adaptive_dropout.controllers.diagnosis import has_hardly_learned, steps_until_stalled
 from adaptive_dropout.controllers.moves import HIGH, LOW, between, raise_until_felt, shift_logits
+from adaptive_dropout.controllers.reading import read_optional, read_signal
 from adaptive_dropout.controllers.rewind import RewindController, RewindState
 
 __all__ = ["RestartController", "RestartState"]

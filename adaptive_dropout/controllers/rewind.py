@@ -10,18 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adaptive_dropout.controllers.addition import add_up
-from adaptive_dropout.controllers.base import (
-    Controller,
-    State,
-    at_rates,
-    changed,
-    check_controller,
-    check_state,
-    has_diverged,
-    read_optional,
-    read_or,
-    read_signal,
-)
+from adaptive_dropout.controllers.base import Controller, State, at_rates, changed, check_controller, check_state
 from adaptive_dropout.controllers.chain import Chain
 from adaptive_dropout.controllers.curves import BalanceController, SlopeController
 from adaptive_dropout.controllers.diagnosis import (
@@ -33,6 +22,7 @@ from adaptive_dropout.controllers.diagnosis import (
     without_offset,
 )
 from adaptive_dropout.controllers.moves import HIGH, LOW, raise_until_felt, shift_logits
+from adaptive_dropout.controllers.reading import has_diverged, read_optional, read_or, read_signal
 
 __all__ = ["RewindController", "RewindState"]
 

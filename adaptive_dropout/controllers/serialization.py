@@ -13,7 +13,9 @@ from dataclasses import fields, is_dataclass
 from inspect import isabstract
 from typing import Any
 
-from adaptive_dropout.controllers.base import LARGEST, Controller, State, check_number
+from adaptive_dropout.controllers.base import Controller, State
+from adaptive_dropout.controllers.numbers import check_number
+from adaptive_dropout.controllers.reading import LARGEST
 
 __all__ = ["controller_from_dict", "controller_to_dict", "public_controllers", "state_from_dict", "state_to_dict"]
 

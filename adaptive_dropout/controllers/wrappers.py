@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from adaptive_dropout.checks import check_p
-from adaptive_dropout.controllers.base import Controller, State, check_change, check_controller
+from adaptive_dropout.controllers.base import Controller, State, check_controller
+from adaptive_dropout.controllers.numbers import check_change
 from adaptive_dropout.probability import clip
 
 __all__ = ["Clip", "SpeedLimit", "Wrapper"]

@@ -28,7 +28,8 @@ BOTH = {
     "callbacks/control.py", "callbacks/record.py", "callbacks/trainer.py", "callbacks/meters/averaging.py",
     "callbacks/meters/measurement.py",
     "callbacks/meters/monitored.py", "callbacks/meters/train_loss.py", "checks.py", "controllers/base.py",
-    "controllers/moves.py", "rates/kinds.py", "rates/model.py", "signals/running_loss.py", "steering/loop.py",
+    "controllers/moves.py", "controllers/reading.py",
+    "rates/kinds.py", "rates/model.py", "signals/running_loss.py", "steering/loop.py",
     "steering/uninterrupted.py",
     "tracking/compact.py", "tracking/decisions.py", "tracking/names.py", "tracking/packed.py", "transfer.py",
 }  # fmt: skip
@@ -36,7 +37,8 @@ CLEAN_LOSS = {
     "callbacks/isolated/copying.py", "callbacks/isolated/guard.py", "callbacks/isolated/silent_trainer.py",
     "callbacks/isolated/validation.py", "callbacks/losses.py", "callbacks/meters/base.py",
     "callbacks/meters/batches.py",
-    "callbacks/meters/clean_loss.py", "callbacks/meters/examples.py", "callbacks/packages.py", "contexts.py",
+    "callbacks/meters/clean_loss.py", "callbacks/meters/examples.py", "callbacks/meters/untrained.py",
+    "callbacks/packages.py", "contexts.py",
     "inference/mc_mode.py", "layouts.py", "signals/clean_loss.py", "signals/footing.py",
 }  # fmt: skip
 REWIND = {

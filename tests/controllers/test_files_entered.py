@@ -11,8 +11,8 @@ from adaptive_dropout.controllers.base import update_safely
 from tests.controllers.recording import FOLDER, read_signals
 from tests.entered import files_entered
 
-PLATEAU = {"base", "moves", "plateau"}
-DEFAULT = {"addition", "base", "chain", "curves", "diagnosis", "moves", "rewind"}
+PLATEAU = {"base", "moves", "plateau", "reading"}
+DEFAULT = {"addition", "base", "chain", "curves", "diagnosis", "moves", "reading", "rewind"}
 
 
 @pytest.mark.parametrize(("run", "files"), [("plateau", PLATEAU), ("rewind_overfitting", DEFAULT)])

@@ -15,8 +15,9 @@ from adaptive_dropout.controllers import (
     SlopeController,
     state_to_dict,
 )
-from adaptive_dropout.controllers.base import BrokenSignalError, update_safely
+from adaptive_dropout.controllers.base import update_safely
 from adaptive_dropout.controllers.diagnosis import steps_until_stalled
+from adaptive_dropout.controllers.reading import BrokenSignalError
 from benchmarks.reliability.updates import attempt
 
 RATES = {"fc": 0.3}
