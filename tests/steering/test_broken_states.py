@@ -36,7 +36,8 @@ def test_a_checkpoint_that_holds_something_else_is_one_line(changed: dict[str, A
         ({1: True}, "^a decision has no 1$"),
         ({"step": 5}, "^a decision has no 'step'$"),
         ({"forgot": "yes"}, r"^the checkpoint does not hold .*forgot has to be a bool, but got 'yes'\)$"),
-        ([3], "^the checkpoint does not hold what a control saves"),
+        ([3], "^a decision has no 3$"),
+        (["forgot"], "^the checkpoint does not hold what a control saves"),
     ],
 )
 def test_of_the_next_decision_only_what_is_known_before_it_is_read(early: Any, message: str) -> None:
