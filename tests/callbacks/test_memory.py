@@ -1,4 +1,4 @@
-"""The copies of a network that a decision measures are freed at once, not when Python looks for rings of objects."""
+"""The copies of a network that a decision measures are freed at once, not when Python's garbage collector runs."""
 
 from __future__ import annotations
 

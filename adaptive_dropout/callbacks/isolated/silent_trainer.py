@@ -56,10 +56,10 @@ def silent_trainer(trainer: L.Trainer, pl_module: L.LightningModule, moments: bo
 
 
 def free(trainer: L.Trainer) -> None:
-    """Let the memory of a `silent_trainer`, which is of no more use, be freed at once.
+    """Break the reference cycles of a `silent_trainer` that is of no more use, so that its memory is freed at once.
 
-    It, its loops and its module refer to each other. Python finds such rings after thousands of other objects, and few
-    are made in a decision: dozens of copies of the network would lie there until then.
+    It, its loops and its module refer to each other. Python's garbage collector runs when thousands of objects have
+    been made, and a decision makes few: dozens of copies of the network would lie in memory until then.
     """
     for part in (trainer.strategy, trainer):  # what was logged holds the strategy
         vars(part).clear()
